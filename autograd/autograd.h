@@ -1,0 +1,15 @@
+// All of autograd: the graph, its values, its vocabulary.
+#pragma once
+
+#include "dtype.h"
+#include "elementwise.h"
+#include "error.h"
+#include "functional.h"
+#include "graph.h"
+#include "ops.h"
+#include "parameter.h"
+#include "random.h"
+#include "scalar.h"
+#include "scope.h"
+#include "shape.h"
+#include "tensor.h"

@@ -1,0 +1,626 @@
+#include "graph.h"
+
+#include "error.h"
+#include "list.h"
+#include "ops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <new>
+#include <set>
+
+namespace ebb {
+namespace detail {
+
+constinit thread_local Tape* tape = nullptr;
+constinit thread_local List* open_list = nullptr;
+
+namespace {
+
+constinit thread_local int pauses = 0;
+thread_local std::unique_ptr<List> spare;  // the last graph's list, emptied: the next graph finds its memory warm
+
+// The serial numbers of all open graphs, so that a value can be asked whether its graph is one of them.
+constexpr std::uint32_t slots = 4096;
+std::atomic<std::uint32_t> open_graphs[slots];
+std::atomic<std::uint32_t> last_serial{0};
+
+std::uint32_t open_serial() {
+  for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
+    const std::uint32_t serial = last_serial.fetch_add(1) + 1;
+    std::uint32_t none = 0;
+    if (serial != 0 && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
+  }
+  throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
+}
+
+bool is_open(std::uint32_t serial) { return open_graphs[serial % slots].load() == serial; }
+
+[[noreturn]] void used_from_another_thread() {
+  throw GraphError("this value belongs to a graph that another thread is recording\n"
+                   "  help: pass its numbers on instead: value() of a Scalar, detach() of a Tensor on its own thread");
+}
+
+template <class T>
+T* grown(T* old, std::size_t count) {
+  void* const larger = std::realloc(static_cast<void*>(old), count * sizeof(T));
+  if (larger == nullptr) throw std::bad_alloc();
+  return static_cast<T*>(larger);
+}
+
+// Entered once and read without a lock: a code is given out after its rule stands here.
+constexpr std::uint16_t most_rules = 4096;
+ScalarRule rules[most_rules];
+std::atomic<std::uint16_t> rule_count{first_rule_code};
+std::mutex own_mutex;
+
+}  // namespace
+
+// ---- the tape --------------------------------------------------------------------------------------------------
+
+void Tape::grow() {
+  constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+  if (capacity == most) throw GraphError("Graph: 2^32 entries are the limit of one graph");
+  const std::uint32_t more = capacity == 0 ? 1024 : capacity > most / 2 ? most : 2 * capacity;
+  entry = grown(entry, more);
+  value = grown(value, more);
+  adjoint = grown(adjoint, more);
+  code = grown(code, more);
+  if (capacity == 0) {
+    entry[0] = {};
+    value[0] = 0;
+    code[0] = constant_code;
+  }
+  capacity = more;
+}
+
+std::uint16_t register_scalar_rule(const ScalarRule& rule) {
+  const std::uint16_t code = rule_count.fetch_add(1);
+  if (code >= most_rules) {
+    rule_count.store(most_rules);
+    throw UsageError(fmt::format("elementwise(): {} kinds of scalar ops are the limit\n"
+                                 "  help: make each op once, not in a loop", most_rules));
+  }
+  rules[code] = rule;
+  return code;
+}
+
+const ScalarRule& scalar_rule(std::uint16_t code) { return rules[code]; }
+
+namespace {
+
+/// How pictures print an op of the user's.
+struct OwnText {
+  OwnText(std::string_view name, int arity) {
+    const char* const operands[] = {"x", "a, b", "a, b, c", "a, b, c, d"};
+    formula = fmt::format("{}({})", name, operands[arity - 1]);
+    for (int i = 0; i < arity; ++i) {
+      const char operand = arity == 1 ? 'x' : static_cast<char>('a' + i);
+      rule += fmt::format("{}∇{} = g·∂{}/∂{}", i == 0 ? "" : "   ", operand, name, operand);
+    }
+  }
+  std::string formula, rule;
+};
+
+const char* interned(std::string_view text) {
+  static std::set<std::string, std::less<>> all;
+  const auto found = all.find(text);
+  return (found != all.end() ? found : all.emplace(text).first)->c_str();
+}
+
+}  // namespace
+
+std::uint16_t own_code(std::string_view name, int arity,
+                       void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*)) {
+  const std::lock_guard lock(own_mutex);
+  const char* const known = interned(name);
+  for (std::uint16_t code = first_rule_code; code < rule_count.load(); ++code)
+    if (rules[code].gradient == gradient && rules[code].name == known) return code;
+  const OwnText text(name, arity);
+  return register_scalar_rule({known, interned(text.formula), interned(text.rule), arity, gradient});
+}
+
+const OpInfo& own_info(const OpInfo& like, std::string_view name, int arity) {
+  if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
+  const std::lock_guard lock(own_mutex);
+  static std::map<std::pair<const char*, decltype(like.gradient)>, OpInfo> all;
+  const char* const known = interned(name);
+  const auto found = all.find({known, like.gradient});
+  if (found != all.end()) return found->second;
+  OpInfo info = like;
+  const OwnText text(name, arity);
+  info.name = known;
+  info.formula = interned(text.formula);
+  info.rule = interned(text.rule);
+  info.operands = arity == 1 ? "x" : arity == 2 ? "a b" : arity == 3 ? "a b c" : "a b c d";
+  return all.emplace(std::pair(known, like.gradient), info).first->second;
+}
+
+Scalar outside(const Scalar& s) {
+  const std::uint32_t graph = Access::graph(s);
+  const bool paused_here = open_list != nullptr && open_list->graph == graph;
+  if (!paused_here && is_open(graph)) used_from_another_thread();
+  return s.value();
+}
+
+Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {
+  if (n == 1) return record_scalar(code, y, x[0], dx[0]);
+  if (n == 2) return record_scalar(code, y, x[0], dx[0], x[1], dx[1]);
+  List* const list = recording_list();
+  bool recorded = false;
+  std::uint32_t id[4] = {};
+  double d[4] = {};
+  for (int i = 0; i < n; ++i) {
+    if (Access::graph(x[i]) != 0 && (list == nullptr || Access::graph(x[i]) != list->graph)) {
+      outside(x[i]);
+    } else {
+      id[i] = Access::id(x[i]);
+    }
+    d[i] = id[i] != 0 ? dx[i] : x[i].value();
+    recorded = recorded || id[i] != 0;
+  }
+  if (list == nullptr || !recorded) return y;
+  // The entry of an op holds two operands: further ones come in parts whose gradient passes straight on.
+  const std::uint32_t first = list->push(part_code, 0, id[0], d[0], id[1], d[1]);
+  ++list->parts;
+  std::uint32_t second = id[2];
+  double passes = d[2];
+  if (n == 4) {
+    second = list->push(part_code, 0, id[2], d[2], id[3], d[3]);
+    ++list->parts;
+    passes = 1;
+  }
+  return Access::scalar(y, list->push(code, y, first, 1, second, passes), list->graph);
+}
+
+// ---- the list --------------------------------------------------------------------------------------------------
+
+void* Arena::take(std::size_t bytes) {
+  bytes = (bytes + 15) / 16 * 16;
+  while (current_ < chunks_.size() && used_ + bytes > chunks_[current_].second) {
+    ++current_;
+    used_ = 0;
+  }
+  if (current_ == chunks_.size()) {
+    const std::size_t size = std::max(chunk, bytes);
+    chunks_.emplace_back(std::make_unique<std::byte[]>(size), size);
+    used_ = 0;
+  }
+  void* const here = chunks_[current_].first.get() + used_;
+  used_ += bytes;
+  return here;
+}
+
+void Arena::reset() { current_ = used_ = 0; }
+
+List::List() { scopes.resize(1); }
+
+List::~List() {
+  reset();
+  std::free(entry);
+  std::free(value);
+  std::free(adjoint);
+  std::free(code);
+}
+
+void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
+  for (std::uint32_t i = 0; i < node.count && node.kept != nullptr; ++i)
+    if (node.kept[i] != nullptr) Access::tensor(std::exchange(node.kept[i], nullptr));
+  if (!keep_output && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
+  if (node.self != nullptr && node.op->destroy != nullptr) node.op->destroy(node.self);
+  node.self = nullptr;
+}
+
+void List::reset() noexcept {
+  for (std::size_t i = 0; i < tensor_count; ++i) {
+    TensorNode& node = tensors[i];
+    let_go_of(node, false);
+    if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
+  }
+  tensor_count = 0;
+  size = 1;
+  stations.clear();
+  parts = 0;
+  arena.reset();
+  parameters.clear();
+  names.clear();
+  marks.clear();
+  scope_count = 1;
+  observing = false;
+  root = let_go_root = let_go_upto = let_go_count = 0;
+}
+
+TensorNode& List::add_tensor() {
+  if (size == capacity) grow();
+  stations.reserve(stations.size() + 1 > stations.capacity() ? 2 * stations.size() + 64 : 0);
+  TensorNode& node = tensors.at(tensor_count);
+  if (observing) observations.at(tensor_count) = Observation{};
+  node = TensorNode{};
+  node.id = push(tensor_code, 0, static_cast<std::uint32_t>(tensor_count), 0, 0, 0);
+  stations.push_back(node.id);
+  ++tensor_count;
+  return node;
+}
+
+namespace {
+
+/// Where in the graph's memory an op's ids, kept operands and the op itself go.
+void lay_out(List& list, TensorNode& node, const OpInfo* info, int n) {
+  const auto count = static_cast<std::size_t>(n);
+  const std::size_t ids = (count * sizeof(std::uint32_t) + 15) / 16 * 16, kept = count * sizeof(TensorImpl*);
+  auto* const memory = static_cast<std::byte*>(list.arena.take(ids + (kept + 15) / 16 * 16 + (info ? info->size : 0)));
+  node.input = reinterpret_cast<std::uint32_t*>(memory);
+  node.kept = reinterpret_cast<TensorImpl**>(memory + ids);
+  std::fill_n(node.kept, count, nullptr);
+  node.self = info != nullptr ? memory + ids + (kept + 15) / 16 * 16 : nullptr;
+}
+
+/// A reference of the list's own to a tensor's head.
+TensorImpl* hold(const Tensor& t) {
+  Tensor copy(t);
+  return Access::take(copy);
+}
+
+}  // namespace
+
+std::uint32_t List::node_of(const Tensor& t) {
+  TensorImpl& head = *Access::impl(t);
+  if (head.graph == graph) return head.node;
+  const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
+  if (leaf >> 32 == graph) return static_cast<std::uint32_t>(leaf);
+  TensorNode& node = add_tensor();
+  node.kind = Node::Kind::constant;
+  node.shape = head.shape;
+  node.dtype = head.dtype;
+  if (observing) node.output = hold(t);
+  head.leaf.store(std::uint64_t{graph} << 32 | node.id, std::memory_order_relaxed);
+  return node.id;
+}
+
+Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
+  const std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
+  if (leaf >> 32 == graph) {
+    // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
+    const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
+    if (known.output != nullptr && known.output->data == impl(state->value).data) return share(known.output);
+  }
+  Tensor seen = view(state->value, state->value.shape());
+  TensorNode& node = add_tensor();
+  node.kind = Node::Kind::parameter;
+  node.shape = seen.shape();
+  node.dtype = seen.dtype();
+  parameters.push_back(state);
+  node.parameter = static_cast<std::uint32_t>(parameters.size());
+  if (!state->name.empty()) names.emplace_back(node.id, state->name);
+  Access::impl(seen)->node = node.id;
+  Access::impl(seen)->graph = graph;
+  node.output = hold(seen);
+  state->leaf.store(std::uint64_t{graph} << 32 | node.id, std::memory_order_relaxed);
+  return seen;
+}
+
+std::string List::name_of(std::uint32_t id) const {
+  const auto found = std::lower_bound(names.begin(), names.end(), id,
+                                      [](const auto& known, std::uint32_t wanted) { return known.first < wanted; });
+  return found != names.end() && found->first == id ? found->second : std::string();
+}
+
+void List::enter(const Scope* scope) {
+  std::uint32_t index = 0;
+  if (scope != nullptr) {
+    if (scope->graph != graph) {
+      if (scope_count == scopes.size()) scopes.emplace_back();
+      scopes[scope_count].path.assign(scope->path());
+      scopes[scope_count].kind.assign(scope->kind());
+      scope->graph = graph;
+      scope->index = static_cast<std::uint32_t>(scope_count++);
+    }
+    index = scope->index;
+  }
+  if (marks.capacity() < marks.size() + 2) marks.reserve(2 * marks.size() + 16);  // closing a scope must not throw
+  if (!marks.empty() && marks.back().first == size) marks.back().second = index;
+  else marks.emplace_back(size, index);
+}
+
+List& list_of(std::uint32_t graph, const char* asked) {
+  if (open_list != nullptr && open_list->graph == graph) return *open_list;
+  if (graph == 0) {
+    throw GraphError(fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
+                                 "in it depends on a variable or Parameter\n"
+                                 "  help: open a Graph before computing it", asked));
+  }
+  if (is_open(graph)) used_from_another_thread();
+  throw GraphError(fmt::format("{}: the graph that recorded this value is closed\n"
+                               "  help: keep the graph open, or make it a Parameter", asked));
+}
+
+std::int64_t start_clock() {
+  const List* const list = recording_list();
+  if (list == nullptr || !list->observing) return 0;
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* in, int n, std::int64_t started) {
+  List* const list = recording_list();
+  bool part_of_graph = false;
+  for (int i = 0; i < n; ++i) {
+    const std::uint32_t graph = impl(*in[i]).graph;
+    if (graph == 0) continue;
+    if (list != nullptr && graph == list->graph) part_of_graph = true;
+    else if ((open_list == nullptr || graph != open_list->graph) && is_open(graph)) used_from_another_thread();
+  }
+  if (!part_of_graph || y.dtype() == i64) return;
+  std::uint32_t few[4];
+  std::vector<std::uint32_t> many(n > 4 ? static_cast<std::size_t>(n) : 0);
+  std::uint32_t* const id = n > 4 ? many.data() : few;
+  for (int i = 0; i < n; ++i) id[i] = list->node_of(*in[i]);
+  TensorNode& node = list->add_tensor();
+  lay_out(*list, node, &info, n);
+  info.copy(node.self, op);
+  node.op = &info;
+  node.count = static_cast<std::uint32_t>(n);
+  for (int i = 0; i < n; ++i) {
+    node.input[i] = id[i];
+    if (keeps_input(info.keep, i)) node.kept[i] = hold(*in[i]);
+  }
+  TensorImpl& head = *Access::impl(y);
+  head.node = node.id;
+  head.graph = list->graph;
+  node.shape = head.shape;
+  node.dtype = head.dtype;
+  node.holds_output = keeps_output(info.keep);
+  if (node.holds_output || list->observing) node.output = hold(y);
+  if (started != 0) list->observations[list->tensor_count - 1].forward_seconds = seconds_since(started);
+}
+
+// ---- crossings between the lanes -------------------------------------------------------------------------------
+
+namespace {
+constexpr OpInfo stack_info{"stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr,
+                            0,       nullptr};
+}
+
+Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype) {
+  Tensor y = empty(shape, dtype);
+  dispatch(dtype, [&]<class T>(T) {
+    T* const to = write<T>(y);
+    for (std::size_t i = 0; i < parts.size(); ++i) to[i] = static_cast<T>(parts[i].value());
+  });
+  List* const list = recording_list();
+  bool recorded = false;
+  for (const Scalar& s : parts) {
+    if (Access::graph(s) == 0) continue;
+    if (list != nullptr && Access::graph(s) == list->graph) recorded = true;
+    else outside(s);
+  }
+  if (!recorded || dtype == i64) return y;
+  TensorNode& node = list->add_tensor();
+  lay_out(*list, node, nullptr, static_cast<int>(parts.size()));
+  node.op = &stack_info;
+  node.count = static_cast<std::uint32_t>(parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    node.input[i] = Access::graph(parts[i]) == list->graph ? Access::id(parts[i]) : 0;
+  Access::impl(y)->node = node.id;
+  Access::impl(y)->graph = list->graph;
+  node.shape = shape;
+  node.dtype = dtype;
+  if (list->observing) node.output = hold(y);
+  return y;
+}
+
+Scalar element_of(const Tensor& t, std::int64_t place) {
+  const double v = dispatch(t.dtype(), [&]<class T>(T) { return static_cast<double>(read<T>(t)[place]); });
+  List* const list = recording_list();
+  const std::uint32_t graph = impl(t).graph;
+  if (graph == 0) return v;
+  if (list == nullptr || graph != list->graph) return outside(Access::scalar(v, 0, graph));
+  if (list->size == list->capacity) list->grow();
+  list->stations.push_back(list->size);
+  return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0), graph);
+}
+
+Tensor as_tensor(const Scalar& s, DType dtype) { return from_scalars({&s, 1}, {}, dtype); }
+
+bool is_stack(const TensorNode& node) { return node.op == &stack_info; }
+
+}  // namespace detail
+
+// ---- Graph and Pause -------------------------------------------------------------------------------------------
+
+using namespace detail;
+
+bool recording() { return tape != nullptr; }
+
+Graph::Graph() {
+  if (open_list != nullptr) {
+    throw GraphError("Graph: a graph is already recording on this thread\n"
+                     "  help: let it go out of scope first, or record into the one that is open");
+  }
+  list_ = spare != nullptr ? std::move(spare) : std::make_unique<List>();
+  if (list_->capacity == 0) list_->grow();
+  list_->graph = open_serial();
+  open_list = list_.get();
+  if (pauses == 0) tape = list_.get();
+  if (Scope::current() != nullptr) list_->enter(Scope::current());
+}
+
+Graph::~Graph() {
+  open_graphs[list_->graph % slots].store(0);
+  if (open_list == list_.get()) {
+    open_list = nullptr;
+    tape = nullptr;
+  }
+  constexpr std::uint32_t worth_keeping = 1u << 22;
+  const bool keep = list_->capacity <= worth_keeping && list_->tensor_count <= worth_keeping / 16;
+  list_->reset();
+  if (keep) spare = std::move(list_);
+}
+
+Tensor Graph::variable(const Tensor& value, std::string_view name) {
+  if (!value.defined()) throw UsageError("Graph::variable: the tensor holds nothing");
+  if (value.dtype() == i64) {
+    throw DTypeError(fmt::format("Graph::variable(i64 {}): whole numbers have no gradient\n  help: to(f32) or to(f64)",
+                                 to_string(value.shape())));
+  }
+  if (open_list != list_.get()) used_from_another_thread();
+  Tensor leaf = view(value, value.shape());
+  TensorNode& node = list_->add_tensor();
+  node.kind = Node::Kind::variable;
+  node.shape = leaf.shape();
+  node.dtype = leaf.dtype();
+  if (!name.empty()) list_->names.emplace_back(node.id, name);
+  Access::impl(leaf)->node = node.id;
+  Access::impl(leaf)->graph = list_->graph;
+  node.output = hold(leaf);
+  return leaf;
+}
+
+Scalar Graph::variable(double value, std::string_view name) {
+  if (open_list != list_.get()) used_from_another_thread();
+  const std::uint32_t id = list_->push(leaf_code, value, 0, 0, 0, 0);
+  if (!name.empty()) list_->names.emplace_back(id, name);
+  return Access::scalar(value, id, list_->graph);
+}
+
+void Graph::observe() { list_->observing = true; }
+bool Graph::observing() const { return list_->observing; }
+std::size_t Graph::size() const { return list_->size - 1 - list_->parts; }
+
+Pause::Pause() {
+  ++pauses;
+  tape = nullptr;
+}
+Pause::~Pause() {
+  if (--pauses == 0) tape = open_list;
+}
+
+// ---- reading it ------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> all;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) all.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return all;
+}
+
+/// The operands of a scalar op, those of its parts included: ids and values.
+void operands_of(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values) {
+  const int arity = scalar_rule(list.code[id]).arity;
+  const auto side = [&](std::uint32_t operand, double partial, auto&& self) -> void {
+    if (operand != 0 && list.code[operand] == part_code) {
+      const Entry& part = list.entry[operand];
+      self(part.a, part.da, self);
+      self(part.b, part.db, self);
+      return;
+    }
+    ids.push_back(operand);
+    values.push_back(operand == 0 ? partial : list.value[operand]);
+  };
+  side(list.entry[id].a, list.entry[id].da, side);
+  if (arity > 1) side(list.entry[id].b, list.entry[id].db, side);
+  ids.resize(std::min(ids.size(), static_cast<std::size_t>(arity)));
+  values.resize(ids.size());
+}
+
+void describe_scalar(const List& list, std::uint32_t id, Node& node) {
+  const std::uint16_t code = list.code[id];
+  node.scalar = true;
+  node.dtype = f64;
+  node.value_number = list.value[id];
+  if (code == leaf_code) {
+    node.kind = Node::Kind::variable;
+  } else if (code == element_code) {
+    node.op = "element";
+    node.formula = fmt::format("x[{}]", static_cast<std::int64_t>(list.entry[id].da));
+    node.rule = "∇x[i] += g";
+    node.inputs = {list.entry[id].a};
+    node.operands = {"x"};
+  } else {
+    const ScalarRule& rule = scalar_rule(code);
+    node.op = rule.name;
+    node.formula = rule.formula;
+    node.rule = rule.rule;
+    operands_of(list, id, node.inputs, node.numbers);
+    const char* const names[] = {"a", "b", "c", "d"};
+    if (rule.arity == 1) node.operands = {"x"};
+    else node.operands.assign(names, names + rule.arity);
+  }
+}
+
+void describe_tensor(const List& list, std::uint32_t id, Node& node) {
+  const std::size_t place = list.entry[id].a;
+  const TensorNode& known = list.tensors[place];
+  node.kind = known.kind;
+  node.shape = known.shape;
+  node.dtype = known.dtype;
+  if (known.op != nullptr) {
+    node.op = known.op->name;
+    node.formula = known.op->formula;
+    node.rule = known.op->rule;
+    node.operands = words(known.op->operands);
+    node.inputs.assign(known.input, known.input + known.count);
+    const auto bytes = [](const Shape& s, DType d) { return s.size() * static_cast<std::int64_t>(size_of(d)); };
+    for (std::uint32_t i = 0; i < known.count && !is_stack(known); ++i) {
+      const TensorNode& input = list.tensors[list.entry[known.input[i]].a];
+      if (!keeps_input(known.op->keep, static_cast<int>(i)) || input.kind == Node::Kind::parameter) continue;
+      node.saved.push_back({i < node.operands.size() ? node.operands[i] : "x", bytes(input.shape, input.dtype)});
+    }
+    if (known.holds_output) node.saved.push_back({"y", bytes(known.shape, known.dtype)});
+  }
+  if (known.output != nullptr) node.value = view(share(known.output), known.shape);
+  if (known.gradient != nullptr) node.gradient = share(known.gradient);
+  node.differentiated = known.reached;
+  if (list.observing) {
+    const Observation& seen = list.observations[place];
+    node.forward_seconds = seen.forward_seconds;
+    node.backward_seconds = seen.backward_seconds;
+    node.uses = seen.uses;
+    node.contributions = seen.contributions;
+  }
+}
+
+}  // namespace
+
+std::vector<Node> Graph::nodes() const {
+  const List& list = *list_;
+  std::vector<Node> all;
+  all.reserve(size());
+  std::size_t mark = 0;
+  for (std::uint32_t id = 1; id < list.size; ++id) {
+    if (list.code[id] == part_code) continue;
+    Node& node = all.emplace_back();
+    node.id = id;
+    node.name = list.name_of(id);
+    while (mark < list.marks.size() && list.marks[mark].first <= id) ++mark;
+    if (mark > 0 && list.marks[mark - 1].second != 0) {
+      node.scope_call = list.marks[mark - 1].second;
+      const List::ScopeEntry& scope = list.scopes[node.scope_call];
+      node.scope = scope.path.empty() ? scope.kind : scope.path;
+      node.scope_kind = scope.kind;
+    }
+    if (list.is_tensor(id)) describe_tensor(list, id, node);
+    else describe_scalar(list, id, node);
+    if (node.scalar && list.root != 0 && id <= list.root) {
+      node.gradient_number = list.adjoint[id];
+      node.differentiated = list.adjoint[id] != 0;
+    }
+  }
+  // Backward is one loop from the loss down, so the order of its steps can be told from which nodes it reached.
+  std::uint32_t order = 0;
+  for (auto node = all.rbegin(); node != all.rend(); ++node)
+    if (node->kind == Node::Kind::op && node->differentiated) node->order = ++order;
+  return all;
+}
+
+}  // namespace ebb

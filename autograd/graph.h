@@ -1,0 +1,108 @@
+// Graph: the list of what was computed, its gradients, and what pictures and reports read from it.
+#pragma once
+
+#include "scalar.h"
+#include "scope.h"
+#include "tensor.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ebb {
+
+namespace detail {
+struct List;
+}
+
+/// One entry of the graph, as graph.nodes() shows it.
+struct Node {
+  /// Something that backward keeps: an input by its name in the formula ("x"), or the output ("y").
+  struct Saved {
+    std::string what;
+    std::int64_t bytes = 0;
+  };
+  enum class Kind : std::uint8_t { op, parameter, variable, constant };
+
+  std::uint32_t id = 0;
+  Kind kind = Kind::op;
+  bool scalar = false;                ///< of the scalar lane: value_number and gradient_number hold, not the tensors
+  std::string op;                     ///< "matmul"; empty for leaves
+  std::string formula;                ///< what it computes, e.g. "x·Wᵀ"
+  std::string rule;                   ///< what its backward computes, e.g. "∇x = g·W   ∇W = gᵀ·x"
+  std::vector<std::uint32_t> inputs;  ///< ids, in the order of the operands; 0 for a number that is no node
+  std::vector<std::string> operands;  ///< the operands' names in the formula, as far as the op names them
+  std::vector<double> numbers;        ///< scalar lane: the operands' values
+  Shape shape;
+  DType dtype = f32;
+  std::string scope;                  ///< the module path, e.g. "encoder.0"; empty outside of any
+  std::uint32_t scope_call = 0;       ///< tells one call of a module from the next
+  std::string scope_kind;             ///< what the module is, e.g. "Dense(10 -> 64)"
+  std::string name;                   ///< of a variable or parameter
+  std::vector<Saved> saved;
+
+  // What observe() kept.  Undefined tensors and NaN where there is nothing.
+  Tensor value, gradient;
+  double value_number = 0, gradient_number = 0;
+  std::uint32_t order = 0;            ///< the position of this node's step in the last backward, from 1; 0: it took none
+  bool differentiated = false;        ///< the last backward brought a gradient here
+  std::uint32_t uses = 0;             ///< how many gradients were added up here
+  double forward_seconds = 0, backward_seconds = 0;
+  std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
+};
+
+/// Records what this thread computes, from its making until it goes out of scope.
+/// Throws GraphError if a graph is already recording on this thread.
+class Graph {
+ public:
+  Graph();
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// A leaf whose gradient you want: a copy of the value that is part of this graph.
+  Tensor variable(const Tensor& value, std::string_view name = "");
+  Scalar variable(double value, std::string_view name = "");
+
+  /// The derivative of the single number y by x, itself recorded, so that it can be differentiated again; zeros where
+  /// y does not depend on x.  Throws GraphError if y has more than one element or belongs to another graph.
+  Tensor gradient(const Tensor& y, const Tensor& x);
+  Scalar gradient(const Scalar& y, const Scalar& x);
+  Tensor gradient(const Scalar& y, const Tensor& x);
+  Scalar gradient(const Tensor& y, const Scalar& x);
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x);
+  std::vector<Scalar> gradient(const Scalar& y, const std::vector<Scalar>& x);
+  std::vector<Tensor> gradient(const Scalar& y, const std::vector<Tensor>& x);
+  std::vector<Scalar> gradient(const Tensor& y, const std::vector<Scalar>& x);
+
+  /// From here on keeps every node's value, gradient, times and contributions, for pictures and reports.
+  void observe();
+  bool observing() const;
+
+  /// How many values it holds: leaves and results of ops, of both lanes.
+  std::size_t size() const;
+  /// All of them, in the order in which they came.
+  std::vector<Node> nodes() const;
+  /// The bytes that one backward of the scalar lane keeps for each op.
+  static constexpr std::size_t bytes_per_scalar_op = 42;
+
+ private:
+  friend struct detail::List;
+  std::unique_ptr<detail::List> list_;
+};
+
+/// While it lives, nothing on this thread is recorded.
+class Pause {
+ public:
+  Pause();
+  ~Pause();
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+};
+
+/// Whether what this thread computes now is being recorded.
+bool recording();
+
+}  // namespace ebb

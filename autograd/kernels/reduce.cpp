@@ -1,0 +1,155 @@
+#include "reduce.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ebb::kernels {
+
+namespace {
+
+template <class T> T plus(T a, T b) { return a + b; }
+// Whole numbers wrap around, as NumPy's do.
+template <> std::int64_t plus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+
+constexpr std::int64_t base = 256;  // numbers added up straight before sums are added pairwise
+
+template <class T>
+T sum_row(const T* x, std::int64_t n) {
+  if (n > base) {
+    const std::int64_t half = (n / 2 + base - 1) / base * base;
+    return plus(sum_row(x, half), sum_row(x + half, n - half));
+  }
+  constexpr int lanes = 8;
+  T lane[lanes] = {};
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int k = 0; k < lanes; ++k) lane[k] = plus(lane[k], x[i + k]);
+  T total = plus(plus(plus(lane[0], lane[4]), plus(lane[1], lane[5])), plus(plus(lane[2], lane[6]), plus(lane[3], lane[7])));
+  for (; i < n; ++i) total = plus(total, x[i]);
+  return total;
+}
+
+// Rows are added up in groups, and the groups' sums after that: the error grows with n / base + base, not with n.
+template <class T>
+void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
+  constexpr std::int64_t width = 512;
+  for (std::int64_t from = 0; from < inner; from += width) {
+    const std::int64_t w = std::min(width, inner - from);
+    T group[width];
+    std::fill_n(y + from, w, T(0));
+    for (std::int64_t row = 0; row < n; row += base) {
+      std::fill_n(group, w, T(0));
+      for (std::int64_t r = row; r < std::min(row + base, n); ++r) {
+        const T* const from_row = x + r * inner + from;
+        for (std::int64_t i = 0; i < w; ++i) group[i] = plus(group[i], from_row[i]);
+      }
+      for (std::int64_t i = 0; i < w; ++i) y[from + i] = plus(y[from + i], group[i]);
+    }
+  }
+}
+
+/// Calls f(first number, its step, position in the output) for every line along the middle axis.
+template <class F>
+void lines(const Block& b, F&& f) {
+  for (std::int64_t o = 0; o < b.outer; ++o)
+    for (std::int64_t i = 0; i < b.inner; ++i) f(o * b.n * b.inner + i, b.inner, o * b.inner + i);
+}
+
+template <class T>
+bool beats(T candidate, T best, int sign) {
+  if constexpr (std::numeric_limits<T>::has_quiet_NaN) {
+    if (best != best) return false;
+    if (candidate != candidate) return true;
+  }
+  return sign > 0 ? candidate > best : candidate < best;
+}
+
+template <class T>
+T largest(const T* x, std::int64_t n, std::int64_t step) {
+  T m = -std::numeric_limits<T>::infinity();
+  for (std::int64_t k = 0; k < n; ++k) m = std::max(m, x[k * step]);
+  return m;
+}
+
+}  // namespace
+
+template <class T>
+void sum(T* y, const T* x, const Block& b) {
+  for (std::int64_t o = 0; o < b.outer; ++o) {
+    if (b.inner == 1) y[o] = sum_row(x + o * b.n, b.n);
+    else sum_rows(y + o * b.inner, x + o * b.n * b.inner, b.n, b.inner);
+  }
+}
+
+template <class T>
+void extreme(T* y, const T* x, const Block& b, int sign) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
+    T best = x[first];
+    for (std::int64_t k = 1; k < b.n; ++k)
+      if (beats(x[first + k * step], best, sign)) best = x[first + k * step];
+    y[out] = best;
+  });
+}
+
+template <class T>
+void arg_extreme(std::int64_t* y, const T* x, const Block& b, int sign) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
+    std::int64_t best = 0;
+    for (std::int64_t k = 1; k < b.n; ++k)
+      if (beats(x[first + k * step], x[first + best * step], sign)) best = k;
+    y[out] = best;
+  });
+}
+
+template <class T>
+void logsumexp(T* y, const T* x, const Block& b) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
+    const T m = largest(x + first, b.n, step);
+    const T shift = std::isfinite(m) ? m : T(0);  // all -inf, or an inf: their sums speak for themselves
+    T total = 0;
+    for (std::int64_t k = 0; k < b.n; ++k) total += std::exp(x[first + k * step] - shift);
+    y[out] = shift + std::log(total);
+  });
+}
+
+template <class T>
+void softmax(T* y, const T* x, const Block& b) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
+    const T m = largest(x + first, b.n, step);
+    T total = 0;
+    for (std::int64_t k = 0; k < b.n; ++k) total += y[first + k * step] = std::exp(x[first + k * step] - m);
+    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] /= total;
+  });
+}
+
+template <class T>
+void log_softmax(T* y, const T* x, const Block& b) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
+    const T m = largest(x + first, b.n, step);
+    T total = 0;
+    for (std::int64_t k = 0; k < b.n; ++k) total += std::exp(x[first + k * step] - m);
+    const T shift = m + std::log(total);
+    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] = x[first + k * step] - shift;
+  });
+}
+
+template void sum(float*, const float*, const Block&);
+template void sum(double*, const double*, const Block&);
+template void sum(std::int64_t*, const std::int64_t*, const Block&);
+template void extreme(float*, const float*, const Block&, int);
+template void extreme(double*, const double*, const Block&, int);
+template void extreme(std::int64_t*, const std::int64_t*, const Block&, int);
+template void arg_extreme(std::int64_t*, const float*, const Block&, int);
+template void arg_extreme(std::int64_t*, const double*, const Block&, int);
+template void arg_extreme(std::int64_t*, const std::int64_t*, const Block&, int);
+template void logsumexp(float*, const float*, const Block&);
+template void logsumexp(double*, const double*, const Block&);
+template void softmax(float*, const float*, const Block&);
+template void softmax(double*, const double*, const Block&);
+template void log_softmax(float*, const float*, const Block&);
+template void log_softmax(double*, const double*, const Block&);
+
+}  // namespace ebb::kernels

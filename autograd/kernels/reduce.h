@@ -1,0 +1,23 @@
+// Reductions of x, seen as [outer, n, inner], along its middle axis.  float, double; sum also std::int64_t.
+#pragma once
+
+#include <cstdint>
+
+namespace ebb::kernels {
+
+struct Block {
+  std::int64_t outer, n, inner;
+};
+
+/// y [outer, inner].  Sums are added up pairwise, in an order that depends on the sizes alone.
+template <class T> void sum(T* y, const T* x, const Block& block);
+/// The largest (sign 1) or smallest (sign -1); NaN if there is one.  n must be positive.
+template <class T> void extreme(T* y, const T* x, const Block& block, int sign);
+/// The position of the first largest (smallest), of the first NaN if there is one.  n must be positive.
+template <class T> void arg_extreme(std::int64_t* y, const T* x, const Block& block, int sign);
+template <class T> void logsumexp(T* y, const T* x, const Block& block);
+/// y [outer, n, inner].
+template <class T> void softmax(T* y, const T* x, const Block& block);
+template <class T> void log_softmax(T* y, const T* x, const Block& block);
+
+}  // namespace ebb::kernels

@@ -1,0 +1,159 @@
+// The list: all that a graph holds.  One sequence of entries in the order in which they came, and two lanes in it: a
+// scalar op is one Entry of the Tape; a tensor op, a leaf or a crossing between the lanes has an Entry too, and is
+// named in `stations`, where backward stops on its way through the scalar entries.
+#pragma once
+
+#include "graph.h"
+#include "op.h"
+#include "parameter.h"
+#include "tape.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ebb::detail {
+
+/// Codes of entries that are no scalar op of the table.
+enum : std::uint16_t {
+  constant_code = 0,
+  leaf_code,     // a scalar variable
+  part_code,     // carries two operands of the 3- or 4-operand op that follows
+  tensor_code,   // the tensor lane: entry.a is the position in List::tensors
+  element_code,  // a Scalar read from tensor node entry.a at the place da
+  first_rule_code
+};
+
+/// One entry of the tensor lane.
+struct TensorNode {
+  const OpInfo* op = nullptr;        // nullptr: a leaf, or a tensor made of Scalars
+  void* self = nullptr;              // the op
+  std::uint32_t* input = nullptr;    // ids
+  TensorImpl** kept = nullptr;       // each operand whose numbers backward reads, else nullptr
+  TensorImpl* output = nullptr;      // kept for backward, or because it is a leaf or observed
+  TensorImpl* gradient = nullptr;    // arrived so far
+  std::uint32_t id = 0, count = 0;   // its entry; how many inputs
+  std::uint32_t parameter = 0;       // position + 1 in List::parameters
+  Node::Kind kind = Node::Kind::op;
+  DType dtype = f32;
+  bool holds_output = false;         // backward reads the output
+  bool let_go = false;               // what backward reads is gone
+  bool reached = false;              // the last backward brought a gradient here
+  Shape shape;
+};
+
+/// What observe() keeps of a tensor node, beside its value and gradient.
+struct Observation {
+  double forward_seconds = 0, backward_seconds = 0;
+  std::uint32_t uses = 0;
+  std::vector<double> contributions;
+};
+
+/// An array that grows without moving what it holds, and keeps its memory.
+template <class T>
+class Chunked {
+ public:
+  T& operator[](std::size_t i) { return chunks_[i / chunk][i % chunk]; }
+  const T& operator[](std::size_t i) const { return chunks_[i / chunk][i % chunk]; }
+  /// The i-th element, made if there is none yet; i is at most the number made so far.
+  T& at(std::size_t i) {
+    if (i / chunk == chunks_.size()) chunks_.push_back(std::make_unique<T[]>(chunk));
+    return (*this)[i];
+  }
+
+ private:
+  static constexpr std::size_t chunk = 256;
+  std::vector<std::unique_ptr<T[]>> chunks_;
+};
+
+/// Memory for what nodes hold, given back all at once.
+class Arena {
+ public:
+  void* take(std::size_t bytes);
+  void reset();
+
+ private:
+  static constexpr std::size_t chunk = std::size_t{1} << 16;
+  std::vector<std::pair<std::unique_ptr<std::byte[]>, std::size_t>> chunks_;
+  std::size_t current_ = 0, used_ = 0;
+};
+
+struct List : Tape {
+  Chunked<TensorNode> tensors;
+  std::size_t tensor_count = 0;     // of them in use
+  std::vector<std::uint32_t> stations;
+  std::uint32_t parts = 0;          // entries that are only a part of an op
+  Arena arena;
+  std::vector<std::shared_ptr<ParameterState>> parameters;
+  std::vector<std::pair<std::uint32_t, std::string>> names;
+  struct ScopeEntry {
+    std::string path, kind;
+  };
+  std::vector<ScopeEntry> scopes;                                // entry 0: outside of all
+  std::size_t scope_count = 1;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;    // from this id on, the scope in force
+  bool observing = false;
+  Chunked<Observation> observations;                             // beside tensors
+  std::uint32_t root = 0;                                        // of the last backward; 0: none yet
+  std::uint32_t let_go_root = 0;                                 // of the last backward that let nodes go, ...
+  std::uint32_t let_go_upto = 0;                                 // ... the highest such root, and how many nodes went
+  std::uint32_t let_go_count = 0;
+
+  List();
+  ~List();
+  List(const List&) = delete;
+  List& operator=(const List&) = delete;
+
+  /// Empties it for the next graph; keeps its memory.
+  void reset() noexcept;
+
+  TensorNode& tensor(std::uint32_t id) { return tensors[entry[id].a]; }
+  bool is_tensor(std::uint32_t id) const { return code[id] == tensor_code; }
+  TensorNode& add_tensor();
+  /// The node of a tensor that is an operand here; constants become leaves.
+  std::uint32_t node_of(const Tensor& t);
+  /// What a Parameter is in this graph.
+  Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
+  bool wants_gradient(std::uint32_t id) { return !is_tensor(id) || tensor(id).kind != Node::Kind::constant; }
+  std::string name_of(std::uint32_t id) const;
+  void enter(const Scope* scope);
+
+  // sweep.cpp
+  void backward(std::uint32_t from, bool retain);
+  /// Recorded gradients of entry `from` (seeded with dy) by the entries `by`, passing through entries > `floor` only.
+  std::vector<std::pair<Scalar, Tensor>> recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
+                                                        std::uint32_t floor, const std::vector<std::uint32_t>& by);
+  void let_go_of(TensorNode& node, bool keep_output) noexcept;
+
+  static List* of(Graph& graph) { return graph.list_.get(); }
+  static const List* of(const Graph& graph) { return graph.list_.get(); }
+};
+
+/// The list that this thread records into while no Pause lives; `open_list` also while one does.
+inline List* recording_list() { return static_cast<List*>(tape); }
+extern constinit thread_local List* open_list;
+
+/// The open list of this thread that the value belongs to.  Throws GraphError, beginning with `asked`, if the value is
+/// a constant, its graph is closed, or it is another thread's.
+List& list_of(std::uint32_t graph, const char* asked);
+
+/// Scalars as a tensor, and an element as a Scalar: the crossings between the lanes.
+Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype);
+Scalar element_of(const Tensor& t, std::int64_t place);
+bool is_stack(const TensorNode& node);
+
+/// The names and derivatives of scalar ops, by code.
+const ScalarRule& scalar_rule(std::uint16_t code);
+
+inline double seconds_since(std::int64_t started) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+  return static_cast<double>(now - started) * 1e-9;
+}
+
+double root_mean_square(const Tensor& t);
+
+}  // namespace ebb::detail

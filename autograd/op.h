@@ -1,0 +1,191 @@
+// What an op is, and how one runs.
+//
+// An op is a struct that is whole in one place (see ops/*.cpp):
+//
+//   static constexpr char name[], formula[], rule[], operands[];   // for people; operands: "x W b"
+//   static constexpr Keep keep;                                    // what backward reads
+//   Tensor run(const Tensor& a, ...) const;                        // checks shapes with require(), computes
+//   Tensor da(const Tensor& dy, const Tensor& a, ..., [const Tensor& y]) const;   // one for each operand
+//   static constexpr auto gradients() { return std::tuple(&Op::da, ...); }        // in the operands' order
+//
+// A gradient is written with ops, so that it can be differentiated again; a kernel may stand in for them while
+// !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
+// in shape and type only.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an error that names
+// the op, the shapes and the module.
+#pragma once
+
+#include "error.h"
+#include "keep.h"
+#include "scalar.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <span>
+#include <string>
+#include <tuple>
+#include <type_traits>
+
+namespace ebb::detail {
+
+/// A tensor's head; its numbers lie behind it in the same block, or in the block of the owner that it views.
+struct alignas(64) TensorImpl {
+  std::atomic<std::uint32_t> refs{1};
+  DType dtype = f32;
+  std::uint8_t bucket = 0;             // of the pool
+  std::uint32_t node = 0, graph = 0;   // where it is recorded; 0: a constant
+  std::atomic<std::uint64_t> leaf{0};  // of a constant: graph << 32 | node of its leaf in the graph that met it last
+  void* data = nullptr;
+  TensorImpl* owner = nullptr;
+  Shape shape;
+};
+
+/// A tensor whose numbers are not yet written.  Throws std::bad_alloc.
+Tensor empty(const Shape& shape, DType dtype);
+/// The same numbers, from the offset on, as a tensor of another shape that belongs to no graph.
+Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset = 0);
+/// Where a tensor's numbers can be written: its own buffer, first replaced by a copy if anyone else holds it.
+void* writable(Tensor& t);
+
+inline const TensorImpl& impl(const Tensor& t);
+template <class T> const T* read(const Tensor& t);
+/// Of a tensor that was just made by empty().
+template <class T> T* write(Tensor& t);
+
+/// What the graph knows of a kind of op.
+struct OpInfo {
+  const char* name;
+  const char* formula;
+  const char* rule;
+  const char* operands;
+  Keep keep;
+  /// The gradient for operand i, or an undefined tensor if none passes.
+  Tensor (*gradient)(const void* op, int i, const Tensor& dy, const Tensor* in, int n, const Tensor& y);
+  /// Copies the op into the graph's memory; `destroy` is nullptr if nothing is to be done when the graph lets it go.
+  void (*copy)(void* to, const void* op);
+  void (*destroy)(void* op);
+  std::uint32_t size;
+  /// The same value out of other ops, through which derivatives of derivatives run; nullptr: `gradient` can be recorded.
+  Tensor (*compose)(const void* op, const Tensor* in, int n);
+};
+
+/// Why an op refuses; apply() adds what it was asked.
+struct Complaint {
+  enum Kind { shape, dtype, index, usage } kind;
+  std::string reason, help;
+};
+/// Turns a complaint into the exception that the user sees.
+[[noreturn]] void refuse(const Complaint& why, const char* name, const Tensor* const* in, int n);
+/// The same where the operands are not tensors: `what` stands before the colon.
+[[noreturn]] void refuse(const Complaint& why, const std::string& what);
+/// broadcast(), for ops: throws a Complaint.
+Shape broadcast_of(const Shape& a, const Shape& b);
+/// The axis counted from the front.  Throws a Complaint.
+int axis_of(const Shape& shape, int axis);
+/// "\n  in encoder.0", or nothing outside of every scope.
+std::string where_in_model();
+
+/// When an observing graph started to run an op; 0 if none observes.
+std::int64_t start_clock();
+/// Notes the result of an op in the graph that records, if any operand is part of it.
+void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* in, int n, std::int64_t started);
+[[noreturn]] void undefined_operand(const char* name, int i);
+
+// ---- from an op's struct to its OpInfo ---------------------------------------------------------------------------
+
+template <class Op, class Rule, std::size_t... I>
+Tensor call_rule(const Op& op, Rule rule, const Tensor& dy, const Tensor* in, const Tensor& y, std::index_sequence<I...>) {
+  if constexpr (std::is_same_v<Rule, std::nullptr_t>) {
+    return {};
+  } else if constexpr (std::is_invocable_v<Rule, const Op&, const Tensor&, decltype(in[I])..., const Tensor&>) {
+    return (op.*rule)(dy, in[I]..., y);
+  } else {
+    return (op.*rule)(dy, in[I]...);
+  }
+}
+
+template <class Op>
+Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in, int n, const Tensor& y) {
+  const Op& op = *static_cast<const Op*>(raw);
+  if constexpr (requires { op.gradient(i, dy, std::span(in, std::size_t(n)), y); }) {
+    return op.gradient(i, dy, std::span(in, static_cast<std::size_t>(n)), y);
+  } else {
+    static constexpr auto rules = Op::gradients();
+    constexpr std::size_t count = std::tuple_size_v<decltype(rules)>;
+    return [&]<std::size_t... I>(std::index_sequence<I...> all) {
+      Tensor dx;
+      ((static_cast<int>(I) == i ? (dx = call_rule(op, std::get<I>(rules), dy, in, y, all), 0) : 0), ...);
+      return dx;
+    }(std::make_index_sequence<count>());
+  }
+}
+
+template <class Op>
+constexpr OpInfo make_info(const char* name) {
+  OpInfo info{name,    Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
+              sizeof(Op), nullptr};
+  info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
+  if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
+  if constexpr (requires(const Op& op, const Tensor* in) { op.compose(in); })
+    info.compose = [](const void* op, const Tensor* in, int) { return static_cast<const Op*>(op)->compose(in); };
+  return info;
+}
+
+template <class Op> inline constexpr OpInfo op_info = make_info<Op>(Op::name);
+
+/// Runs an op on any number of operands and records it.
+template <class Op>
+Tensor apply_all(const OpInfo& info, const Op& op, const Tensor* const* in, int n, auto&& run) {
+  for (int i = 0; i < n; ++i)
+    if (!in[i]->defined()) undefined_operand(info.name, i);
+  const std::int64_t started = start_clock();
+  Tensor y;
+  try {
+    y = run();
+  } catch (const Complaint& why) {
+    refuse(why, info.name, in, n);
+  }
+  record(y, info, &op, in, n, started);
+  return y;
+}
+
+template <class Op, class... T>
+Tensor apply_as(const OpInfo& info, const Op& op, const T&... in) {
+  const Tensor* operands[] = {&in...};
+  return apply_all(info, op, operands, sizeof...(T), [&] { return op.run(in...); });
+}
+
+template <class Op, class... T>
+Tensor apply(const Op& op, const T&... in) {
+  return apply_as(op_info<Op>, op, in...);
+}
+
+/// The sum of x over the axes along which `shape` broadcasts to x's shape: how a gradient comes back to an operand.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// ---- inline ------------------------------------------------------------------------------------------------------
+
+inline const TensorImpl& impl(const Tensor& t) { return *Access::impl(t); }
+/// Another handle of the tensor with this head.
+inline Tensor share(TensorImpl* head) {
+  head->refs.fetch_add(1, std::memory_order_relaxed);
+  return Access::tensor(head);
+}
+template <class T> const T* read(const Tensor& t) { return static_cast<const T*>(impl(t).data); }
+template <class T> T* write(Tensor& t) { return static_cast<T*>(impl(t).data); }
+
+/// Calls f with a number of the C++ type that `dtype` names.
+template <class F> decltype(auto) dispatch(DType dtype, F&& f) {
+  switch (dtype) {
+    case f32: return f(float{});
+    case f64: return f(double{});
+    default: return f(std::int64_t{});
+  }
+}
+template <class F> decltype(auto) dispatch_floating(DType dtype, F&& f) {
+  if (dtype == f32) return f(float{});
+  return f(double{});
+}
+
+}  // namespace ebb::detail

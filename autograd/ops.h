@@ -1,0 +1,204 @@
+// The vocabulary.  Every op once, with its contract; reading this file is learning the library.
+//
+// Unless said otherwise an op takes tensors of one floating type, promotes mixed ones (i64 < f32 < f64), works on empty
+// tensors, and is differentiable to any order.  Negative axes count from the end.  A Parameter goes wherever a Tensor
+// does.  Errors: ShapeError, DTypeError, IndexError, each naming the op, the shapes and the module.
+#pragma once
+
+#include "elementwise.h"
+#include "formulas.h"
+#include "scalar.h"
+#include "tensor.h"
+
+#include <initializer_list>
+#include <optional>
+#include <vector>
+
+namespace ebb {
+
+// ---- elementwise -----------------------------------------------------------------------------------------------
+// Each line declares one function of a Tensor, and of a Scalar, out of its formula in formulas.h.
+
+EBB_ELEMENTWISE_1(neg, Neg)                ///< -x
+EBB_ELEMENTWISE_1(abs, Abs)                ///< |x|; the gradient at 0 is 0
+EBB_ELEMENTWISE_1(sign, Sign)              ///< -1, 0 or 1; the gradient is 0 everywhere
+EBB_ELEMENTWISE_1(exp, Exp)                ///< eˣ
+EBB_ELEMENTWISE_1(expm1, Expm1)            ///< eˣ - 1, exact near 0
+EBB_ELEMENTWISE_1(log, Log)                ///< natural logarithm; -inf at 0, NaN below
+EBB_ELEMENTWISE_1(log1p, Log1p)            ///< log(1 + x), exact near 0
+EBB_ELEMENTWISE_1(sqrt, Sqrt)              ///< square root; the gradient at 0 is infinite
+EBB_ELEMENTWISE_1(rsqrt, Rsqrt)            ///< 1/√x
+EBB_ELEMENTWISE_1(square, Square)          ///< x²
+EBB_ELEMENTWISE_1(reciprocal, Reciprocal)  ///< 1/x
+EBB_ELEMENTWISE_1(sin, Sin)                ///< sine of x in radians
+EBB_ELEMENTWISE_1(cos, Cos)                ///< cosine of x in radians
+EBB_ELEMENTWISE_1(tan, Tan)                ///< tangent of x in radians
+EBB_ELEMENTWISE_1(asin, Asin)              ///< arc sine in [-π/2, π/2]; NaN outside [-1, 1]
+EBB_ELEMENTWISE_1(acos, Acos)              ///< arc cosine in [0, π]; NaN outside [-1, 1]
+EBB_ELEMENTWISE_1(atan, Atan)              ///< arc tangent in (-π/2, π/2)
+EBB_ELEMENTWISE_1(sinh, Sinh)              ///< hyperbolic sine
+EBB_ELEMENTWISE_1(cosh, Cosh)              ///< hyperbolic cosine
+EBB_ELEMENTWISE_1(tanh, Tanh)              ///< hyperbolic tangent
+EBB_ELEMENTWISE_1(erf, Erf)                ///< error function
+EBB_ELEMENTWISE_1(sigmoid, Sigmoid)        ///< 1/(1 + e⁻ˣ), safe for every x
+EBB_ELEMENTWISE_1(relu, Relu)              ///< max(0, x); the gradient at 0 is 0
+EBB_ELEMENTWISE_1(gelu, Gelu)              ///< x·Φ(x) with the exact normal distribution function
+EBB_ELEMENTWISE_1(silu, Silu)              ///< x·σ(x), also called swish
+EBB_ELEMENTWISE_1(softplus, Softplus)      ///< log(1 + eˣ), safe for every x
+EBB_ELEMENTWISE_1(mish, Mish)              ///< x·tanh(softplus(x))
+EBB_ELEMENTWISE_1(hardtanh, Hardtanh)      ///< x held within [-1, 1]; the gradient at the edges is 1
+EBB_ELEMENTWISE_1(leaky_relu, LeakyRelu)   ///< x above 0, 0.01·x below
+EBB_ELEMENTWISE_1(elu, Elu)                ///< x above 0, eˣ - 1 below
+
+// Of two tensors, or a tensor and a number, or two Scalars; shapes broadcast by NumPy's rule.  Numbers never promote a
+// tensor: an i64 tensor takes whole numbers only.  At a tie, maximum and minimum give half the gradient to each.
+EBB_ELEMENTWISE_2(operator+, Add)          ///< a + b
+EBB_ELEMENTWISE_2(operator-, Sub)          ///< a - b
+EBB_ELEMENTWISE_2(operator*, Mul)          ///< a · b
+EBB_ELEMENTWISE_2(operator/, Div)          ///< a / b; the quotient of i64 tensors is f32
+EBB_ELEMENTWISE_2(pow, Pow)                ///< aᵇ; the gradient by b is 0 where a is not positive
+EBB_ELEMENTWISE_2(maximum, Maximum)        ///< the larger of a and b; NaN if either is
+EBB_ELEMENTWISE_2(minimum, Minimum)        ///< the smaller of a and b; NaN if either is
+
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+inline Scalar operator-(const Scalar& x) { return neg(x); }
+template <detail::AnyNumber N> auto operator-(const N& x) { return neg(x); }
+inline Tensor operator+(const Tensor& x) { return x; }
+inline Scalar& operator+=(Scalar& a, const Scalar& b) { return a = a + b; }
+inline Scalar& operator-=(Scalar& a, const Scalar& b) { return a = a - b; }
+inline Scalar& operator*=(Scalar& a, const Scalar& b) { return a = a * b; }
+inline Scalar& operator/=(Scalar& a, const Scalar& b) { return a = a / b; }
+// A new value in the same handle: whoever else holds the old tensor keeps it.
+inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = a + b; }
+inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = a - b; }
+inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = a * b; }
+inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = a / b; }
+
+/// 1 where the comparison holds, else 0, as i64; no gradient passes.  Between Scalars they give bool (scalar.h).
+#define EBB_COMPARISON(op)                           \
+  Tensor operator op(const Tensor& a, const Tensor& b); \
+  Tensor operator op(const Tensor& a, const Scalar& b); \
+  Tensor operator op(const Scalar& a, const Tensor& b);
+EBB_COMPARISON(<)
+EBB_COMPARISON(<=)
+EBB_COMPARISON(>)
+EBB_COMPARISON(>=)
+EBB_COMPARISON(==)
+EBB_COMPARISON(!=)
+#undef EBB_COMPARISON
+
+/// a where condition is not 0, else b; all three broadcast.  The gradient of what is not chosen is exactly 0.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b);
+Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
+inline Scalar where(bool condition, const Scalar& a, const Scalar& b) { return condition ? a : b; }
+
+/// x held within [low, high]; the gradient at the edges is 1.  Throws UsageError if low > high.
+Tensor clamp(const Tensor& x, double low, double high);
+Scalar clamp(const Scalar& x, double low, double high);
+
+// ---- reductions ------------------------------------------------------------------------------------------------
+
+/// Which axes to reduce: none named means all.
+class Axes {
+ public:
+  Axes() = default;
+  Axes(int axis) : axes_{axis} {}
+  Axes(std::initializer_list<int> axes) : axes_(axes) {}
+  Axes(std::vector<int> axes) : axes_(std::move(axes)) {}
+  bool all() const { return axes_.empty(); }
+  auto begin() const { return axes_.begin(); }
+  auto end() const { return axes_.end(); }
+
+ private:
+  std::vector<int> axes_;
+};
+
+/// With keepdim, reduced axes stay with size 1.  The sum of nothing is 0, its mean NaN; max and min of nothing throw.
+/// i64 sums stay i64; i64 means and variances are f32.
+Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// Mean square distance from the mean, divided by n - correction.
+Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdim = false, int correction = 1);
+/// Equal largest (smallest) elements share the gradient equally.
+Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// log of the sum of exponentials, without overflow.
+Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// The position of the first largest (smallest) element, i64: along an axis, or in row-major order of the whole.
+Tensor argmax(const Tensor& x, std::optional<int> axis = {}, bool keepdim = false);
+Tensor argmin(const Tensor& x, std::optional<int> axis = {}, bool keepdim = false);
+/// eˣ / Σeˣ along an axis, without overflow, and its logarithm.
+Tensor softmax(const Tensor& x, int axis = -1);
+Tensor log_softmax(const Tensor& x, int axis = -1);
+
+// ---- linear algebra --------------------------------------------------------------------------------------------
+
+/// Which operands matmul reads transposed, at no cost.
+struct MatmulOptions {
+  bool ta = false, tb = false;
+};
+/// Matrix product.  a [..., m, k], b [..., k, n] -> [..., m, n]; leading axes broadcast.  An a of rank 1 is a row, a b
+/// of rank 1 a column, and that axis is dropped from the result.
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});
+/// The inner product of two vectors of one length.
+Tensor dot(const Tensor& a, const Tensor& b);
+/// a [m], b [n] -> [m, n].
+Tensor outer(const Tensor& a, const Tensor& b);
+/// x·Wᵀ + b in one pass.  x [..., in], weight [out, in], bias [out] -> [..., out].
+Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias);
+
+// ---- movement --------------------------------------------------------------------------------------------------
+
+/// The same numbers in another shape, without copying; one size may be -1, to be found from the others.
+Tensor reshape(const Tensor& x, const Shape& shape);
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes);
+/// From `axis` on, all axes become one.
+Tensor flatten(const Tensor& x, int axis = 0);
+/// Removes axes of size 1: all of them, or the one named.
+Tensor squeeze(const Tensor& x, std::optional<int> axis = {});
+/// Puts in an axis of size 1, so that it stands at `axis`.
+Tensor unsqueeze(const Tensor& x, int axis);
+/// Swaps two axes.
+Tensor transpose(const Tensor& x, int a = -2, int b = -1);
+/// Axis i of the result is axis order[i] of x.
+Tensor permute(const Tensor& x, const std::vector<int>& order);
+/// x repeated to the shape, by the broadcasting rule.
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+/// Joins tensors along an axis that they have.
+Tensor concat(const std::vector<Tensor>& parts, int axis = 0);
+/// Joins tensors of one shape along a new axis.
+Tensor stack(const std::vector<Tensor>& parts, int axis = 0);
+/// A tensor [n] of n Scalars; gradients pass back to each.
+Tensor stack(const std::vector<Scalar>& parts, DType dtype = f64);
+/// Positions begin <= i < end along an axis; without copying along the first.  Negative positions count from the end.
+Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis = 0);
+
+// ---- index -----------------------------------------------------------------------------------------------------
+
+/// y[i][j][k] = x[i][index[i][j][k]][k] for axis 1, and so on: index is i64, of x's rank, and no larger than x off the
+/// axis.  Throws IndexError for an index out of range.
+Tensor gather(const Tensor& x, const Tensor& index, int axis = -1);
+/// y with y.shape = x.shape, into which x was added at the places that gather would read: the other way round.
+Tensor scatter_add(const Tensor& y, const Tensor& index, const Tensor& x, int axis = -1);
+/// labels [...] i64 in [0, classes) -> [..., classes]: 1 at the label, else 0.  No gradient.
+Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype = f32);
+
+// ---- losses, fused ---------------------------------------------------------------------------------------------
+// nn/losses.h has them under their usual names, with checks and options.
+
+/// Σ over elements of max(z, 0) - z·y + log(1 + e^-|z|), divided by their number: cross-entropy of labels y in [0, 1]
+/// against sigmoid(z), safe for every z.  Same shapes; gradients to both.
+Tensor bce_with_logits(const Tensor& z, const Tensor& y);
+/// Mean over rows of -log softmax(z)[label].  z [n, classes], labels [n] i64 in [0, classes).  Throws IndexError.
+Tensor softmax_cross_entropy(const Tensor& z, const Tensor& labels);
+
+// ---- the graph's edges -----------------------------------------------------------------------------------------
+
+/// The same numbers as a constant: no gradient passes.
+Tensor detach(const Tensor& x);
+Scalar detach(const Scalar& x);
+/// What `t` was computed from, if the graph that records made it by the named op, e.g. "sigmoid"; else undefined.
+Tensor input_of(const Tensor& t, std::string_view op);
+
+}  // namespace ebb

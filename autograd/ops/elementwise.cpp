@@ -1,0 +1,349 @@
+// How formulas run on tensors.  The formulas themselves, with their derivatives, are in formulas.h; every function that
+// ops.h declares of one is compiled here.
+#define EBB_COMPILE_ELEMENTWISE
+#include "../formulas.h"
+#include "../kernels/map.h"
+#include "../list.h"
+#include "../op.h"
+#include "../require.h"
+#include "../scalar.h"
+
+#include <cmath>
+
+namespace ebb {
+
+bool recording();
+
+namespace detail {
+
+Tensor as_tensor(const Scalar& s, DType dtype);
+
+namespace {
+
+/// What stands in for an operand that the formula does not read: any tensor of the output's shape.
+template <class F> const Tensor& read_or(const Tensor& x, int i, const Tensor& dummy) {
+  return keeps_input(F::keep, i) ? x : dummy;
+}
+template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy) {
+  return keeps_output(F::keep) ? y : dummy;
+}
+
+template <class F>
+struct OfOne {
+  static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "x";
+  static constexpr Keep keep = F::keep;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), x.dtype());
+    const auto loop = [&]<class T>(T) {
+      kernels::map(write<T>(y), x.size(), [](T v) { return F::f(Num<T>(v)).v; }, read<T>(x));
+    };
+    if constexpr (F::integers) dispatch(x.dtype(), loop);
+    else dispatch_floating(x.dtype(), loop);
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    if constexpr (!F::composed) {
+      if (!recording()) {
+        Tensor dx = empty(dy.shape(), dy.dtype());
+        dispatch_floating(dy.dtype(), [&]<class T>(T) {
+          using N = Num<T>;
+          kernels::map(write<T>(dx), dy.size(), [](T g, T v, T w) { return F::dx(N(g), N(v), N(w)).v; }, read<T>(dy),
+                       read<T>(read_or<F>(x, 0, dy)), read<T>(output_or<F>(y, dy)));
+        });
+        return dx;
+      }
+    }
+    return F::dx(dy, x, y);
+  }
+  static constexpr auto gradients() { return std::tuple(&OfOne::dx); }
+};
+
+template <class F>
+struct OfTwo {
+  static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "a b";
+  static constexpr Keep keep = F::keep;
+
+  Tensor run(const Tensor& a, const Tensor& b) const {
+    const Shape shape = broadcast_of(a.shape(), b.shape());
+    Tensor y = empty(shape, a.dtype());
+    const auto loop = [&]<class T>(T) {
+      const auto f = [](T v, T w) { return F::f(Num<T>(v), Num<T>(w)).v; };
+      if (a.shape() == b.shape()) kernels::map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
+      else kernels::map(write<T>(y), kernels::Walk<2>(shape, {&a.shape(), &b.shape()}), f, read<T>(a), read<T>(b));
+    };
+    if constexpr (F::integers) dispatch(y.dtype(), loop);
+    else dispatch_floating(y.dtype(), loop);
+    return y;
+  }
+
+  template <class Rule> Tensor carried(Rule local_rule, const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
+    if constexpr (!F::composed) {
+      if (!recording()) {
+        const Tensor& ra = read_or<F>(a, 0, dy);
+        const Tensor& rb = read_or<F>(b, 1, dy);
+        const Tensor& ry = output_or<F>(y, dy);
+        Tensor dx = empty(dy.shape(), dy.dtype());
+        dispatch_floating(dy.dtype(), [&]<class T>(T) {
+          using N = Num<T>;
+          const auto local = [&](T g, T v, T w, T u) { return local_rule(N(g), N(v), N(w), N(u)).v; };
+          const kernels::Walk<4> walk(dy.shape(), {&dy.shape(), &ra.shape(), &rb.shape(), &ry.shape()});
+          kernels::map(write<T>(dx), walk, local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+        });
+        return dx;
+      }
+    }
+    return local_rule(dy, a, b, y);
+  }
+  Tensor da(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
+    const auto by_a = [](const auto& g, const auto&... x) { return F::da(g, x...); };
+    return sum_to(carried(by_a, dy, a, b, y), a.shape());
+  }
+  Tensor db(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
+    const auto by_b = [](const auto& g, const auto&... x) { return F::db(g, x...); };
+    return sum_to(carried(by_b, dy, a, b, y), b.shape());
+  }
+  static constexpr auto gradients() { return std::tuple(&OfTwo::da, &OfTwo::db); }
+};
+
+/// A formula of two whose one operand is a plain number.
+template <class F, bool number_first>
+struct WithNumber {
+  static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = number_first ? "b" : "a";
+  static constexpr Keep own = static_cast<Keep>(
+      keeps_input(F::keep, number_first ? 1 : 0) ? static_cast<int>(Keep::first) : static_cast<int>(Keep::nothing));
+  static constexpr Keep keep = keeps_output(F::keep) ? own | Keep::output : own;
+  double number;
+
+  static auto value(const auto& x, const auto& c) {
+    if constexpr (number_first) return F::f(c, x);
+    else return F::f(x, c);
+  }
+  static auto derivative(const auto& g, const auto& x, const auto& c, const auto& y) {
+    if constexpr (number_first) return F::db(g, c, x, y);
+    else return F::da(g, x, c, y);
+  }
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), x.dtype());
+    const auto loop = [&]<class T>(T) {
+      const Num<T> c(number);
+      kernels::map(write<T>(y), x.size(), [c](T v) { return value(Num<T>(v), c).v; }, read<T>(x));
+    };
+    if constexpr (F::integers) dispatch(x.dtype(), loop);
+    else dispatch_floating(x.dtype(), loop);
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    if constexpr (!F::composed) {
+      if (!recording()) {
+        Tensor dx = empty(dy.shape(), dy.dtype());
+        dispatch_floating(dy.dtype(), [&]<class T>(T) {
+          using N = Num<T>;
+          const N c(number);
+          kernels::map(write<T>(dx), dy.size(), [c](T g, T v, T w) { return derivative(N(g), N(v), c, N(w)).v; },
+                       read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy), read<T>(keeps_output(keep) ? y : dy));
+        });
+        return dx;
+      }
+    }
+    if constexpr (F::composed) {
+      if constexpr (number_first) return F::db(dy, Scalar(number), x, y);
+      else return F::da(dy, x, Scalar(number), y);
+    } else {
+      const Tensor c = full({}, number, dy.dtype());
+      return derivative(dy, x, c, y);
+    }
+  }
+  static constexpr auto gradients() { return std::tuple(&WithNumber::dx); }
+};
+
+/// The operand as the formula takes it: whole numbers become f32 where the result can be a fraction.
+template <class F> Tensor fit(const Tensor& x, DType type) { return x.dtype() == type ? x : x.to(type); }
+template <class F> DType type_for(DType type) { return F::integers || type != i64 ? type : f32; }
+
+template <class F> void must_be_whole(const Tensor& x, double number, bool number_first) {
+  if (!F::integers || x.dtype() != i64 || std::trunc(number) == number) return;
+  refuse({Complaint::dtype, "a fraction does not fit an i64 tensor", "to(f32)"},
+         number_first ? fmt::format("{}({}, i64 {})", F::name, number, to_string(x.shape()))
+                      : fmt::format("{}(i64 {}, {})", F::name, to_string(x.shape()), number));
+}
+
+void must_hold(const char* name, const Tensor& x, int i) {
+  if (!x.defined()) undefined_operand(name, i);
+}
+
+}  // namespace
+
+template <class F> Tensor on_tensors(const Tensor& x) {
+  must_hold(F::name, x, 0);
+  return apply(OfOne<F>{}, fit<F>(x, type_for<F>(x.dtype())));
+}
+
+template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
+  must_hold(F::name, a, 0);
+  must_hold(F::name, b, 1);
+  const DType type = type_for<F>(promote(a.dtype(), b.dtype()));
+  return apply(OfTwo<F>{}, fit<F>(a, type), fit<F>(b, type));
+}
+
+template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
+  must_hold(F::name, a, 0);
+  must_be_whole<F>(a, b.value(), false);
+  const Tensor x = fit<F>(a, type_for<F>(a.dtype()));
+  if (Access::graph(b) != 0) return apply(OfTwo<F>{}, x, as_tensor(b, x.dtype()));
+  return apply(WithNumber<F, false>{b.value()}, x);
+}
+
+template <class F> Tensor on_tensors(const Scalar& a, const Tensor& b) {
+  must_hold(F::name, b, 1);
+  must_be_whole<F>(b, a.value(), true);
+  const Tensor x = fit<F>(b, type_for<F>(b.dtype()));
+  if (Access::graph(a) != 0) return apply(OfTwo<F>{}, as_tensor(a, x.dtype()), x);
+  return apply(WithNumber<F, true>{a.value()}, x);
+}
+
+}  // namespace detail
+}  // namespace ebb
+
+#include "../ops.h"
+
+namespace ebb {
+
+using namespace detail;
+
+// ---- comparisons -----------------------------------------------------------------------------------------------
+
+namespace {
+
+template <class Holds> Tensor compare(const char* name, Holds holds, const Tensor& a, const Tensor& b) {
+  return asked_of(name, {&a, &b}, [&] {
+    const DType type = promote(a.dtype(), b.dtype());
+    const Pause pause;  // no gradient passes, so nothing is to be recorded
+    const Tensor x = a.to(type), w = b.to(type);
+    const Shape shape = broadcast_of(x.shape(), w.shape());
+    Tensor y = empty(shape, i64);
+    dispatch(type, [&]<class T>(T) {
+      kernels::map(write<std::int64_t>(y), kernels::Walk<2>(shape, {&x.shape(), &w.shape()}),
+                   [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
+    });
+    return y;
+  });
+}
+
+/// A plain number beside a tensor, in the tensor's type if it fits there, else as f64.
+Tensor beside(const Scalar& s, const Tensor& t) {
+  const bool fits = t.dtype() != i64 || std::trunc(s.value()) == s.value();
+  return full({}, s.value(), t.defined() && fits ? t.dtype() : f64);
+}
+
+}  // namespace
+
+#define EBB_COMPARISON(op, name)                                                                                     \
+  Tensor operator op(const Tensor& a, const Tensor& b) {                                                             \
+    return compare(name, [](auto v, auto w) { return v op w; }, a, b);                                               \
+  }                                                                                                                  \
+  Tensor operator op(const Tensor& a, const Scalar& b) {                                                             \
+    if (!a.defined()) undefined_operand(name, 0);                                                                    \
+    return a op beside(b, a);                                                                                        \
+  }                                                                                                                  \
+  Tensor operator op(const Scalar& a, const Tensor& b) {                                                             \
+    if (!b.defined()) undefined_operand(name, 1);                                                                    \
+    return beside(a, b) op b;                                                                                        \
+  }
+EBB_COMPARISON(<, "less")
+EBB_COMPARISON(<=, "less_equal")
+EBB_COMPARISON(>, "greater")
+EBB_COMPARISON(>=, "greater_equal")
+EBB_COMPARISON(==, "equal")
+EBB_COMPARISON(!=, "not_equal")
+#undef EBB_COMPARISON
+
+// ---- choosing --------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct Where {
+  static constexpr char name[] = "where", formula[] = "c ? a : b", rule[] = "∇a = g ⊙ [c]   ∇b = g ⊙ [¬c]",
+                        operands[] = "c a b";
+  static constexpr Keep keep = Keep::first;
+
+  Tensor run(const Tensor& c, const Tensor& a, const Tensor& b) const {
+    const Shape shape = broadcast_of(broadcast_of(a.shape(), b.shape()), c.shape());
+    Tensor y = empty(shape, a.dtype());
+    dispatch(y.dtype(), [&]<class T>(T) {
+      dispatch(c.dtype(), [&]<class C>(C) {
+        kernels::map(write<T>(y), kernels::Walk<3>(shape, {&c.shape(), &a.shape(), &b.shape()}),
+                     [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
+      });
+    });
+    return y;
+  }
+  Tensor da(const Tensor& dy, const Tensor& c, const Tensor& a, const Tensor&) const {
+    return sum_to(where(c, dy, Scalar(0.0)), a.shape());
+  }
+  Tensor db(const Tensor& dy, const Tensor& c, const Tensor&, const Tensor& b) const {
+    return sum_to(where(c, Scalar(0.0), dy), b.shape());
+  }
+  static constexpr auto gradients() { return std::tuple(nullptr, &Where::da, &Where::db); }
+};
+
+/// x held within [low, high].
+struct Clamp {
+  static constexpr char name[] = "clamp", formula[] = "x in [low, high]", rule[] = "∇x = g ⊙ [low≤x≤high]", operands[] = "x";
+  static constexpr Keep keep = Keep::inputs;
+  double low, high;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), x.dtype());
+    dispatch(x.dtype(), [&]<class T>(T) {
+      const T least = static_cast<T>(low), most = static_cast<T>(high);
+      kernels::map(write<T>(y), x.size(), [=](T v) { return v < least ? least : v > most ? most : v; }, read<T>(x));
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const {
+    return where((x >= low) * (x <= high), dy, Scalar(0.0));
+  }
+  static constexpr auto gradients() { return std::tuple(&Clamp::dx); }
+};
+
+void must_be_ordered(const std::string& what, double low, double high) {
+  if (!(low <= high)) refuse({Complaint::usage, fmt::format("low {} is above high {}", low, high), {}}, what);
+}
+
+}  // namespace
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  must_hold(Where::name, condition, 0);
+  must_hold(Where::name, a, 1);
+  must_hold(Where::name, b, 2);
+  const DType type = promote(a.dtype(), b.dtype());
+  return apply(Where{}, condition, a.to(type), b.to(type));
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b) {
+  must_hold(Where::name, a, 1);
+  return where(condition, a, as_tensor(b, a.dtype()));
+}
+
+Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b) {
+  must_hold(Where::name, b, 2);
+  return where(condition, as_tensor(a, b.dtype()), b);
+}
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  must_hold(Clamp::name, x, 0);
+  must_be_ordered(fmt::format("clamp({})", to_string(x.shape())), low, high);
+  if (x.dtype() == i64 && !(std::trunc(low) == low && std::trunc(high) == high))
+    refuse({Complaint::dtype, "a fraction does not fit an i64 tensor", "to(f32)"},
+           fmt::format("clamp(i64 {}, {}, {})", to_string(x.shape()), low, high));
+  return apply(Clamp{low, high}, x);
+}
+
+Scalar clamp(const Scalar& x, double low, double high) {
+  must_be_ordered("clamp()", low, high);
+  return x.value() < low ? Scalar(low) : x.value() > high ? Scalar(high) : x;
+}
+
+}  // namespace ebb

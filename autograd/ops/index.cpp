@@ -1,0 +1,116 @@
+// Picking by position: gather, scatter_add, one_hot.
+#include "../graph.h"
+#include "../ops.h"
+#include "../require.h"
+
+#include <algorithm>
+
+namespace ebb {
+
+using namespace detail;
+
+namespace {
+
+// index must be i64, of x's rank and no larger off the axis; every position is checked before any is used.
+void must_index(const Tensor& x, const Tensor& index, int axis) {
+  require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
+  require(index.rank() == x.rank(), "the positions have {} axes, the tensor {}", index.rank(), x.rank());
+  for (int a = 0; a < x.rank(); ++a)
+    require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}", index.shape()[a],
+            x.shape()[a], a);
+  const std::int64_t n = x.shape()[axis];
+  const auto* const i = read<std::int64_t>(index);
+  for (std::int64_t k = 0; k < index.size(); ++k)
+    require(i[k] >= 0 && i[k] < n, Complaint::index, "index[{}] = {} is outside [0, {})", k, i[k], n);
+}
+
+/// Calls f(position in index, position in x) for each position.
+template <class F>
+void walk(const Shape& x, const Tensor& index, int axis, F&& f) {
+  std::array<std::int64_t, Shape::max_rank> at{}, stride{};
+  std::int64_t step = 1;
+  for (int a = x.rank() - 1; a >= 0; --a) {
+    stride[std::size_t(a)] = step;
+    step *= x[a];
+  }
+  const auto* const picked = read<std::int64_t>(index);
+  for (std::int64_t k = 0; k < index.size(); ++k) {
+    std::int64_t place = picked[k] * stride[std::size_t(axis)];
+    for (int a = 0; a < x.rank(); ++a)
+      if (a != axis) place += at[std::size_t(a)] * stride[std::size_t(a)];
+    f(k, place);
+    for (int a = x.rank() - 1; a >= 0; --a) {
+      if (++at[std::size_t(a)] < index.shape()[a]) break;
+      at[std::size_t(a)] = 0;
+    }
+  }
+}
+
+struct Gather {
+  static constexpr char name[] = "gather", formula[] = "x[i]", rule[] = "∇x[i] += g", operands[] = "x i";
+  static constexpr Keep keep = Keep::second;
+  int axis;
+
+  Tensor run(const Tensor& x, const Tensor& index) const {
+    must_index(x, index, axis);
+    Tensor y = empty(index.shape(), x.dtype());
+    dispatch(x.dtype(), [&]<class T>(T) {
+      walk(x.shape(), index, axis, [&](std::int64_t to, std::int64_t from) { write<T>(y)[to] = read<T>(x)[from]; });
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& index) const {
+    return scatter_add(zeros(x.shape(), x.dtype()), index, dy, axis);
+  }
+  static constexpr auto gradients() { return std::tuple(&Gather::dx, nullptr); }
+};
+
+struct ScatterAdd {
+  static constexpr char name[] = "scatter_add", formula[] = "y[i] += x", rule[] = "∇y = g   ∇x = g[i]", operands[] = "y i x";
+  static constexpr Keep keep = Keep::second;
+  int axis;
+
+  Tensor run(const Tensor& y, const Tensor& index, const Tensor& x) const {
+    must_index(y, index, axis);
+    require(x.shape() == index.shape(), "what is added must have the positions' shape");
+    Tensor sum = empty(y.shape(), y.dtype());
+    dispatch(y.dtype(), [&]<class T>(T) {
+      std::copy_n(read<T>(y), y.size(), write<T>(sum));
+      walk(y.shape(), index, axis, [&](std::int64_t from, std::int64_t to) { write<T>(sum)[to] += read<T>(x)[from]; });
+    });
+    return sum;
+  }
+  Tensor dy(const Tensor& g, const Tensor&, const Tensor&, const Tensor&) const { return g; }
+  Tensor dx(const Tensor& g, const Tensor&, const Tensor& index, const Tensor&) const { return gather(g, index, axis); }
+  static constexpr auto gradients() { return std::tuple(&ScatterAdd::dy, nullptr, &ScatterAdd::dx); }
+};
+
+}  // namespace
+
+Tensor gather(const Tensor& x, const Tensor& index, int axis) {
+  return asked_of(Gather::name, {&x, &index}, [&] { return apply(Gather{axis_of(x.shape(), axis)}, x, index); });
+}
+
+Tensor scatter_add(const Tensor& y, const Tensor& index, const Tensor& x, int axis) {
+  return asked_of(ScatterAdd::name, {&y, &index, &x}, [&] {
+    const DType type = promote(y.dtype(), x.dtype());
+    return apply(ScatterAdd{axis_of(y.shape(), axis)}, y.to(type), index, x.to(type));
+  });
+}
+
+Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
+  return asked_of("one_hot", {&labels}, [&] {
+    require(labels.dtype() == i64, Complaint::dtype, "labels must be i64");
+    require(classes >= 0, Complaint::usage, "the number of classes must not be negative, got {}", classes);
+    const auto* const label = read<std::int64_t>(labels);
+    for (std::int64_t k = 0; k < labels.size(); ++k)
+      require(label[k] >= 0 && label[k] < classes, Complaint::index, "label[{}] = {} is outside [0, {})", k, label[k], classes);
+    Tensor y = zeros(labels.shape().inserted(labels.rank(), classes), dtype);
+    dispatch(dtype, [&]<class T>(T) {
+      for (std::int64_t k = 0; k < labels.size(); ++k) write<T>(y)[k * classes + label[k]] = T(1);
+    });
+    return y;
+  });
+}
+
+}  // namespace ebb

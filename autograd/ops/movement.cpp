@@ -1,0 +1,352 @@
+// Moving numbers about: to, detach, reshape, flatten, squeeze, unsqueeze, permute, transpose, broadcast_to, concat, stack,
+// slice.
+#include "../kernels/movement.h"
+
+#include "../kernels/map.h"
+#include "../list.h"
+#include "../ops.h"
+#include "../require.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ebb {
+
+using namespace detail;
+
+namespace {
+
+std::int64_t product(const Shape& s, int from, int to) {
+  std::int64_t n = 1;
+  for (int axis = from; axis < to; ++axis) n *= s[axis];
+  return n;
+}
+
+struct Cast {
+  static constexpr char name[] = "to", formula[] = "x as another type", rule[] = "∇x = g", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  DType type;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), type);
+    dispatch(x.dtype(), [&]<class From>(From) {
+      dispatch(type, [&]<class To>(To) {
+        if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+          // Numbers without a place among the integers would be undefined to convert.
+          constexpr From limit = From(0x1p63);
+          for (std::int64_t i = 0; i < x.size(); ++i)
+            require(std::abs(read<From>(x)[i]) < limit, Complaint::dtype, "{} is no 64-bit integer", read<From>(x)[i]);
+        }
+        kernels::map(write<To>(y), x.size(), [](From v) { return static_cast<To>(v); }, read<From>(x));
+      });
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return dy.to(x.dtype()); }
+  static constexpr auto gradients() { return std::tuple(&Cast::dx); }
+};
+
+struct Reshape {
+  static constexpr char name[] = "reshape", formula[] = "x in another shape", rule[] = "∇x = g in x's shape", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  Shape shape;
+
+  Tensor run(const Tensor& x) const {
+    require(x.size() == shape.size(), "{} elements do not fill {}", x.size(), to_string(shape));
+    return view(x, shape);
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return reshape(dy, x.shape()); }
+  static constexpr auto gradients() { return std::tuple(&Reshape::dx); }
+};
+
+struct Permute {
+  static constexpr char name[] = "permute", formula[] = "x, axes reordered", rule[] = "∇x = g, axes back", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  std::array<std::int8_t, Shape::max_rank> order{};
+
+  Tensor run(const Tensor& x) const {
+    std::array<std::int64_t, Shape::max_rank> own{}, stride{}, sizes{};
+    std::int64_t step = 1;
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+      own[std::size_t(axis)] = step;
+      step *= x.shape()[axis];
+    }
+    for (std::size_t i = 0; i < std::size_t(x.rank()); ++i) {
+      stride[i] = own[std::size_t(order[i])];
+      sizes[i] = x.shape()[order[i]];
+    }
+    Tensor y = empty(Shape(std::span<const std::int64_t>(sizes.data(), std::size_t(x.rank()))), x.dtype());
+    kernels::gather_strided(write<void>(y), read<void>(x), y.shape(), stride, size_of(x.dtype()));
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor&) const {
+    std::vector<int> back(std::size_t(dy.rank()));
+    for (std::size_t i = 0; i < back.size(); ++i) back[std::size_t(order[i])] = static_cast<int>(i);
+    return permute(dy, back);
+  }
+  static constexpr auto gradients() { return std::tuple(&Permute::dx); }
+};
+
+struct BroadcastTo {
+  static constexpr char name[] = "broadcast_to", formula[] = "x, repeated", rule[] = "∇x = Σ g", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  Shape shape;
+
+  Tensor run(const Tensor& x) const {
+    require(broadcast_of(x.shape(), shape) == shape, "does not broadcast to {}", to_string(shape));
+    Tensor y = empty(shape, x.dtype());
+    const kernels::Walk<1> walk(shape, {&x.shape()});
+    dispatch(x.dtype(), [&]<class T>(T) { kernels::map(write<T>(y), walk, [](T v) { return v; }, read<T>(x)); });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return sum_to(dy, x.shape()); }
+  static constexpr auto gradients() { return std::tuple(&BroadcastTo::dx); }
+};
+
+struct Slice {
+  static constexpr char name[] = "slice", formula[] = "x[i:j]", rule[] = "∇x = g in its place, else 0", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  std::int64_t begin, end;
+  int axis;
+
+  Tensor run(const Tensor& x) const {
+    const Shape shape = x.shape().with(axis, end - begin);
+    const std::int64_t outer = product(x.shape(), 0, axis), inner = product(x.shape(), axis + 1, x.rank());
+    if (outer == 1) return view(x, shape, begin * inner);
+    Tensor y = empty(shape, x.dtype());
+    kernels::copy_out(write<void>(y), read<void>(x), outer, end - begin, x.shape()[axis], begin, inner, size_of(x.dtype()));
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const;
+  static constexpr auto gradients() { return std::tuple(&Slice::dx); }
+};
+
+/// g in its place within zeros of another size along one axis: what a slice's gradient is.
+struct Place {
+  static constexpr char name[] = "place", formula[] = "x within zeros", rule[] = "∇x = g[i:j]", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  std::int64_t begin, total;
+  int axis;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = zeros(x.shape().with(axis, total), x.dtype());
+    kernels::copy_in(write<void>(y), read<void>(x), product(x.shape(), 0, axis), x.shape()[axis], total, begin,
+                     product(x.shape(), axis + 1, x.rank()), size_of(x.dtype()));
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return slice(dy, begin, begin + x.shape()[axis], axis); }
+  static constexpr auto gradients() { return std::tuple(&Place::dx); }
+};
+
+Tensor Slice::dx(const Tensor& dy, const Tensor& x) const { return apply(Place{begin, x.shape()[axis], axis}, dy); }
+
+struct Concat {
+  static constexpr char name[] = "concat", formula[] = "[a, b, …]", rule[] = "∇a = g[a's part]   …", operands[] = "a b c d";
+  static constexpr Keep keep = Keep::nothing;
+  int axis;
+
+  Tensor run(std::span<const Tensor* const> parts) const {
+    std::int64_t total = 0;
+    const Shape& first = parts[0]->shape();
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Shape& s = parts[i]->shape();
+      require(s.rank() == first.rank(), "part {} has {} axes, the first has {}", i, s.rank(), first.rank());
+      require(s.with(axis, 0) == first.with(axis, 0), "part {} and the first differ off axis {}", i, axis);
+      total += s[axis];
+    }
+    Tensor y = empty(first.with(axis, total), parts[0]->dtype());
+    const std::int64_t outer = product(first, 0, axis), inner = product(first, axis + 1, first.rank());
+    std::int64_t at = 0;
+    for (const Tensor* part : parts) {
+      const std::int64_t n = part->shape()[axis];
+      kernels::copy_in(write<void>(y), read<void>(*part), outer, n, total, at, inner, size_of(y.dtype()));
+      at += n;
+    }
+    return y;
+  }
+  Tensor gradient(int i, const Tensor& dy, std::span<const Tensor> parts, const Tensor&) const {
+    std::int64_t begin = 0;
+    for (int before = 0; before < i; ++before) begin += parts[std::size_t(before)].shape()[axis];
+    return slice(dy, begin, begin + parts[std::size_t(i)].shape()[axis], axis);
+  }
+};
+
+std::vector<const Tensor*> pointers(const std::vector<Tensor>& parts) {
+  std::vector<const Tensor*> all;
+  for (const Tensor& part : parts) all.push_back(&part);
+  return all;
+}
+
+/// Parts in the type that they all promote to.
+std::vector<Tensor> alike(const char* name, const std::vector<Tensor>& parts) {
+  if (parts.empty()) throw ShapeError(fmt::format("{}(): there is nothing to join", name));
+  DType type = i64;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) undefined_operand(name, static_cast<int>(i));
+    type = promote(type, parts[i].dtype());
+  }
+  std::vector<Tensor> all;
+  for (const Tensor& part : parts) all.push_back(part.to(type));
+  return all;
+}
+
+}  // namespace
+
+Tensor Tensor::to(DType dtype) const {
+  if (!defined()) undefined_operand("to", 0);
+  if (dtype == this->dtype()) return *this;
+  return apply(Cast{dtype}, *this);
+}
+
+Tensor detach(const Tensor& x) {
+  if (!x.defined()) undefined_operand("detach", 0);
+  return view(x, x.shape());
+}
+Scalar detach(const Scalar& x) { return x.value(); }
+
+Tensor input_of(const Tensor& t, std::string_view op) {
+  List* const list = recording_list();
+  if (list == nullptr || !t.defined() || impl(t).graph != list->graph) return {};
+  const TensorNode& node = list->tensor(impl(t).node);
+  if (node.op == nullptr || node.op->name != op || node.count != 1) return {};
+  // Its numbers are needed again: only a node that still holds them can give them.
+  const TensorNode& input = list->tensor(node.input[0]);
+  if (input.output != nullptr) return share(input.output);
+  return node.kept != nullptr && node.kept[0] != nullptr ? share(node.kept[0]) : Tensor();
+}
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  if (!x.defined()) undefined_operand("reshape", 0);
+  if (x.shape() == shape) return x;
+  return apply(Reshape{shape}, x);
+}
+
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
+  return asked_of("reshape", {&x}, [&] {
+    std::vector<std::int64_t> all(sizes);
+    std::int64_t known = 1;
+    std::ptrdiff_t open = -1;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i] != -1) {
+        known *= all[i];
+        continue;
+      }
+      require(open < 0, "only one size can be -1");
+      open = static_cast<std::ptrdiff_t>(i);
+    }
+    if (open >= 0) {
+      require(known > 0 && x.size() % known == 0, "{} elements do not fill [{}]", x.size(), fmt::join(all, ", "));
+      all[static_cast<std::size_t>(open)] = x.size() / known;
+    }
+    return reshape(x, Shape(std::span<const std::int64_t>(all)));
+  });
+}
+
+Tensor flatten(const Tensor& x, int axis) {
+  return asked_of("flatten", {&x}, [&] {
+    if (x.rank() == 0) return reshape(x, Shape{1});
+    const int from = axis_of(x.shape(), axis);
+    Shape shape;
+    for (int a = 0; a < from; ++a) shape = shape.inserted(a, x.shape()[a]);
+    return reshape(x, shape.inserted(from, product(x.shape(), from, x.rank())));
+  });
+}
+
+Tensor squeeze(const Tensor& x, std::optional<int> axis) {
+  return asked_of("squeeze", {&x}, [&] {
+    Shape shape = x.shape();
+    if (axis) {
+      const int a = axis_of(shape, *axis);
+      require(shape[a] == 1, "axis {} has size {}, not 1", *axis, shape[a]);
+      shape = shape.without(a);
+    } else {
+      for (int a = shape.rank() - 1; a >= 0; --a)
+        if (shape[a] == 1) shape = shape.without(a);
+    }
+    return reshape(x, shape);
+  });
+}
+
+Tensor unsqueeze(const Tensor& x, int axis) {
+  return asked_of("unsqueeze", {&x}, [&] {
+    require(axis >= -x.rank() - 1 && axis <= x.rank(), Complaint::index, "axis {} is out of range for rank {}", axis,
+            x.rank() + 1);
+    require(x.rank() < Shape::max_rank, "a tensor has at most {} axes", Shape::max_rank);
+    return reshape(x, x.shape().inserted(axis, 1));
+  });
+}
+
+Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  return asked_of("permute", {&x}, [&] {
+    require(static_cast<int>(order.size()) == x.rank(), "the order [{}] names {} of {} axes", fmt::join(order, ", "),
+            order.size(), x.rank());
+    Permute op;
+    std::array<bool, Shape::max_rank> named{};
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const int axis = axis_of(x.shape(), order[i]);
+      require(!named[std::size_t(axis)], "axis {} is named twice", order[i]);
+      named[std::size_t(axis)] = true;
+      op.order[i] = static_cast<std::int8_t>(axis);
+    }
+    return apply(op, x);
+  });
+}
+
+Tensor transpose(const Tensor& x, int a, int b) {
+  return asked_of("transpose", {&x}, [&] {
+    std::vector<int> order(std::size_t(x.rank()));
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+    std::swap(order[std::size_t(axis_of(x.shape(), a))], order[std::size_t(axis_of(x.shape(), b))]);
+    return permute(x, order);
+  });
+}
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  if (x.defined() && x.shape() == shape) return x;
+  return apply(BroadcastTo{shape}, x);
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  const std::vector<Tensor> same = alike(Concat::name, parts);
+  const std::vector<const Tensor*> in = pointers(same);
+  const int n = static_cast<int>(in.size());
+  Concat op{axis};
+  const OpInfo& info = op_info<Concat>;
+  try {
+    op.axis = axis_of(same[0].shape(), axis);
+  } catch (const Complaint& why) {
+    refuse(why, Concat::name, in.data(), n);
+  }
+  return apply_all(info, op, in.data(), n, [&] { return op.run(in); });
+}
+
+Tensor stack(const std::vector<Tensor>& parts, int axis) {
+  const std::vector<Tensor> same = alike("stack", parts);
+  const std::vector<const Tensor*> in = pointers(same);
+  std::vector<Tensor> raised;
+  try {
+    for (std::size_t i = 0; i < same.size(); ++i) {
+      require(same[i].shape() == same[0].shape(), "part {} has another shape than the first", i);
+      raised.push_back(unsqueeze(same[i], axis));
+    }
+  } catch (const Complaint& why) {
+    refuse(why, "stack", in.data(), static_cast<int>(in.size()));
+  }
+  return concat(raised, axis < 0 ? axis + raised[0].rank() : axis);
+}
+
+Tensor stack(const std::vector<Scalar>& parts, DType dtype) {
+  return from_scalars(parts, {static_cast<std::int64_t>(parts.size())}, dtype);
+}
+
+Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis) {
+  return asked_of(Slice::name, {&x}, [&] {
+    const int a = axis_of(x.shape(), axis);
+    const std::int64_t n = x.shape()[a], from = begin < 0 ? begin + n : begin, to = end < 0 ? end + n : end;
+    require(0 <= from && from <= to && to <= n, Complaint::index, "positions {} to {} are outside axis {} of size {}", begin,
+            end, axis, n);
+    return apply(Slice{from, to, a}, x);
+  });
+}
+
+}  // namespace ebb

@@ -1,0 +1,237 @@
+// Reductions: sum, mean, var, max, min, logsumexp, argmax, argmin, softmax, log_softmax.
+#include "../kernels/reduce.h"
+
+#include "../graph.h"
+#include "../ops.h"
+#include "../require.h"
+
+#include <cmath>
+#include <limits>
+
+namespace ebb {
+
+using namespace detail;
+
+namespace {
+
+using kernels::Block;
+
+/// The axes of one reduction, as bits, and whether they stay with size 1.
+struct Reduced {
+  std::uint8_t axes = 0;
+  bool keepdim = false;
+
+  bool has(int axis) const { return (axes >> axis & 1) != 0; }
+
+  Shape kept(const Shape& x) const {
+    Shape y = x;
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (has(axis)) y = y.with(axis, 1);
+    return y;
+  }
+  Shape shape(const Shape& x) const {
+    Shape y = kept(x);
+    for (int axis = x.rank() - 1; axis >= 0 && !keepdim; --axis)
+      if (has(axis)) y = y.without(axis);
+    return y;
+  }
+  std::int64_t count(const Shape& x) const {
+    std::int64_t n = 1;
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (has(axis)) n *= x[axis];
+    return n;
+  }
+};
+
+Block block_of(const Shape& x, int first, int last) {
+  Block b{1, 1, 1};
+  for (int axis = 0; axis < x.rank(); ++axis) (axis < first ? b.outer : axis <= last ? b.n : b.inner) *= x[axis];
+  return b;
+}
+
+Reduced reduced(const char* name, const Tensor& x, const Axes& axes, bool keepdim) {
+  return asked_of(name, {&x}, [&] {
+    Reduced r{0, keepdim};
+    if (axes.all()) r.axes = static_cast<std::uint8_t>((1u << x.rank()) - 1);
+    for (const int axis : axes) {
+      const int a = axis_of(x.shape(), axis);
+      require(!r.has(a), "axis {} is named twice", axis);
+      r.axes = static_cast<std::uint8_t>(r.axes | 1u << a);
+    }
+    return r;
+  });
+}
+
+/// Reduces run by run of neighbouring axes, the last run first; `step` reduces one block.
+template <class Step>
+Tensor reduce(const Tensor& x, const Reduced& r, Step&& step) {
+  Tensor y = x;
+  bool any = false;
+  for (int last = x.rank() - 1; last >= 0; --last) {
+    if (!r.has(last)) continue;
+    int first = last;
+    while (first > 0 && r.has(first - 1)) --first;
+    Shape shape = y.shape();
+    for (int axis = first; axis <= last; ++axis) shape = shape.with(axis, 1);
+    Tensor next = empty(shape, y.dtype());
+    step(next, y, block_of(y.shape(), first, last));
+    y = std::move(next);
+    last = first;
+    any = true;
+  }
+  if (!any) {  // nothing to reduce, as in the sum of a single number: each element on its own
+    Tensor next = empty(x.shape(), x.dtype());
+    step(next, x, Block{x.size(), 1, 1});
+    y = std::move(next);
+  }
+  return view(y, r.shape(x.shape()));
+}
+
+struct Sum : Reduced {
+  static constexpr char name[] = "sum", formula[] = "Σ x", rule[] = "∇x = g, repeated", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+
+  Tensor run(const Tensor& x) const {
+    return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
+      dispatch(y.dtype(), [&]<class T>(T) { kernels::sum(write<T>(y), read<T>(from), b); });
+    });
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return broadcast_to(reshape(dy, kept(x.shape())), x.shape()); }
+  static constexpr auto gradients() { return std::tuple(&Sum::dx); }
+};
+
+template <int sign>
+struct Extreme : Reduced {
+  static constexpr const char *name = sign > 0 ? "max" : "min", *formula = sign > 0 ? "max x" : "min x";
+  static constexpr char rule[] = "∇x = g ⊙ [x=y] / ties", operands[] = "x";
+  static constexpr Keep keep = Keep::first | Keep::output;
+
+  Tensor run(const Tensor& x) const {
+    require(count(x.shape()) > 0 || shape(x.shape()).size() == 0, "there is no {} of nothing",
+            sign > 0 ? "largest" : "smallest");
+    return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
+      if (b.outer * b.inner == 0) return;
+      dispatch(y.dtype(), [&]<class T>(T) { kernels::extreme(write<T>(y), read<T>(from), b, sign); });
+    });
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    const Shape kept_shape = kept(x.shape());
+    const Tensor here = x == reshape(y, kept_shape);
+    const Tensor ties = Sum{{static_cast<const Reduced&>(*this).axes, true}}.run(here).to(dy.dtype());
+    return where(here, reshape(dy, kept_shape) / ties, Scalar(0.0));
+  }
+  static constexpr auto gradients() { return std::tuple(&Extreme::dx); }
+};
+
+struct LogSumExp : Reduced {
+  static constexpr char name[] = "logsumexp", formula[] = "log Σ eˣ", rule[] = "∇x = g · eˣ⁻ʸ", operands[] = "x";
+  static constexpr Keep keep = Keep::first | Keep::output;
+
+  Tensor run(const Tensor& x) const {
+    return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
+      dispatch_floating(y.dtype(), [&]<class T>(T) { kernels::logsumexp(write<T>(y), read<T>(from), b); });
+    });
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    const Tensor g = reshape(dy, kept(x.shape())), top = reshape(y, kept(x.shape()));
+    // Where all of x is -inf, so is y, and their difference says nothing: the gradient there is 0.
+    const Tensor nothing = top == -std::numeric_limits<double>::infinity();
+    return where(nothing, Scalar(0.0), g * exp(x - where(nothing, Scalar(0.0), top)));
+  }
+  static constexpr auto gradients() { return std::tuple(&LogSumExp::dx); }
+};
+
+template <class Kernel>
+Tensor along(const Tensor& x, int axis, Kernel kernel) {
+  Tensor y = empty(x.shape(), x.dtype());
+  if (x.size() > 0)
+    dispatch_floating(x.dtype(), [&]<class T>(T) { kernel(write<T>(y), read<T>(x), block_of(x.shape(), axis, axis)); });
+  return y;
+}
+
+struct Softmax {
+  static constexpr char name[] = "softmax", formula[] = "eˣ / Σeˣ", rule[] = "∇x = y ⊙ (g − Σ g⊙y)", operands[] = "x";
+  static constexpr Keep keep = Keep::output;
+  int axis;
+
+  Tensor run(const Tensor& x) const {
+    return along(x, axis, [](auto* y, const auto* from, const Block& b) { kernels::softmax(y, from, b); });
+  }
+  Tensor dx(const Tensor& dy, const Tensor&, const Tensor& y) const { return y * (dy - sum(dy * y, axis, true)); }
+  static constexpr auto gradients() { return std::tuple(&Softmax::dx); }
+};
+
+struct LogSoftmax {
+  static constexpr char name[] = "log_softmax", formula[] = "x − log Σeˣ", rule[] = "∇x = g − eʸ·Σg", operands[] = "x";
+  static constexpr Keep keep = Keep::output;
+  int axis;
+
+  Tensor run(const Tensor& x) const {
+    return along(x, axis, [](auto* y, const auto* from, const Block& b) { kernels::log_softmax(y, from, b); });
+  }
+  Tensor dx(const Tensor& dy, const Tensor&, const Tensor& y) const { return dy - exp(y) * sum(dy, axis, true); }
+  static constexpr auto gradients() { return std::tuple(&LogSoftmax::dx); }
+};
+
+Tensor floating(const Tensor& x) { return x.defined() && x.dtype() == i64 ? x.to(f32) : x; }
+
+Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, bool keepdim, int sign) {
+  return asked_of(name, {&x}, [&] {
+    const int a = axis ? axis_of(x.shape(), *axis) : 0;
+    const Block b = axis ? block_of(x.shape(), a, a) : Block{1, x.size(), 1};
+    require(b.n > 0 || b.outer * b.inner == 0, "there is no {} of nothing", sign > 0 ? "largest" : "smallest");
+    Tensor y = empty(axis ? keepdim ? x.shape().with(a, 1) : x.shape().without(a) : Shape{}, i64);
+    dispatch(x.dtype(), [&]<class T>(T) { kernels::arg_extreme(write<std::int64_t>(y), read<T>(x), b, sign); });
+    return y;
+  });
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Sum{reduced("sum", x, axes, keepdim)}, x); }
+
+Tensor mean(const Tensor& x, const Axes& axes, bool keepdim) {
+  const Reduced r = reduced("mean", x, axes, keepdim);
+  const auto n = static_cast<double>(r.count(x.shape()));
+  return apply(Sum{r}, floating(x)) * (n == 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n);
+}
+
+Tensor var(const Tensor& x, const Axes& axes, bool keepdim, int correction) {
+  const Reduced r = reduced("var", x, axes, keepdim);
+  const auto n = static_cast<double>(r.count(x.shape()) - correction);
+  const Tensor whole = floating(x);
+  const Tensor apart = whole - mean(whole, axes, true);
+  return sum(square(apart), axes, keepdim) * (n <= 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n);
+}
+
+Tensor max(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Extreme<1>{reduced("max", x, axes, keepdim)}, x); }
+Tensor min(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Extreme<-1>{reduced("min", x, axes, keepdim)}, x); }
+
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
+  return apply(LogSumExp{reduced("logsumexp", x, axes, keepdim)}, floating(x));
+}
+
+Tensor argmax(const Tensor& x, std::optional<int> axis, bool keepdim) { return arg_extreme("argmax", x, axis, keepdim, 1); }
+Tensor argmin(const Tensor& x, std::optional<int> axis, bool keepdim) { return arg_extreme("argmin", x, axis, keepdim, -1); }
+
+Tensor softmax(const Tensor& x, int axis) {
+  return apply(Softmax{asked_of("softmax", {&x}, [&] { return axis_of(x.shape(), axis); })}, floating(x));
+}
+Tensor log_softmax(const Tensor& x, int axis) {
+  return apply(LogSoftmax{asked_of("log_softmax", {&x}, [&] { return axis_of(x.shape(), axis); })}, floating(x));
+}
+
+namespace detail {
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  Reduced r;
+  const int extra = x.rank() - shape.rank();
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (axis < extra || (shape[axis - extra] == 1 && x.shape()[axis] != 1))
+      r.axes = static_cast<std::uint8_t>(r.axes | 1u << axis);
+  return reshape(apply(Sum{r}, x), shape);
+}
+
+}  // namespace detail
+}  // namespace ebb

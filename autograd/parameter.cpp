@@ -1,0 +1,138 @@
+#include "parameter.h"
+
+#include "error.h"
+#include "list.h"
+#include "ops.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <mutex>
+#include <set>
+
+namespace ebb {
+
+using namespace detail;
+
+namespace {
+
+// Where Parameters stand, for the check that EBB_FIELDS forgot none.  Never destroyed: a static Parameter may outlive
+// any other static.
+struct Register {
+  std::mutex mutex;
+  std::set<const Parameter*, std::less<>> all;
+};
+Register& live() {
+  static auto* const one = new Register;
+  return *one;
+}
+
+void enter(const Parameter* p) {
+  const std::lock_guard lock(live().mutex);
+  live().all.insert(p);
+}
+
+std::shared_ptr<ParameterState> state_of(const Tensor& value) {
+  auto state = std::make_shared<ParameterState>();
+  state->value = value;
+  return state;
+}
+
+const Tensor& trainable(const Tensor& value) {
+  if (!value.defined()) throw UsageError("Parameter: the tensor holds nothing");
+  if (value.dtype() == i64)
+    throw DTypeError(fmt::format("Parameter(i64 {}): whole numbers cannot be trained\n  help: to(f32) or to(f64)",
+                                 to_string(value.shape())));
+  return value;
+}
+
+}  // namespace
+
+Parameter::Parameter(const Tensor& value) : state_(state_of(view(trainable(value), value.shape()))) { enter(this); }
+
+Parameter::Parameter(const Parameter& other) : state_(state_of(other.value())) {
+  state_->name = other.state()->name;
+  enter(this);
+}
+
+Parameter::Parameter(Parameter&& other) noexcept : state_(std::move(other.state_)) { enter(this); }
+
+Parameter& Parameter::operator=(const Parameter& other) {
+  if (this == &other) return *this;
+  if (state_ == nullptr) {
+    state_ = state_of(other.value());
+    state_->name = other.state()->name;
+  } else {
+    state_->value = other.value();
+    state_->grad = Tensor();
+  }
+  return *this;
+}
+
+Parameter& Parameter::operator=(Parameter&& other) noexcept {
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+Parameter::~Parameter() {
+  const std::lock_guard lock(live().mutex);
+  live().all.erase(this);
+}
+
+const std::shared_ptr<ParameterState>& Parameter::state() const {
+  if (state_ == nullptr) throw UsageError("Parameter: its numbers were moved away");
+  return state_;
+}
+
+Tensor Parameter::value() const { return state()->value; }
+bool Parameter::has_grad() const { return state()->grad.defined(); }
+void Parameter::clear_grad() { state()->grad = Tensor(); }
+std::string Parameter::name() const { return state()->name; }
+void Parameter::rename(std::string_view name) { state()->name = name; }
+const Shape& Parameter::shape() const { return state()->value.shape(); }
+DType Parameter::dtype() const { return state()->value.dtype(); }
+
+Tensor Parameter::grad() const {
+  if (has_grad()) return state_->grad;
+  throw GraphError(fmt::format("grad(): the parameter {}{}{} has no gradient since the last step\n"
+                               "  help: call backward() on a loss that depends on it",
+                               name(), name().empty() ? "" : " ", to_string(shape())));
+}
+
+void Parameter::assign(const Tensor& value) {
+  if (!value.defined()) throw UsageError("assign(): the tensor holds nothing");
+  const std::string what = name().empty() ? "assign()" : fmt::format("assign() to {}", name());
+  if (value.shape() != shape())
+    throw ShapeError(fmt::format("{}: the parameter is {}, the new value {}", what, to_string(shape()),
+                                 to_string(value.shape())));
+  if (value.dtype() != dtype())
+    throw DTypeError(fmt::format("{}: the parameter is {}, the new value {}\n  help: to({})", what, to_string(dtype()),
+                                 to_string(value.dtype()), to_string(dtype())));
+  state()->value = view(value, value.shape());
+}
+
+Parameter::operator Tensor() const {
+  List* const list = recording_list();
+  return list != nullptr ? list->parameter_leaf(state()) : value();
+}
+
+namespace detail {
+
+void ParameterState::add_gradient(const Tensor& gradient) {
+  const std::lock_guard lock(adding);
+  grad = grad.defined() ? grad + gradient : gradient;
+}
+
+std::vector<const Parameter*> live_parameters(const void* begin, const void* end) {
+  const std::lock_guard lock(live().mutex);
+  const auto& all = live().all;
+  std::vector<const Parameter*> found;
+  for (auto at = all.lower_bound(static_cast<const Parameter*>(begin)); at != all.end(); ++at) {
+    if (!std::less<const void*>()(*at, end)) break;
+    found.push_back(*at);
+  }
+  return found;
+}
+
+}  // namespace detail
+}  // namespace ebb

@@ -1,0 +1,500 @@
+// Backward: one loop over the list from the loss down to the beginning.
+#include "error.h"
+#include "list.h"
+#include "ops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <optional>
+
+namespace ebb::detail {
+
+namespace {
+
+/// The operands and the output of a node as its gradient rules see them: whole if kept, else shape and type alone.
+/// Borrows from the list; lives shorter than the node.
+class Operands {
+ public:
+  Operands(List& list, TensorNode& node) : heads_(few_), tensors_(few_tensors_) {
+    const std::size_t n = node.count;
+    if (n + 1 > room) {
+      many_ = std::make_unique<TensorImpl[]>(n + 1);
+      heads_ = many_.get();
+      many_tensors_ = std::make_unique<Tensor[]>(n + 1);
+      tensors_ = many_tensors_.get();
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::uint32_t id = node.input[i];
+      if (node.kept[i] != nullptr) {
+        tensors_[i] = share(node.kept[i]);
+      } else {
+        const TensorNode& input = list.tensor(id);
+        tensors_[i] = shadow(heads_[i], input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : id, list.graph);
+      }
+    }
+    tensors_[n] = node.holds_output ? share(node.output) : shadow(heads_[n], node.shape, node.dtype, node.id, list.graph);
+  }
+
+  const Tensor* in() const { return tensors_; }
+  const Tensor& output(std::uint32_t count) const { return tensors_[count]; }
+
+ private:
+  static constexpr std::size_t room = 5;
+
+  // A head without numbers.  Its count of references never falls to nothing, so no handle frees it.
+  static Tensor shadow(TensorImpl& head, const Shape& shape, DType dtype, std::uint32_t id, std::uint32_t graph) {
+    head.refs.store(2, std::memory_order_relaxed);
+    head.shape = shape;
+    head.dtype = dtype;
+    head.node = id;
+    head.graph = id == 0 ? 0 : graph;
+    return Access::tensor(&head);
+  }
+
+  TensorImpl few_[room];
+  std::unique_ptr<TensorImpl[]> many_;
+  TensorImpl* heads_;
+  Tensor few_tensors_[room];
+  std::unique_ptr<Tensor[]> many_tensors_;
+  Tensor* tensors_;
+};
+
+void add_to(Tensor& sum, const Tensor& more) {
+  if (impl(sum).refs.load(std::memory_order_relaxed) == 1 && impl(sum).owner == nullptr) {
+    dispatch_floating(sum.dtype(), [&]<class T>(T) {
+      T* const to = write<T>(sum);
+      const T* const from = read<T>(more);
+      const std::int64_t n = sum.size();
+      for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
+    });
+  } else {
+    sum = sum + more;
+  }
+}
+
+void must_fit(const TensorNode& node, const Tensor& gradient, const char* from) {
+  if (gradient.shape() == node.shape && gradient.dtype() == node.dtype) return;
+  throw Error(fmt::format("backward of {}: the gradient is {} {} where the value is {} {}; the op's rule is wrong", from,
+                          to_string(gradient.dtype()), to_string(gradient.shape()), to_string(node.dtype),
+                          to_string(node.shape)));
+}
+
+/// A gradient that arrives: the first is stored, not added, and needs no zero-filled buffer.
+void receive(TensorNode& node, Tensor gradient, bool observing) {
+  if (node.gradient == nullptr) {
+    node.gradient = Access::take(gradient);
+    return;
+  }
+  Tensor sum = Access::tensor(std::exchange(node.gradient, nullptr));
+  if (observing) sum = sum + gradient;  // the contributions stay as they are
+  else add_to(sum, gradient);
+  node.gradient = Access::take(sum);
+}
+
+// The whole of the scalar lane's backward: entries lo < id <= hi.
+void sweep_entries(const Entry* entry, double* adjoint, std::uint32_t hi, std::uint32_t lo) {
+  for (std::uint32_t id = hi; id > lo; --id) {
+    const double g = adjoint[id];
+    if (g == 0) continue;  // nothing arrived: an infinite derivative of what was not chosen must not make it NaN
+    const Entry& e = entry[id];
+    adjoint[e.a] += g * e.da;
+    adjoint[e.b] += g * e.db;
+  }
+}
+
+/// The gradient of a tensor that is read element by element: its own zero-filled buffer, made once.
+double* element_gradient_f64(Tensor& gradient) { return static_cast<double*>(writable(gradient)); }
+
+void receive_element(TensorNode& node, std::int64_t place, double g) {
+  Tensor gradient = node.gradient == nullptr ? zeros(node.shape, node.dtype)
+                                             : Access::tensor(std::exchange(node.gradient, nullptr));
+  if (node.dtype == f64) element_gradient_f64(gradient)[place] += g;
+  else static_cast<float*>(writable(gradient))[place] += static_cast<float>(g);
+  node.gradient = Access::take(gradient);
+}
+
+void backward_of(List& list, TensorNode& node) {
+  const Tensor dy = share(node.gradient);
+  const std::int64_t started = list.observing ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
+  Observation* const seen = list.observing ? &list.observations[list.entry[node.id].a] : nullptr;
+  if (seen != nullptr) seen->contributions.assign(node.count, std::numeric_limits<double>::quiet_NaN());
+  if (is_stack(node)) {
+    dispatch_floating(node.dtype, [&]<class T>(T) {
+      const T* const g = read<T>(dy);
+      for (std::uint32_t i = 0; i < node.count; ++i) {
+        list.adjoint[node.input[i]] += static_cast<double>(g[i]);
+        if (seen != nullptr) seen->contributions[i] = std::abs(static_cast<double>(g[i]));
+      }
+    });
+  } else {
+    const Operands operands(list, node);
+    for (std::uint32_t i = 0; i < node.count; ++i) {
+      TensorNode& input = list.tensor(node.input[i]);
+      if (input.kind == Node::Kind::constant) continue;
+      Tensor dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
+                                    operands.output(node.count));
+      if (!dx.defined()) continue;
+      must_fit(input, dx, node.op->name);
+      if (seen != nullptr) {
+        seen->contributions[i] = root_mean_square(dx);
+        ++list.observations[list.entry[input.id].a].uses;
+      }
+      receive(input, std::move(dx), list.observing);
+    }
+  }
+  if (seen != nullptr) seen->backward_seconds = seconds_since(started);
+}
+
+/// Whether a new backward from `from` would pass through what an earlier one let go.
+bool meets_what_is_gone(List& list, std::uint32_t from) {
+  std::vector<bool> reached(from + std::size_t{1});
+  reached[from] = true;
+  for (std::uint32_t id = from; id > 0; --id) {
+    if (!reached[id]) continue;
+    if (list.is_tensor(id)) {
+      TensorNode& node = list.tensor(id);
+      if (node.let_go) return true;
+      for (std::uint32_t i = 0; i < node.count; ++i) reached[node.input[i]] = true;
+    } else {
+      if (list.code[id] != leaf_code && id <= list.let_go_upto) return true;
+      reached[list.entry[id].a] = reached[list.entry[id].b] = true;
+    }
+  }
+  return false;
+}
+
+std::string with_commas(std::uint32_t n) {
+  return n < 1000 ? fmt::format("{}", n) : fmt::format("{},{:03}", with_commas(n / 1000), n % 1000);
+}
+
+}  // namespace
+
+void List::backward(std::uint32_t from, bool retain) {
+  if (let_go_upto != 0 && meets_what_is_gone(*this, from)) {
+    const std::string name = name_of(let_go_root);
+    throw GraphError(fmt::format("backward(): already run on this graph ({}{} nodes let go)\n"
+                                 "  help: backward({{.retain = true}}) the first time",
+                                 name.empty() ? "" : fmt::format("root \"{}\", ", name), with_commas(let_go_count)));
+  }
+  const Pause pause;
+  for (std::size_t i = 0; i < tensor_count; ++i) {
+    TensorNode& node = tensors[i];
+    node.reached = false;
+    if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
+    if (observing) observations[i].uses = 0;
+  }
+  std::memset(adjoint, 0, (std::size_t{from} + 1) * sizeof(double));
+  root = from;
+  if (is_tensor(from)) receive(tensor(from), ones(tensor(from).shape, tensor(from).dtype), observing);
+  else adjoint[from] = 1;
+  const std::uint32_t gone_before = let_go_count;
+  if (!retain) {
+    let_go_root = from;
+    let_go_upto = std::max(let_go_upto, from);
+  }
+
+  auto station = static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), from) - stations.begin());
+  std::uint32_t id = from;
+  while (true) {
+    const std::uint32_t stop = station == 0 ? 0 : stations[station - 1];
+    sweep_entries(entry, adjoint, id, stop);
+    if (station == 0) break;
+    --station;
+    id = stop - 1;
+    if (code[stop] == element_code) {
+      if (adjoint[stop] != 0)
+        receive_element(tensor(entry[stop].a), static_cast<std::int64_t>(entry[stop].da), adjoint[stop]);
+      continue;
+    }
+    TensorNode& node = tensor(stop);
+    if (node.gradient == nullptr) continue;
+    node.reached = true;
+    if (node.kind != Node::Kind::op) continue;
+    backward_of(*this, node);
+    if (!retain) {
+      let_go_of(node, observing);
+      node.let_go = true;
+      ++let_go_count;
+    }
+    if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
+  }
+  if (!retain && let_go_count == gone_before) let_go_count += from - static_cast<std::uint32_t>(tensor_count);
+
+  // Parameters take their gradients only now that nothing can fail any more.
+  for (std::size_t i = 0; i < tensor_count; ++i) {
+    TensorNode& node = tensors[i];
+    if (node.kind != Node::Kind::parameter) continue;
+    if (node.gradient != nullptr) {
+      parameters[node.parameter - 1]->add_gradient(share(node.gradient));
+      if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
+    }
+    // With its numbers let go, a step can change them in place; if the graph meets it again, it gets a new leaf.
+    if (!retain && !observing && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
+  }
+}
+
+// ---- gradients that are recorded -------------------------------------------------------------------------------
+
+std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
+                                                            std::uint32_t floor, const std::vector<std::uint32_t>& by) {
+  const auto wanted = [&](std::uint32_t id) { return std::find(by.begin(), by.end(), id) != by.end(); };
+  const std::size_t span = from - floor;
+  std::vector<bool> depends(span + 1);
+  const auto matters = [&](std::uint32_t id) { return id > floor ? bool(depends[id - floor]) : id != 0 && wanted(id); };
+  for (std::uint32_t id = floor + 1; id <= from; ++id) {
+    bool any = wanted(id);
+    if (is_tensor(id)) {
+      const TensorNode& node = tensor(id);
+      for (std::uint32_t i = 0; i < node.count && !any; ++i) any = matters(node.input[i]);
+    } else {
+      any = any || matters(entry[id].a) || matters(entry[id].b);
+    }
+    depends[id - floor] = any;
+  }
+
+  std::vector<std::optional<Scalar>> scalar(span + 1);
+  std::vector<Tensor> whole(span + 1);
+  std::map<std::uint32_t, std::pair<std::optional<Scalar>, Tensor>> below;  // operands at or under the floor
+  std::map<std::uint32_t, std::vector<std::pair<std::int64_t, Scalar>>> elements;
+  const auto scalar_at = [&](std::uint32_t id) -> std::optional<Scalar>& {
+    return id > floor ? scalar[id - floor] : below[id].first;
+  };
+  const auto tensor_at = [&](std::uint32_t id) -> Tensor& { return id > floor ? whole[id - floor] : below[id].second; };
+  const auto give = [&](std::uint32_t id, const Scalar& g) {
+    std::optional<Scalar>& sum = scalar_at(id);
+    sum = sum ? *sum + g : g;
+  };
+  const auto give_tensor = [&](std::uint32_t id, const Tensor& g) {
+    Tensor& sum = tensor_at(id);
+    sum = sum.defined() ? sum + g : g;
+  };
+  // What single elements sent is put together once, when all of it has arrived.
+  const auto gather_elements = [&](std::uint32_t id) {
+    const auto found = elements.find(id);
+    if (found == elements.end()) return;
+    const TensorNode& node = tensor(id);
+    std::vector<Scalar> g;
+    std::vector<std::int64_t> places;
+    for (const auto& [place, part] : found->second) {
+      g.push_back(part);
+      places.push_back(place);
+    }
+    const auto n = static_cast<std::int64_t>(g.size());
+    const Tensor spread = scatter_add(zeros({node.shape.size()}, node.dtype), ebb::from(places, {n}), stack(g, node.dtype), 0);
+    give_tensor(id, reshape(spread, node.shape));
+    elements.erase(id);
+  };
+
+  if (is_tensor(from)) give_tensor(from, dy.second);
+  else give(from, dy.first);
+  for (std::uint32_t id = from; id > floor; --id) {
+    if (!depends[id - floor]) continue;
+    const std::uint16_t kind = code[id];
+    if (kind == tensor_code) {
+      gather_elements(id);
+      const Tensor g = whole[id - floor];
+      TensorNode& node = tensor(id);
+      if (!g.defined() || node.kind != Node::Kind::op) continue;
+      if (!wanted(id)) whole[id - floor] = Tensor();
+      if (is_stack(node)) {
+        const Tensor flat = reshape(g, {g.size()});
+        for (std::uint32_t i = 0; i < node.count; ++i)
+          if (matters(node.input[i])) give(node.input[i], flat(i));
+        continue;
+      }
+      if (node.let_go) {
+        throw GraphError(fmt::format("gradient(): backward() let go of what it needs of {}\n"
+                                     "  help: take gradients first, or backward({{.retain = true}})", node.op->name));
+      }
+      const Operands operands(*this, node);
+      if (node.op->compose != nullptr) {
+        const std::uint32_t before = size - 1;
+        const Tensor again = node.op->compose(node.self, operands.in(), static_cast<int>(node.count));
+        if (impl(again).graph != graph) continue;  // it came out constant
+        std::vector<std::uint32_t> inputs(node.input, node.input + node.count);
+        const auto arrived = recorded_sweep(impl(again).node, {0, sum_to(g, again.shape())}, before, inputs);
+        for (std::uint32_t i = 0; i < node.count; ++i) {
+          const bool first = std::find(inputs.begin(), inputs.begin() + i, inputs[i]) == inputs.begin() + i;
+          if (first && matters(inputs[i]) && arrived[i].second.defined()) give_tensor(inputs[i], arrived[i].second);
+        }
+        continue;
+      }
+      for (std::uint32_t i = 0; i < node.count; ++i) {
+        if (!matters(node.input[i])) continue;
+        const Tensor dx = node.op->gradient(node.self, static_cast<int>(i), g, operands.in(), static_cast<int>(node.count),
+                                            operands.output(node.count));
+        if (!dx.defined()) continue;
+        must_fit(tensor(node.input[i]), dx, node.op->name);
+        give_tensor(node.input[i], dx);
+      }
+      continue;
+    }
+    const std::optional<Scalar> g = scalar[id - floor];
+    if (!g || kind == leaf_code || kind == part_code) continue;
+    if (kind == element_code) {
+      elements[entry[id].a].emplace_back(static_cast<std::int64_t>(entry[id].da), *g);
+      continue;
+    }
+    const ScalarRule& rule = scalar_rule(kind);
+    std::uint32_t ids[4] = {};
+    Scalar operand[4], dx[4];
+    int n = 0;
+    const auto add = [&](std::uint32_t a, double partial) {
+      ids[n] = a;
+      operand[n++] = a == 0 ? Scalar(partial) : Access::scalar(value[a], a, graph);
+    };
+    const auto side = [&](std::uint32_t a, double partial) {
+      if (a != 0 && code[a] == part_code) {
+        const Entry part = entry[a];
+        add(part.a, part.da);
+        add(part.b, part.db);
+      } else {
+        add(a, partial);
+      }
+    };
+    const Entry e = entry[id];
+    side(e.a, e.da);
+    if (rule.arity > 1) side(e.b, e.db);
+    rule.gradient(*g, operand, Access::scalar(value[id], id, graph), dx);
+    for (int i = 0; i < rule.arity; ++i)
+      if (matters(ids[i])) give(ids[i], dx[i]);
+  }
+
+  std::vector<std::pair<Scalar, Tensor>> result;
+  result.reserve(by.size());
+  for (const std::uint32_t id : by) {
+    if (is_tensor(id)) gather_elements(id);
+    if (is_tensor(id)) result.emplace_back(0, tensor_at(id));
+    else result.emplace_back(scalar_at(id).value_or(Scalar(0)), Tensor());
+  }
+  return result;
+}
+
+void composed_gradient(const Scalar& dy, const Scalar* x, int n, Scalar (*compose)(const Scalar*), Scalar* out) {
+  List& list = *recording_list();
+  const std::uint32_t before = list.size - 1;
+  const Scalar again = compose(x);
+  std::fill_n(out, n, Scalar(0));
+  if (Access::id(again) == 0) return;
+  std::vector<std::uint32_t> by;
+  for (int i = 0; i < n; ++i) by.push_back(Access::id(x[i]));
+  const auto parts = list.recorded_sweep(Access::id(again), {dy, Tensor()}, before, by);
+  for (std::size_t i = 0; i < by.size(); ++i)
+    if (by[i] != 0 && std::find(by.begin(), by.begin() + static_cast<std::ptrdiff_t>(i), by[i]) ==
+                          by.begin() + static_cast<std::ptrdiff_t>(i))
+      out[i] = parts[i].first;
+}
+
+}  // namespace ebb::detail
+
+namespace ebb {
+
+using namespace detail;
+
+namespace {
+
+void must_be_single(const char* asked, const Shape& shape) {
+  if (shape.size() == 1) return;
+  throw GraphError(fmt::format("{}: the tensor has shape {}; only a single number has a gradient to start from\n"
+                               "  help: sum() or mean() it first", asked, to_string(shape)));
+}
+
+std::uint32_t id_in(const List& list, std::uint32_t graph, std::uint32_t id, const char* what) {
+  List& home = list_of(graph, what);
+  if (&home != &list) throw GraphError(fmt::format("{}: the value belongs to another graph", what));
+  return id;
+}
+std::uint32_t id_in(const List& list, const Scalar& s, const char* what) {
+  return id_in(list, Access::graph(s), Access::id(s), what);
+}
+std::uint32_t id_in(const List& list, const Tensor& t, const char* what) {
+  if (!t.defined()) throw UsageError(fmt::format("{}: the tensor holds nothing", what));
+  return id_in(list, impl(t).graph, impl(t).node, what);
+}
+
+template <class Y> std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
+  if (tape != &list) throw GraphError("gradient(): the graph is paused, and gradients are recorded\n"
+                                      "  help: let the Pause go out of scope first");
+  std::pair<Scalar, Tensor> seed{1, Tensor()};
+  std::uint32_t from = 0;
+  if constexpr (std::is_same_v<Y, Tensor>) {
+    must_be_single("gradient()", y.shape());
+    if (impl(y).graph != 0) from = id_in(list, y, "gradient()");
+    seed.second = ones(y.shape(), y.dtype());
+  } else if (Access::graph(y) != 0) {
+    from = id_in(list, y, "gradient()");
+  }
+  std::vector<std::pair<Scalar, Tensor>> result(by.size());
+  if (from != 0) {
+    const bool any = std::any_of(by.begin(), by.end(), [&](std::uint32_t id) { return id <= from; });
+    std::vector<std::uint32_t> reachable(by);
+    for (std::uint32_t& id : reachable)
+      if (id > from) id = 0;  // made after y: no path
+    if (any) result = list.recorded_sweep(from, seed, 0, reachable);
+  }
+  for (std::size_t i = 0; i < by.size(); ++i)
+    if (list.is_tensor(by[i]) && !result[i].second.defined())
+      result[i].second = zeros(list.tensor(by[i]).shape, list.tensor(by[i]).dtype);
+  return result;
+}
+
+template <class X, class Y> std::vector<X> gradients_by(List& list, const Y& y, const std::vector<X>& x) {
+  std::vector<std::uint32_t> by;
+  for (const X& each : x) by.push_back(id_in(list, each, "gradient() by"));
+  std::vector<X> all;
+  for (auto& [scalar, whole] : gradients(list, y, by)) {
+    if constexpr (std::is_same_v<X, Scalar>) all.push_back(scalar);
+    else all.push_back(whole);
+  }
+  return all;
+}
+
+}  // namespace
+
+Tensor Graph::gradient(const Tensor& y, const Tensor& x) { return gradients_by<Tensor>(*list_, y, {x})[0]; }
+Scalar Graph::gradient(const Scalar& y, const Scalar& x) { return gradients_by<Scalar>(*list_, y, {x})[0]; }
+Tensor Graph::gradient(const Scalar& y, const Tensor& x) { return gradients_by<Tensor>(*list_, y, {x})[0]; }
+Scalar Graph::gradient(const Tensor& y, const Scalar& x) { return gradients_by<Scalar>(*list_, y, {x})[0]; }
+std::vector<Tensor> Graph::gradient(const Tensor& y, const std::vector<Tensor>& x) { return gradients_by(*list_, y, x); }
+std::vector<Scalar> Graph::gradient(const Scalar& y, const std::vector<Scalar>& x) { return gradients_by(*list_, y, x); }
+std::vector<Tensor> Graph::gradient(const Scalar& y, const std::vector<Tensor>& x) { return gradients_by(*list_, y, x); }
+std::vector<Scalar> Graph::gradient(const Tensor& y, const std::vector<Scalar>& x) { return gradients_by(*list_, y, x); }
+
+void Scalar::backward(const BackwardOptions& options) const { list_of(graph_, "backward()").backward(id_, options.retain); }
+
+double Scalar::grad() const {
+  const List& list = list_of(graph_, "grad()");
+  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
+  return id_ <= list.root ? list.adjoint[id_] : 0;
+}
+
+void Tensor::backward(const BackwardOptions& options) const {
+  if (!defined()) throw UsageError("backward(): the tensor holds nothing");
+  List& list = list_of(impl(*this).graph, "backward()");
+  must_be_single("backward()", shape());
+  list.backward(impl(*this).node, options.retain);
+}
+
+Tensor Tensor::grad() const {
+  if (!defined()) throw UsageError("grad(): the tensor holds nothing");
+  List& list = list_of(impl(*this).graph, "grad()");
+  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
+  const TensorNode& node = list.tensor(impl(*this).node);
+  if (node.gradient != nullptr) return share(node.gradient);
+  if (node.kind == Node::Kind::op && !list.observing) {
+    throw GraphError(fmt::format("grad(): the gradient of an intermediate {} {} was not kept\n"
+                                 "  help: graph.observe() before backward(), or make it a variable",
+                                 node.op->name, to_string(node.shape)));
+  }
+  if (node.kind == Node::Kind::parameter && !list.observing) {
+    throw GraphError("grad(): a Parameter's gradient went to the Parameter itself\n  help: ask it for grad()");
+  }
+  return zeros(node.shape, node.dtype);
+}
+
+}  // namespace ebb

@@ -1,0 +1,302 @@
+#include "tensor.h"
+
+#include "error.h"
+#include "list.h"
+#include "memory.h"
+#include "op.h"
+#include "ops.h"
+#include "require.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <ostream>
+
+namespace ebb {
+
+using namespace detail;
+
+// ---- handles and heads -----------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::size_t head_bytes = (sizeof(TensorImpl) + 63) / 64 * 64;
+
+const TensorImpl& whole(const TensorImpl* head, const char* asked) {
+  if (head == nullptr) throw UsageError(fmt::format("{}: the tensor holds nothing: it was made without a value", asked));
+  return *head;
+}
+
+}  // namespace
+
+namespace detail {
+
+Tensor empty(const Shape& shape, DType dtype) {
+  std::uint8_t bucket = 0;
+  void* const block = take_block(head_bytes + static_cast<std::size_t>(shape.size()) * size_of(dtype), bucket);
+  auto* const head = ::new (block) TensorImpl;
+  head->dtype = dtype;
+  head->bucket = bucket;
+  head->data = static_cast<std::byte*>(block) + head_bytes;
+  head->shape = shape;
+  return Access::tensor(head);
+}
+
+Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
+  TensorImpl* const base = Access::impl(x);
+  TensorImpl* const owner = base->owner != nullptr ? base->owner : base;
+  std::uint8_t bucket = 0;
+  auto* const head = ::new (take_block(head_bytes, bucket)) TensorImpl;
+  head->dtype = base->dtype;
+  head->bucket = bucket;
+  head->data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
+  head->shape = shape;
+  owner->refs.fetch_add(1, std::memory_order_relaxed);
+  head->owner = owner;
+  return Access::tensor(head);
+}
+
+void* writable(Tensor& t) {
+  const TensorImpl& head = impl(t);
+  if (head.refs.load(std::memory_order_acquire) != 1 || head.owner != nullptr || head.graph != 0) {
+    Tensor own = empty(head.shape, head.dtype);
+    std::memcpy(impl(own).data, head.data, static_cast<std::size_t>(head.shape.size()) * size_of(head.dtype));
+    t = std::move(own);
+  }
+  return impl(t).data;
+}
+
+double root_mean_square(const Tensor& t) {
+  if (t.size() == 0) return 0;
+  return dispatch(t.dtype(), [&]<class T>(T) {
+    const T* const x = read<T>(t);
+    double sum = 0;
+    for (std::int64_t i = 0; i < t.size(); ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    return std::sqrt(sum / static_cast<double>(t.size()));
+  });
+}
+
+}  // namespace detail
+
+Tensor::Tensor(const Tensor& other) noexcept : impl_(other.impl_) {
+  if (impl_ != nullptr) impl_->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Tensor::release() noexcept {
+  if (impl_->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  TensorImpl* const owner = impl_->owner;
+  give_block(impl_, impl_->bucket);
+  if (owner != nullptr) Tensor last(owner);  // one step down: an owner views nobody
+}
+
+const Shape& Tensor::shape() const { return whole(impl_, "shape()").shape; }
+DType Tensor::dtype() const { return whole(impl_, "dtype()").dtype; }
+
+double Tensor::item() const {
+  if (whole(impl_, "item()").shape.size() != 1)
+    throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item", to_string(shape())));
+  return dispatch(dtype(), [&]<class T>(T) { return static_cast<double>(*read<T>(*this)); });
+}
+
+template <class T>
+Elements<T> Tensor::data() const {
+  if (whole(impl_, "data()").dtype != dtype_of<T>) {
+    throw DTypeError(fmt::format("data<{0}>(): the tensor {1} is {2}\n  help: to({0}) first, or to_vector",
+                                 to_string(dtype_of<T>), to_string(shape()), to_string(dtype())));
+  }
+  return {read<T>(*this), static_cast<std::size_t>(size())};
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  whole(impl_, "to_vector()");
+  return dispatch(dtype(), [&]<class U>(U) {
+    const U* const x = read<U>(*this);
+    std::vector<T> copy(static_cast<std::size_t>(size()));
+    std::transform(x, x + size(), copy.begin(), [](U v) { return static_cast<T>(v); });
+    return copy;
+  });
+}
+
+template Elements<float> Tensor::data<float>() const;
+template Elements<double> Tensor::data<double>() const;
+template Elements<std::int64_t> Tensor::data<std::int64_t>() const;
+template std::vector<float> Tensor::to_vector<float>() const;
+template std::vector<double> Tensor::to_vector<double>() const;
+template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
+
+std::string Tensor::name() const {
+  const TensorImpl& head = whole(impl_, "name()");
+  return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph ? open_list->name_of(head.node) : "";
+}
+
+Scalar Tensor::element(const std::int64_t* index, int count) const {
+  const Shape& s = whole(impl_, "t(i, ...)").shape;
+  const auto asked = [&] { return fmt::format("t({}) of {}", fmt::join(index, index + count, ", "), to_string(s)); };
+  if (count != s.rank())
+    throw IndexError(fmt::format("{}: one index for each of the {} axes", asked(), s.rank()));
+  std::int64_t place = 0;
+  for (int axis = 0; axis < count; ++axis) {
+    const std::int64_t i = index[axis] < 0 ? index[axis] + s[axis] : index[axis];
+    if (i < 0 || i >= s[axis])
+      throw IndexError(fmt::format("{}: index {} is outside axis {} of size {}", asked(), index[axis], axis, s[axis]));
+    place = place * s[axis] + i;
+  }
+  return element_of(*this, place);
+}
+
+Tensor Tensor::operator[](std::int64_t i) const {
+  const Shape& s = whole(impl_, "t[i]").shape;
+  if (s.rank() == 0) throw IndexError(fmt::format("t[{}]: a single number has no axis to index", i));
+  const std::int64_t at = i < 0 ? i + s[0] : i;
+  if (at < 0 || at >= s[0])
+    throw IndexError(fmt::format("t[{}] of {}: index {} is outside axis 0 of size {}", i, to_string(s), i, s[0]));
+  return reshape(slice(*this, at, at + 1), s.without(0));
+}
+
+// ---- making them -----------------------------------------------------------------------------------------------
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+  if (dtype == i64 && std::trunc(value) != value)
+    throw DTypeError(fmt::format("full({}, {}, i64): whole numbers only", to_string(shape), value));
+  Tensor t = empty(shape, dtype);
+  dispatch(dtype, [&]<class T>(T) { std::fill_n(write<T>(t), shape.size(), static_cast<T>(value)); });
+  return t;
+}
+
+Tensor zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
+Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
+Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
+Scalar zeros_like(const Scalar&) { return 0; }
+
+Tensor eye(std::int64_t n, DType dtype) {
+  Tensor t = zeros({n, n}, dtype);
+  dispatch(dtype, [&]<class T>(T) {
+    for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i * n + i] = T(1);
+  });
+  return t;
+}
+
+Tensor arange(std::int64_t n, DType dtype) {
+  Tensor t = empty({n}, dtype);
+  dispatch(dtype, [&]<class T>(T) {
+    for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i] = static_cast<T>(i);
+  });
+  return t;
+}
+
+Tensor linspace(double a, double b, std::int64_t n, DType dtype) {
+  if (dtype == i64) throw DTypeError("linspace(..., i64): evenly spaced numbers are seldom whole; use f32 or f64");
+  Tensor t = empty({n}, dtype);
+  dispatch_floating(dtype, [&]<class T>(T) {
+    const auto last = static_cast<double>(n - 1);
+    for (std::int64_t i = 0; i < n; ++i)
+      write<T>(t)[i] = static_cast<T>(n == 1 ? a : i == n - 1 ? b : a + (b - a) * (static_cast<double>(i) / last));
+  });
+  return t;
+}
+
+template <class T>
+Tensor from(std::span<const T> values, const Shape& shape) {
+  if (static_cast<std::int64_t>(values.size()) != shape.size())
+    throw ShapeError(fmt::format("from(): {} values do not fill shape {} of {} elements", values.size(),
+                                 to_string(shape), shape.size()));
+  Tensor t = empty(shape, dtype_of<T>);
+  std::copy(values.begin(), values.end(), write<T>(t));
+  return t;
+}
+template Tensor from(std::span<const float>, const Shape&);
+template Tensor from(std::span<const double>, const Shape&);
+template Tensor from(std::span<const std::int64_t>, const Shape&);
+
+namespace {
+
+void measure(const Nested& nested, std::vector<std::int64_t>& sizes, std::size_t level) {
+  if (nested.leaf) {
+    if (level != sizes.size()) throw ShapeError("tensor({...}): numbers and braces stand side by side");
+    return;
+  }
+  if (level == 4) throw ShapeError("tensor({...}): more than 4 levels of braces; use from(values, shape)");
+  const auto n = static_cast<std::int64_t>(nested.items.size());
+  if (level == sizes.size()) sizes.push_back(n);
+  if (sizes[level] != n)
+    throw ShapeError(fmt::format("tensor({{...}}): rows of one level differ in length, {} and {}", sizes[level], n));
+  bool first = true;
+  for (const Nested& item : nested.items) {
+    if (!first && item.leaf != nested.items.front().leaf)
+      throw ShapeError("tensor({...}): numbers and braces stand side by side");
+    measure(item, sizes, level + 1);
+    first = false;
+  }
+}
+
+void pour(const Nested& nested, std::vector<double>& numbers) {
+  if (nested.leaf) numbers.push_back(nested.number);
+  for (const Nested& item : nested.items) pour(item, numbers);
+}
+
+}  // namespace
+
+Tensor tensor(double value, DType dtype) { return full({}, value, dtype); }
+
+Tensor tensor(std::initializer_list<Nested> values, DType dtype) {
+  const Nested root(values);
+  std::vector<std::int64_t> sizes;
+  measure(root, sizes, 0);
+  std::vector<double> numbers;
+  pour(root, numbers);
+  Tensor t = empty(Shape(std::span<const std::int64_t>(sizes)), dtype);
+  dispatch(dtype, [&]<class T>(T) {
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if (dtype == i64 && std::trunc(numbers[i]) != numbers[i])
+        throw DTypeError(fmt::format("tensor({{...}}, i64): {} is no whole number", numbers[i]));
+      write<T>(t)[i] = static_cast<T>(numbers[i]);
+    }
+  });
+  return t;
+}
+
+// ---- printing --------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::int64_t shown_at_an_end = 3;
+
+std::string number_text(double v, DType dtype) {
+  return dtype == i64 ? fmt::format("{}", static_cast<std::int64_t>(v)) : fmt::format("{:.{}g}", v, dtype == f32 ? 6 : 10);
+}
+
+void print(const Tensor& t, int axis, std::int64_t place, std::string& out) {
+  if (axis == t.rank()) {
+    dispatch(t.dtype(), [&]<class T>(T) { out += number_text(static_cast<double>(read<T>(t)[place]), t.dtype()); });
+    return;
+  }
+  const std::int64_t n = t.shape()[axis];
+  out += '[';
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (i > 0) out += axis == t.rank() - 1 ? std::string(", ") : fmt::format(",\n{:{}}", "", axis + 1);
+    if (n > 4 * shown_at_an_end && i == shown_at_an_end) {
+      out += "...";
+      i = n - shown_at_an_end - 1;
+      continue;
+    }
+    print(t, axis + 1, place * n + i, out);
+  }
+  out += ']';
+}
+
+}  // namespace
+
+std::string to_string(const Tensor& t) {
+  if (!t.defined()) return "no tensor";
+  std::string out;
+  print(t, 0, 0, out);
+  return fmt::format("{}  {} {}", out, to_string(t.dtype()), to_string(t.shape()));
+}
+
+std::ostream& operator<<(std::ostream& out, const Tensor& t) { return out << to_string(t); }
+std::ostream& operator<<(std::ostream& out, const Scalar& s) { return out << s.value(); }
+
+}  // namespace ebb
