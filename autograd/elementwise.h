@@ -89,7 +89,7 @@ struct Own {
         const auto local = [&](T g, auto... v) {
           Dual<T, 1> x[] = {Dual<T, 1>(Num<T>(v))...};
           x[i].d[0] = Num<T>(1);
-          return chain(Dual<T, 1>(f(x[K]...)).d[0], Num<T>(g)).v;
+          return chain(Dual<T, 1>(f(x[K]...)).d[0], Num<T>(g)).v;  // no gradient stays none
         };
         kernels::map(write<T>(dx), walk, local, read<T>(dy), read<T>(in[K])...);
       });

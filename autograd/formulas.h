@@ -59,7 +59,6 @@ struct Mul : Binary {
   static constexpr char name[] = "mul", formula[] = "a · b", rule[] = "∇a = g·b   ∇b = g·a";
   static constexpr Keep keep = Keep::inputs;
   static constexpr bool integers = true;
-  static constexpr bool composed = true;
   static auto f(const auto& a, const auto& b) { return a * b; }
   static auto da(const auto& g, const auto&, const auto& b, const auto&) { return g * b; }
   static auto db(const auto& g, const auto& a, const auto&, const auto&) { return g * a; }

@@ -18,12 +18,12 @@
 namespace ebb {
 namespace detail {
 
-constinit thread_local Tape* tape = nullptr;
-constinit thread_local List* open_list = nullptr;
+constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL = nullptr;
+constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL = nullptr;
 
 namespace {
 
-constinit thread_local int pauses = 0;
+constinit thread_local int pauses EBB_FAST_THREAD_LOCAL = 0;
 thread_local std::unique_ptr<List> spare;  // the last graph's list, emptied: the next graph finds its memory warm
 
 // The serial numbers of all open graphs, so that a value can be asked whether its graph is one of them.
@@ -147,6 +147,17 @@ Scalar outside(const Scalar& s) {
   const bool paused_here = open_list != nullptr && open_list->graph == graph;
   if (!paused_here && is_open(graph)) used_from_another_thread();
   return s.value();
+}
+
+Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
+  Tape* const t = tape;
+  const auto is_here = [t](const Scalar& s) { return t != nullptr && Access::graph(s) == t->graph; };
+  const bool a_here = is_here(a), b_here = is_here(b);
+  if (!a_here && Access::graph(a) != 0) a = outside(a);
+  if (!b_here && Access::graph(b) != 0) b = outside(b);
+  if (!a_here && !b_here) return v;
+  return Access::scalar(v, t->push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()),
+                        t->graph);
 }
 
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {

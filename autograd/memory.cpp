@@ -2,10 +2,13 @@
 // nothing of the system.  Under AddressSanitizer every block is the system's own, so that errors are seen.
 #include "memory.h"
 
+#include "tape.h"
+
 #include <array>
 #include <bit>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace ebb::detail {
 
@@ -51,23 +54,26 @@ struct Pool {
   std::size_t bytes = 0;
 };
 
-constinit thread_local Pool pool;
-constinit thread_local bool closed = false;
+constinit thread_local Pool* pool EBB_FAST_THREAD_LOCAL = nullptr;  // nullptr: not yet, or no longer
+constinit thread_local bool closed EBB_FAST_THREAD_LOCAL = false;
 
 // Gives a thread's idle blocks back when it ends.  What is freed later goes to the system at once.
-struct Closer {
-  ~Closer() {
+struct Owner {
+  Pool own;
+  Owner() { pool = &own; }
+  ~Owner() {
+    pool = nullptr;
     closed = true;
-    for (Idle*& list : pool.idle)
-      while (list != nullptr) {
-        Idle* const block = list;
-        list = block->next;
-        std::free(block);
-      }
+    for (Idle* list : own.idle)
+      while (list != nullptr) std::free(std::exchange(list, list->next));
   }
-  void wake() {}
 };
-thread_local Closer closer;
+
+Pool* opened() {
+  if (!pooled || closed) return nullptr;
+  thread_local Owner owner;
+  return pool;
+}
 
 }  // namespace
 
@@ -75,9 +81,10 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
   const std::size_t b = bucket_of(bytes);
   if (b >= buckets) throw std::bad_alloc();
   bucket = static_cast<std::uint8_t>(b);
-  if (Idle* const block = pool.idle[b]) {
-    pool.idle[b] = block->next;
-    pool.bytes -= bytes_of(b);
+  if (pool != nullptr && pool->idle[b] != nullptr) {
+    Idle* const block = pool->idle[b];
+    pool->idle[b] = block->next;
+    pool->bytes -= bytes_of(b);
     return block;
   }
   void* const block = std::aligned_alloc(64, bytes_of(b));
@@ -87,15 +94,15 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
 
 void give_block(void* block, std::uint8_t bucket) noexcept {
   const std::size_t bytes = bytes_of(bucket);
-  if (!pooled || closed || pool.bytes + bytes > most_idle) {
+  Pool* const mine = pool != nullptr ? pool : opened();
+  if (mine == nullptr || mine->bytes + bytes > most_idle) {
     std::free(block);
     return;
   }
-  closer.wake();
   auto* const idle = static_cast<Idle*>(block);
-  idle->next = pool.idle[bucket];
-  pool.idle[bucket] = idle;
-  pool.bytes += bytes;
+  idle->next = mine->idle[bucket];
+  mine->idle[bucket] = idle;
+  mine->bytes += bytes;
 }
 
 }  // namespace ebb::detail

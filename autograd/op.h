@@ -18,8 +18,6 @@
 #include "keep.h"
 #include "scalar.h"
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 #include <new>
 #include <span>
@@ -28,18 +26,6 @@
 #include <type_traits>
 
 namespace ebb::detail {
-
-/// A tensor's head; its numbers lie behind it in the same block, or in the block of the owner that it views.
-struct alignas(64) TensorImpl {
-  std::atomic<std::uint32_t> refs{1};
-  DType dtype = f32;
-  std::uint8_t bucket = 0;             // of the pool
-  std::uint32_t node = 0, graph = 0;   // where it is recorded; 0: a constant
-  std::atomic<std::uint64_t> leaf{0};  // of a constant: graph << 32 | node of its leaf in the graph that met it last
-  void* data = nullptr;
-  TensorImpl* owner = nullptr;
-  Shape shape;
-};
 
 /// A tensor whose numbers are not yet written.  Throws std::bad_alloc.
 Tensor empty(const Shape& shape, DType dtype);

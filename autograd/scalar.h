@@ -71,28 +71,28 @@ struct Access {
 /// Throws GraphError if another thread is recording it.
 Scalar outside(const Scalar& s);
 
-inline Scalar record_scalar(std::uint16_t code, double v, Scalar a, double da) {
+/// The same where not all operands are of the graph that records: constants, values of closed graphs, or no graph.
+Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db);
+
+inline Scalar record_scalar(std::uint16_t code, double v, const Scalar& a, double da) {
   Tape* const t = tape;
-  if (t == nullptr || Access::graph(a) != t->graph) [[unlikely]] {
-    if (Access::graph(a) != 0) outside(a);
-    return v;
-  }
-  return Access::scalar(v, t->push(code, v, Access::id(a), da, 0, 0.0), t->graph);
+  if (t != nullptr && Access::graph(a) == t->graph) [[likely]]
+    return Access::scalar(v, t->push(code, v, Access::id(a), da, 0, 0.0), t->graph);
+  return Access::graph(a) == 0 ? Scalar(v) : record_mixed(code, v, a, da, 0, 0);
 }
 
-inline Scalar record_scalar(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
+inline Scalar record_scalar(std::uint16_t code, double v, const Scalar& a, double da, const Scalar& b, double db) {
   Tape* const t = tape;
-  const std::uint32_t graph = t == nullptr ? 0 : t->graph;
-  if (Access::graph(a) != graph) {
-    if (Access::graph(a) != 0) [[unlikely]] a = outside(a);
-    da = a.value();
+  if (t != nullptr) [[likely]] {
+    const std::uint32_t graph = t->graph;
+    if (Access::graph(a) == graph && Access::graph(b) == graph) [[likely]]
+      return Access::scalar(v, t->push(code, v, Access::id(a), da, Access::id(b), db), graph);
+    if (Access::graph(a) == graph && Access::graph(b) == 0)
+      return Access::scalar(v, t->push(code, v, Access::id(a), da, 0, b.value()), graph);
+    if (Access::graph(a) == 0 && Access::graph(b) == graph)
+      return Access::scalar(v, t->push(code, v, 0, a.value(), Access::id(b), db), graph);
   }
-  if (Access::graph(b) != graph) {
-    if (Access::graph(b) != 0) [[unlikely]] b = outside(b);
-    db = b.value();
-  }
-  if ((Access::id(a) | Access::id(b)) == 0 || t == nullptr) [[unlikely]] return v;
-  return Access::scalar(v, t->push(code, v, Access::id(a), da, Access::id(b), db), graph);
+  return (Access::graph(a) | Access::graph(b)) == 0 ? Scalar(v) : record_mixed(code, v, a, da, b, db);
 }
 
 template <class F>

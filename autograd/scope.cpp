@@ -5,7 +5,7 @@
 namespace ebb {
 
 namespace {
-constinit thread_local const Scope* innermost = nullptr;
+constinit thread_local const Scope* innermost EBB_FAST_THREAD_LOCAL = nullptr;
 }
 
 Scope::Scope(std::string_view path, std::string_view kind) : path_(path), kind_(kind), outer_(innermost) {

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
+#include <new>
 #include <optional>
 
 namespace ebb::detail {
@@ -20,48 +22,52 @@ namespace {
 /// Borrows from the list; lives shorter than the node.
 class Operands {
  public:
-  Operands(List& list, TensorNode& node) : heads_(few_), tensors_(few_tensors_) {
-    const std::size_t n = node.count;
-    if (n + 1 > room) {
-      many_ = std::make_unique<TensorImpl[]>(n + 1);
-      heads_ = many_.get();
-      many_tensors_ = std::make_unique<Tensor[]>(n + 1);
-      tensors_ = many_tensors_.get();
+  Operands(List& list, const TensorNode& node) : count_(node.count + 1) {
+    if (count_ > room) {
+      many_ = std::make_unique<std::byte[]>(count_ * (sizeof(TensorImpl) + sizeof(Tensor)) + alignof(TensorImpl));
+      void* place = many_.get();
+      std::size_t space = count_ * sizeof(TensorImpl) + alignof(TensorImpl);
+      heads_ = static_cast<std::byte*>(std::align(alignof(TensorImpl), count_ * sizeof(TensorImpl), place, space));
+      tensors_ = reinterpret_cast<Tensor*>(heads_ + count_ * sizeof(TensorImpl));
     }
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::uint32_t id = node.input[i];
+    for (std::uint32_t i = 0; i < node.count; ++i) {
       if (node.kept[i] != nullptr) {
-        tensors_[i] = share(node.kept[i]);
+        ::new (tensors_ + i) Tensor(share(node.kept[i]));
       } else {
-        const TensorNode& input = list.tensor(id);
-        tensors_[i] = shadow(heads_[i], input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : id, list.graph);
+        const TensorNode& input = list.tensor(node.input[i]);
+        shadow(i, input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : node.input[i], list.graph);
       }
     }
-    tensors_[n] = node.holds_output ? share(node.output) : shadow(heads_[n], node.shape, node.dtype, node.id, list.graph);
+    if (node.holds_output) ::new (tensors_ + node.count) Tensor(share(node.output));
+    else shadow(node.count, node.shape, node.dtype, node.id, list.graph);
   }
+  ~Operands() { std::destroy_n(tensors_, count_); }
+  Operands(const Operands&) = delete;
+  Operands& operator=(const Operands&) = delete;
 
   const Tensor* in() const { return tensors_; }
-  const Tensor& output(std::uint32_t count) const { return tensors_[count]; }
+  const Tensor& output() const { return tensors_[count_ - 1]; }
 
  private:
-  static constexpr std::size_t room = 5;
+  static constexpr std::size_t room = 4;
 
   // A head without numbers.  Its count of references never falls to nothing, so no handle frees it.
-  static Tensor shadow(TensorImpl& head, const Shape& shape, DType dtype, std::uint32_t id, std::uint32_t graph) {
-    head.refs.store(2, std::memory_order_relaxed);
-    head.shape = shape;
-    head.dtype = dtype;
-    head.node = id;
-    head.graph = id == 0 ? 0 : graph;
-    return Access::tensor(&head);
+  void shadow(std::uint32_t i, const Shape& shape, DType dtype, std::uint32_t id, std::uint32_t graph) {
+    auto* const head = ::new (heads_ + i * sizeof(TensorImpl)) TensorImpl;
+    head->refs.store(2, std::memory_order_relaxed);
+    head->shape = shape;
+    head->dtype = dtype;
+    head->node = id;
+    head->graph = id == 0 ? 0 : graph;
+    ::new (tensors_ + i) Tensor(Access::tensor(head));
   }
 
-  TensorImpl few_[room];
-  std::unique_ptr<TensorImpl[]> many_;
-  TensorImpl* heads_;
-  Tensor few_tensors_[room];
-  std::unique_ptr<Tensor[]> many_tensors_;
-  Tensor* tensors_;
+  std::size_t count_;
+  alignas(TensorImpl) std::byte few_heads_[room * sizeof(TensorImpl)];
+  alignas(Tensor) std::byte few_tensors_[room * sizeof(Tensor)];
+  std::unique_ptr<std::byte[]> many_;
+  std::byte* heads_ = few_heads_;
+  Tensor* tensors_ = reinterpret_cast<Tensor*>(few_tensors_);
 };
 
 void add_to(Tensor& sum, const Tensor& more) {
@@ -137,7 +143,7 @@ void backward_of(List& list, TensorNode& node) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
       Tensor dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
-                                    operands.output(node.count));
+                                    operands.output());
       if (!dx.defined()) continue;
       must_fit(input, dx, node.op->name);
       if (seen != nullptr) {
@@ -327,7 +333,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       for (std::uint32_t i = 0; i < node.count; ++i) {
         if (!matters(node.input[i])) continue;
         const Tensor dx = node.op->gradient(node.self, static_cast<int>(i), g, operands.in(), static_cast<int>(node.count),
-                                            operands.output(node.count));
+                                            operands.output());
         if (!dx.defined()) continue;
         must_fit(tensor(node.input[i]), dx, node.op->name);
         give_tensor(node.input[i], dx);

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+// The library is there from a program's start, so what it keeps for each thread is found without a call.
+#define EBB_FAST_THREAD_LOCAL __attribute__((tls_model("initial-exec")))
+
 namespace ebb::detail {
 
 /// What backward needs of one scalar op: where the operands lie and the local derivatives by them.  An operand that is
@@ -38,10 +41,6 @@ struct Tape {
 };
 
 /// This thread's list, while a graph records and is not paused; else nullptr.
-#if defined(__GNUC__)
-extern constinit thread_local Tape* tape __attribute__((tls_model("initial-exec")));
-#else
-extern constinit thread_local Tape* tape;
-#endif
+extern constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL;
 
 }  // namespace ebb::detail

@@ -24,14 +24,13 @@ namespace {
 
 constexpr std::size_t head_bytes = (sizeof(TensorImpl) + 63) / 64 * 64;
 
-const TensorImpl& whole(const TensorImpl* head, const char* asked) {
-  if (head == nullptr) throw UsageError(fmt::format("{}: the tensor holds nothing: it was made without a value", asked));
-  return *head;
-}
-
 }  // namespace
 
 namespace detail {
+
+void holds_nothing(const char* asked) {
+  throw UsageError(fmt::format("{}: the tensor holds nothing: it was made without a value", asked));
+}
 
 Tensor empty(const Shape& shape, DType dtype) {
   std::uint8_t bucket = 0;
@@ -80,29 +79,21 @@ double root_mean_square(const Tensor& t) {
 
 }  // namespace detail
 
-Tensor::Tensor(const Tensor& other) noexcept : impl_(other.impl_) {
-  if (impl_ != nullptr) impl_->refs.fetch_add(1, std::memory_order_relaxed);
+void Tensor::release(TensorImpl* last) noexcept {
+  TensorImpl* const owner = last->owner;
+  give_block(last, last->bucket);
+  if (owner != nullptr) Tensor base(owner);  // one step down: an owner views nobody
 }
-
-void Tensor::release() noexcept {
-  if (impl_->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  TensorImpl* const owner = impl_->owner;
-  give_block(impl_, impl_->bucket);
-  if (owner != nullptr) Tensor last(owner);  // one step down: an owner views nobody
-}
-
-const Shape& Tensor::shape() const { return whole(impl_, "shape()").shape; }
-DType Tensor::dtype() const { return whole(impl_, "dtype()").dtype; }
 
 double Tensor::item() const {
-  if (whole(impl_, "item()").shape.size() != 1)
+  if (whole("item()").shape.size() != 1)
     throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item", to_string(shape())));
   return dispatch(dtype(), [&]<class T>(T) { return static_cast<double>(*read<T>(*this)); });
 }
 
 template <class T>
 Elements<T> Tensor::data() const {
-  if (whole(impl_, "data()").dtype != dtype_of<T>) {
+  if (whole("data()").dtype != dtype_of<T>) {
     throw DTypeError(fmt::format("data<{0}>(): the tensor {1} is {2}\n  help: to({0}) first, or to_vector",
                                  to_string(dtype_of<T>), to_string(shape()), to_string(dtype())));
   }
@@ -111,7 +102,7 @@ Elements<T> Tensor::data() const {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  whole(impl_, "to_vector()");
+  whole("to_vector()");
   return dispatch(dtype(), [&]<class U>(U) {
     const U* const x = read<U>(*this);
     std::vector<T> copy(static_cast<std::size_t>(size()));
@@ -128,12 +119,12 @@ template std::vector<double> Tensor::to_vector<double>() const;
 template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
 
 std::string Tensor::name() const {
-  const TensorImpl& head = whole(impl_, "name()");
+  const TensorImpl& head = whole("name()");
   return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph ? open_list->name_of(head.node) : "";
 }
 
 Scalar Tensor::element(const std::int64_t* index, int count) const {
-  const Shape& s = whole(impl_, "t(i, ...)").shape;
+  const Shape& s = whole("t(i, ...)").shape;
   const auto asked = [&] { return fmt::format("t({}) of {}", fmt::join(index, index + count, ", "), to_string(s)); };
   if (count != s.rank())
     throw IndexError(fmt::format("{}: one index for each of the {} axes", asked(), s.rank()));
@@ -148,7 +139,7 @@ Scalar Tensor::element(const std::int64_t* index, int count) const {
 }
 
 Tensor Tensor::operator[](std::int64_t i) const {
-  const Shape& s = whole(impl_, "t[i]").shape;
+  const Shape& s = whole("t[i]").shape;
   if (s.rank() == 0) throw IndexError(fmt::format("t[{}]: a single number has no axis to index", i));
   const std::int64_t at = i < 0 ? i + s[0] : i;
   if (at < 0 || at >= s[0])

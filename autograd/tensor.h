@@ -4,6 +4,7 @@
 #include "dtype.h"
 #include "shape.h"
 
+#include <atomic>
 #include <concepts>
 #include <initializer_list>
 #include <iosfwd>
@@ -17,8 +18,24 @@ namespace ebb {
 class Scalar;
 
 namespace detail {
-struct TensorImpl;
+
 struct Access;
+
+/// A tensor's head; its numbers lie behind it in the same block, or in the block of the owner that it views.
+struct alignas(64) TensorImpl {
+  std::atomic<std::uint32_t> refs{1};
+  DType dtype = f32;
+  std::uint8_t bucket = 0;             // of the pool
+  std::uint32_t node = 0, graph = 0;   // where it is recorded; 0: a constant
+  std::atomic<std::uint64_t> leaf{0};  // of a constant: graph << 32 | node of its leaf in the graph that met it last
+  void* data = nullptr;
+  TensorImpl* owner = nullptr;
+  Shape shape;
+};
+
+/// Throws UsageError: a tensor that holds nothing was asked.
+[[noreturn]] void holds_nothing(const char* asked);
+
 }  // namespace detail
 
 /// How backward() leaves the graph.
@@ -50,17 +67,21 @@ class Elements {
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(const Tensor& other) noexcept;
+  Tensor(const Tensor& other) noexcept : impl_(other.impl_) {
+    if (impl_ != nullptr) impl_->refs.fetch_add(1, std::memory_order_relaxed);
+  }
   Tensor(Tensor&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
   Tensor& operator=(const Tensor& other) noexcept { Tensor copy(other); return *this = std::move(copy); }
   Tensor& operator=(Tensor&& other) noexcept { std::swap(impl_, other.impl_); return *this; }
-  ~Tensor() { if (impl_) release(); }
+  ~Tensor() {
+    if (impl_ != nullptr && impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) release(impl_);
+  }
 
   bool defined() const { return impl_ != nullptr; }
-  const Shape& shape() const;
+  const Shape& shape() const { return whole("shape()").shape; }
   int rank() const { return shape().rank(); }
   std::int64_t size() const { return shape().size(); }
-  DType dtype() const;
+  DType dtype() const { return whole("dtype()").dtype; }
 
   /// The only element, as a double.  Throws ShapeError if there is not exactly one.
   double item() const;
@@ -88,7 +109,11 @@ class Tensor {
  private:
   friend struct detail::Access;
   explicit Tensor(detail::TensorImpl* owned) noexcept : impl_(owned) {}
-  void release() noexcept;
+  static void release(detail::TensorImpl* last) noexcept;
+  const detail::TensorImpl& whole(const char* asked) const {
+    if (impl_ == nullptr) [[unlikely]] detail::holds_nothing(asked);
+    return *impl_;
+  }
   Scalar element(const std::int64_t* index, int count) const;
 
   detail::TensorImpl* impl_ = nullptr;

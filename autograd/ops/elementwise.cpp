@@ -24,6 +24,10 @@ namespace {
 template <class F> const Tensor& read_or(const Tensor& x, int i, const Tensor& dummy) {
   return keeps_input(F::keep, i) ? x : dummy;
 }
+// Where no gradient arrives, none goes on, be the local derivative infinite: what where(), relu or max did not choose stays
+// out of it.
+template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.v; }
+
 template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy) {
   return keeps_output(F::keep) ? y : dummy;
 }
@@ -48,7 +52,7 @@ struct OfOne {
         Tensor dx = empty(dy.shape(), dy.dtype());
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
-          kernels::map(write<T>(dx), dy.size(), [](T g, T v, T w) { return F::dx(N(g), N(v), N(w)).v; }, read<T>(dy),
+          kernels::map(write<T>(dx), dy.size(), [](T g, T v, T w) { return unless_none(g, F::dx(N(g), N(v), N(w))); }, read<T>(dy),
                        read<T>(read_or<F>(x, 0, dy)), read<T>(output_or<F>(y, dy)));
         });
         return dx;
@@ -86,7 +90,11 @@ struct OfTwo {
         Tensor dx = empty(dy.shape(), dy.dtype());
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
-          const auto local = [&](T g, T v, T w, T u) { return local_rule(N(g), N(v), N(w), N(u)).v; };
+          const auto local = [&](T g, T v, T w, T u) { return unless_none(g, local_rule(N(g), N(v), N(w), N(u))); };
+          if (ra.shape() == dy.shape() && rb.shape() == dy.shape()) {
+            kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+            return;
+          }
           const kernels::Walk<4> walk(dy.shape(), {&dy.shape(), &ra.shape(), &rb.shape(), &ry.shape()});
           kernels::map(write<T>(dx), walk, local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
         });
@@ -141,7 +149,7 @@ struct WithNumber {
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
           const N c(number);
-          kernels::map(write<T>(dx), dy.size(), [c](T g, T v, T w) { return derivative(N(g), N(v), c, N(w)).v; },
+          kernels::map(write<T>(dx), dy.size(), [c](T g, T v, T w) { return unless_none(g, derivative(N(g), N(v), c, N(w))); },
                        read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy), read<T>(keeps_output(keep) ? y : dy));
         });
         return dx;
