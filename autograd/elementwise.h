@@ -75,7 +75,7 @@ struct Own {
     ((shape = broadcast_of(shape, x.shape()), type = x.dtype()), ...);
     Tensor y = empty(shape, type);
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      const kernels::Walk<N> walk(shape, {&x.shape()...});
+      const kernels::Walk<N> walk(shape.sizes(), {x.shape().sizes()...});
       kernels::map(write<T>(y), walk, [this](auto... v) { return Num<T>(f(Num<T>(v)...)).v; }, read<T>(x)...);
     });
     return y;
@@ -85,7 +85,7 @@ struct Own {
     Tensor dx = empty(dy.shape(), dy.dtype());
     [&]<std::size_t... K>(std::index_sequence<K...>) {
       dispatch_floating(dy.dtype(), [&]<class T>(T) {
-        const kernels::Walk<N + 1> walk(dy.shape(), {&dy.shape(), &in[K].shape()...});
+        const kernels::Walk<N + 1> walk(dy.shape().sizes(), {dy.shape().sizes(), in[K].shape().sizes()...});
         const auto local = [&](T g, auto... v) {
           Dual<T, 1> x[] = {Dual<T, 1>(Num<T>(v))...};
           x[i].d[0] = Num<T>(1);

@@ -525,23 +525,27 @@ std::vector<std::string> words(std::string_view text) {
   return all;
 }
 
-/// The operands of a scalar op, those of its parts included: ids and values.
-void operands_of(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values) {
+/// The operands of a scalar op, those of its parts included: ids, values and, where the operand is a node, the op's
+/// derivative by it.
+void operands_of(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values,
+                 std::vector<double>& derivatives) {
   const int arity = scalar_rule(list.code[id]).arity;
-  const auto side = [&](std::uint32_t operand, double partial, auto&& self) -> void {
+  const auto side = [&](std::uint32_t operand, double partial, double outer, auto&& self) -> void {
     if (operand != 0 && list.code[operand] == part_code) {
       const Entry& part = list.entry[operand];
-      self(part.a, part.da, self);
-      self(part.b, part.db, self);
+      self(part.a, part.da, outer * partial, self);
+      self(part.b, part.db, outer * partial, self);
       return;
     }
     ids.push_back(operand);
     values.push_back(operand == 0 ? partial : list.value[operand]);
+    derivatives.push_back(operand == 0 ? std::numeric_limits<double>::quiet_NaN() : outer * partial);
   };
-  side(list.entry[id].a, list.entry[id].da, side);
-  if (arity > 1) side(list.entry[id].b, list.entry[id].db, side);
+  side(list.entry[id].a, list.entry[id].da, 1.0, side);
+  if (arity > 1) side(list.entry[id].b, list.entry[id].db, 1.0, side);
   ids.resize(std::min(ids.size(), static_cast<std::size_t>(arity)));
   values.resize(ids.size());
+  derivatives.resize(ids.size());
 }
 
 void describe_scalar(const List& list, std::uint32_t id, Node& node) {
@@ -562,7 +566,10 @@ void describe_scalar(const List& list, std::uint32_t id, Node& node) {
     node.op = rule.name;
     node.formula = rule.formula;
     node.rule = rule.rule;
-    operands_of(list, id, node.inputs, node.numbers);
+    std::vector<double> derivatives;
+    operands_of(list, id, node.inputs, node.numbers, derivatives);
+    if (list.observing && list.root != 0 && id <= list.root && list.adjoint[id] != 0)
+      for (const double d : derivatives) node.contributions.push_back(std::abs(d * list.adjoint[id]));
     const char* const names[] = {"a", "b", "c", "d"};
     if (rule.arity == 1) node.operands = {"x"};
     else node.operands.assign(names, names + rule.arity);

@@ -1,6 +1,8 @@
 // The sizes of a tensor's axes.
 #pragma once
 
+#include "kernels/walk.h"
+
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -13,7 +15,7 @@ namespace ebb {
 /// Throws ShapeError for a negative size, more than 8 axes, or more elements than 64 bits count.
 class Shape {
  public:
-  static constexpr int max_rank = 8;
+  static constexpr int max_rank = kernels::max_rank;
 
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
@@ -25,6 +27,7 @@ class Shape {
   /// The size of an axis; negative axes count from the end.  Throws IndexError.
   std::int64_t operator[](int axis) const { return sizes_[static_cast<std::size_t>(at(axis))]; }
 
+  std::span<const std::int64_t> sizes() const { return {sizes_.data(), static_cast<std::size_t>(rank_)}; }
   const std::int64_t* begin() const { return sizes_.data(); }
   const std::int64_t* end() const { return sizes_.data() + rank_; }
 

@@ -1,7 +1,5 @@
 #include "movement.h"
 
-#include "map.h"
-
 #include <cstring>
 
 namespace ebb::kernels {
@@ -9,23 +7,23 @@ namespace ebb::kernels {
 namespace {
 
 template <class Word>
-void gather_words(Word* y, const Word* x, const Shape& shape, const std::array<std::int64_t, Shape::max_rank>& stride) {
-  if (shape.size() == 0) return;
-  const int rank = shape.rank();
-  if (rank == 0) {
+void gather_words(Word* y, const Word* x, Sizes sizes, const std::array<std::int64_t, max_rank>& stride) {
+  if (sizes.empty()) {
     *y = *x;
     return;
   }
-  const auto inner = static_cast<std::size_t>(rank - 1);
-  const std::int64_t n = shape[-1], step = stride[inner];
-  std::array<std::int64_t, Shape::max_rank> index{};
+  const std::size_t inner = sizes.size() - 1;
+  const std::int64_t n = sizes[inner], step = stride[inner];
+  std::int64_t rows = n == 0 ? 0 : 1;
+  for (std::size_t axis = 0; axis < inner; ++axis) rows *= sizes[axis];
+  std::array<std::int64_t, max_rank> index{};
   std::int64_t from = 0;
-  for (std::int64_t row = 0; row < shape.size(); row += n) {
-    for (std::int64_t i = 0; i < n; ++i) y[row + i] = x[from + i * step];
+  for (std::int64_t row = 0; row < rows; ++row, y += n) {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = x[from + i * step];
     for (std::size_t axis = inner; axis-- > 0;) {
       from += stride[axis];
-      if (++index[axis] < shape[static_cast<int>(axis)]) break;
-      from -= stride[axis] * shape[static_cast<int>(axis)];
+      if (++index[axis] < sizes[axis]) break;
+      from -= stride[axis] * sizes[axis];
       index[axis] = 0;
     }
   }
@@ -33,10 +31,10 @@ void gather_words(Word* y, const Word* x, const Shape& shape, const std::array<s
 
 }  // namespace
 
-void gather_strided(void* y, const void* x, const Shape& shape, const std::array<std::int64_t, Shape::max_rank>& stride,
+void gather_strided(void* y, const void* x, Sizes sizes, const std::array<std::int64_t, max_rank>& stride,
                     std::size_t width) {
-  if (width == 4) gather_words(static_cast<std::uint32_t*>(y), static_cast<const std::uint32_t*>(x), shape, stride);
-  else gather_words(static_cast<std::uint64_t*>(y), static_cast<const std::uint64_t*>(x), shape, stride);
+  if (width == 4) gather_words(static_cast<std::uint32_t*>(y), static_cast<const std::uint32_t*>(x), sizes, stride);
+  else gather_words(static_cast<std::uint64_t*>(y), static_cast<const std::uint64_t*>(x), sizes, stride);
 }
 
 void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,

@@ -1,7 +1,7 @@
 // Moving numbers about, whatever their type: `width` is the bytes of one, 4 or 8.
 #pragma once
 
-#include "../shape.h"
+#include "walk.h"
 
 #include <array>
 #include <cstddef>
@@ -10,7 +10,7 @@
 namespace ebb::kernels {
 
 /// y[i...] = x[position of i...] where a step along axis k of y is stride[k] numbers of x.
-void gather_strided(void* y, const void* x, const Shape& shape, const std::array<std::int64_t, Shape::max_rank>& stride,
+void gather_strided(void* y, const void* x, Sizes sizes, const std::array<std::int64_t, max_rank>& stride,
                     std::size_t width);
 /// Copies [outer, n, inner] out of (into) the middle of [outer, total, inner], from position `at` on.
 void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,

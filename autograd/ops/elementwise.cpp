@@ -13,6 +13,8 @@
 namespace ebb {
 
 bool recording();
+Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
+Tensor operator==(const Tensor& a, const Scalar& b);
 
 namespace detail {
 
@@ -24,8 +26,8 @@ namespace {
 template <class F> const Tensor& read_or(const Tensor& x, int i, const Tensor& dummy) {
   return keeps_input(F::keep, i) ? x : dummy;
 }
-// Where no gradient arrives, none goes on, be the local derivative infinite: what where(), relu or max did not choose stays
-// out of it.
+// Where no gradient arrives, none goes on, be the local derivative infinite: what where(), relu or max did not choose
+// stays out of it.
 template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.v; }
 
 template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy) {
@@ -52,8 +54,9 @@ struct OfOne {
         Tensor dx = empty(dy.shape(), dy.dtype());
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
-          kernels::map(write<T>(dx), dy.size(), [](T g, T v, T w) { return unless_none(g, F::dx(N(g), N(v), N(w))); }, read<T>(dy),
-                       read<T>(read_or<F>(x, 0, dy)), read<T>(output_or<F>(y, dy)));
+          const auto local = [](T g, T v, T w) { return unless_none(g, F::dx(N(g), N(v), N(w))); };
+          kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(read_or<F>(x, 0, dy)),
+                       read<T>(output_or<F>(y, dy)));
         });
         return dx;
       }
@@ -74,34 +77,29 @@ struct OfTwo {
     const auto loop = [&]<class T>(T) {
       const auto f = [](T v, T w) { return F::f(Num<T>(v), Num<T>(w)).v; };
       if (a.shape() == b.shape()) kernels::map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
-      else kernels::map(write<T>(y), kernels::Walk<2>(shape, {&a.shape(), &b.shape()}), f, read<T>(a), read<T>(b));
+      else kernels::map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f, read<T>(a), read<T>(b));
     };
     if constexpr (F::integers) dispatch(y.dtype(), loop);
     else dispatch_floating(y.dtype(), loop);
     return y;
   }
 
-  template <class Rule> Tensor carried(Rule local_rule, const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
-    if constexpr (!F::composed) {
-      if (!recording()) {
-        const Tensor& ra = read_or<F>(a, 0, dy);
-        const Tensor& rb = read_or<F>(b, 1, dy);
-        const Tensor& ry = output_or<F>(y, dy);
-        Tensor dx = empty(dy.shape(), dy.dtype());
-        dispatch_floating(dy.dtype(), [&]<class T>(T) {
-          using N = Num<T>;
-          const auto local = [&](T g, T v, T w, T u) { return unless_none(g, local_rule(N(g), N(v), N(w), N(u))); };
-          if (ra.shape() == dy.shape() && rb.shape() == dy.shape()) {
-            kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
-            return;
-          }
-          const kernels::Walk<4> walk(dy.shape(), {&dy.shape(), &ra.shape(), &rb.shape(), &ry.shape()});
-          kernels::map(write<T>(dx), walk, local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
-        });
-        return dx;
-      }
-    }
-    return local_rule(dy, a, b, y);
+  /// The rule's gradient in the shape of the output.
+  template <class Rule>
+  Tensor carried(Rule local_rule, const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
+    if (F::composed || recording()) return local_rule(dy, a, b, y);
+    const Tensor& ra = read_or<F>(a, 0, dy);
+    const Tensor& rb = read_or<F>(b, 1, dy);
+    const Tensor& ry = output_or<F>(y, dy);
+    // Broadcast operands go through the ops, each of which knows how to walk two.
+    if (ra.shape() != dy.shape() || rb.shape() != dy.shape()) return where(dy == 0.0, 0.0, local_rule(dy, a, b, y));
+    Tensor dx = empty(dy.shape(), dy.dtype());
+    dispatch_floating(dy.dtype(), [&]<class T>(T) {
+      using N = Num<T>;
+      const auto local = [&](T g, T v, T w, T u) { return unless_none(g, local_rule(N(g), N(v), N(w), N(u))); };
+      kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+    });
+    return dx;
   }
   Tensor da(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
     const auto by_a = [](const auto& g, const auto&... x) { return F::da(g, x...); };
@@ -117,7 +115,8 @@ struct OfTwo {
 /// A formula of two whose one operand is a plain number.
 template <class F, bool number_first>
 struct WithNumber {
-  static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = number_first ? "b" : "a";
+  static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule;
+  static constexpr const char* operands = number_first ? "b" : "a";
   static constexpr Keep own = static_cast<Keep>(
       keeps_input(F::keep, number_first ? 1 : 0) ? static_cast<int>(Keep::first) : static_cast<int>(Keep::nothing));
   static constexpr Keep keep = keeps_output(F::keep) ? own | Keep::output : own;
@@ -149,8 +148,9 @@ struct WithNumber {
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
           const N c(number);
-          kernels::map(write<T>(dx), dy.size(), [c](T g, T v, T w) { return unless_none(g, derivative(N(g), N(v), c, N(w))); },
-                       read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy), read<T>(keeps_output(keep) ? y : dy));
+          const auto local = [c](T g, T v, T w) { return unless_none(g, derivative(N(g), N(v), c, N(w))); };
+          kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy),
+                       read<T>(keeps_output(keep) ? y : dy));
         });
         return dx;
       }
@@ -232,7 +232,7 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
     const Shape shape = broadcast_of(x.shape(), w.shape());
     Tensor y = empty(shape, i64);
     dispatch(type, [&]<class T>(T) {
-      kernels::map(write<std::int64_t>(y), kernels::Walk<2>(shape, {&x.shape(), &w.shape()}),
+      kernels::map(write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
                    [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
     });
     return y;
@@ -281,7 +281,7 @@ struct Where {
     Tensor y = empty(shape, a.dtype());
     dispatch(y.dtype(), [&]<class T>(T) {
       dispatch(c.dtype(), [&]<class C>(C) {
-        kernels::map(write<T>(y), kernels::Walk<3>(shape, {&c.shape(), &a.shape(), &b.shape()}),
+        kernels::map(write<T>(y), kernels::Walk<3>(shape.sizes(), {c.shape().sizes(), a.shape().sizes(), b.shape().sizes()}),
                      [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
       });
     });
@@ -298,7 +298,8 @@ struct Where {
 
 /// x held within [low, high].
 struct Clamp {
-  static constexpr char name[] = "clamp", formula[] = "x in [low, high]", rule[] = "∇x = g ⊙ [low≤x≤high]", operands[] = "x";
+  static constexpr char name[] = "clamp", formula[] = "x in [low, high]", rule[] = "∇x = g ⊙ [low≤x≤high]",
+                        operands[] = "x";
   static constexpr Keep keep = Keep::inputs;
   double low, high;
 

@@ -45,7 +45,7 @@ struct Matmul {
         return;
       }
       // Each number of the walk stands for one matrix.
-      const kernels::Walk<2> walk(batch, {&batch_a, &batch_b});
+      const kernels::Walk<2> walk(batch.sizes(), {batch_a.sizes(), batch_b.sizes()});
       const auto inner = static_cast<std::size_t>(walk.rank - 1);
       walk.rows([&](std::int64_t out, const std::array<std::int64_t, 2>& at) {
         for (std::int64_t i = 0; i < walk.size[inner]; ++i)

@@ -76,7 +76,7 @@ struct Permute {
       sizes[i] = x.shape()[order[i]];
     }
     Tensor y = empty(Shape(std::span<const std::int64_t>(sizes.data(), std::size_t(x.rank()))), x.dtype());
-    kernels::gather_strided(write<void>(y), read<void>(x), y.shape(), stride, size_of(x.dtype()));
+    kernels::gather_strided(write<void>(y), read<void>(x), y.shape().sizes(), stride, size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor&) const {
@@ -95,7 +95,7 @@ struct BroadcastTo {
   Tensor run(const Tensor& x) const {
     require(broadcast_of(x.shape(), shape) == shape, "does not broadcast to {}", to_string(shape));
     Tensor y = empty(shape, x.dtype());
-    const kernels::Walk<1> walk(shape, {&x.shape()});
+    const kernels::Walk<1> walk(shape.sizes(), {x.shape().sizes()});
     dispatch(x.dtype(), [&]<class T>(T) { kernels::map(write<T>(y), walk, [](T v) { return v; }, read<T>(x)); });
     return y;
   }
