@@ -64,6 +64,7 @@ inline Tensor operator-(const Tensor& x) { return neg(x); }
 inline Scalar operator-(const Scalar& x) { return neg(x); }
 template <detail::AnyNumber N> auto operator-(const N& x) { return neg(x); }
 inline Tensor operator+(const Tensor& x) { return x; }
+inline Scalar operator+(const Scalar& x) { return x; }
 inline Scalar& operator+=(Scalar& a, const Scalar& b) { return a = a + b; }
 inline Scalar& operator-=(Scalar& a, const Scalar& b) { return a = a - b; }
 inline Scalar& operator*=(Scalar& a, const Scalar& b) { return a = a * b; }

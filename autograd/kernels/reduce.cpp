@@ -131,8 +131,8 @@ void log_softmax(T* y, const T* x, const Block& b) {
     const T m = largest(x + first, b.n, step);
     T total = 0;
     for (std::int64_t k = 0; k < b.n; ++k) total += std::exp(x[first + k * step] - m);
-    const T shift = m + std::log(total);
-    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] = x[first + k * step] - shift;
+    const T shift = std::log(total);  // apart from m, beside which it would lose its digits
+    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] = (x[first + k * step] - m) - shift;
   });
 }
 
