@@ -50,20 +50,17 @@ const Tensor& trainable(const Tensor& value) {
 
 Parameter::Parameter(const Tensor& value) : state_(state_of(view(trainable(value), value.shape()))) { enter(this); }
 
-Parameter::Parameter(const Parameter& other) : state_(state_of(other.value())) {
-  state_->name = other.state()->name;
-  enter(this);
-}
+Parameter::Parameter(const Parameter& other) : state_(state_of(other.value())) { enter(this); }
 
 Parameter::Parameter(Parameter&& other) noexcept : state_(std::move(other.state_)) { enter(this); }
 
 Parameter& Parameter::operator=(const Parameter& other) {
   if (this == &other) return *this;
-  if (state_ == nullptr) {
-    state_ = state_of(other.value());
-    state_->name = other.state()->name;
+  const Tensor value = other.value();
+  if (state_ == nullptr || value.shape() != shape() || value.dtype() != dtype()) {
+    state_ = state_of(value);  // another parameter altogether: nobody who holds the old one can go on with it
   } else {
-    state_->value = other.value();
+    state_->value = value;
     state_->grad = Tensor();
   }
   return *this;

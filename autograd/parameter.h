@@ -18,8 +18,8 @@ struct ParameterState;
 }
 
 /// A tensor that training changes; used anywhere a Tensor is, and then part of the graph that records.
-/// Copying copies the numbers, not the gradient; assigning to a Parameter changes its numbers, so that an optimizer
-/// that holds it goes on; moving keeps the storage.  A moved-from Parameter throws UsageError when used.
+/// Copying copies the numbers, not the gradient or the name; assigning one of the same shape changes the numbers, so that
+/// an optimizer that holds it goes on; moving keeps the storage.  A moved-from Parameter throws UsageError when used.
 class Parameter {
  public:
   explicit Parameter(const Tensor& value);

@@ -33,7 +33,7 @@ struct Cast {
       dispatch(type, [&]<class To>(To) {
         if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
           // Numbers without a place among the integers would be undefined to convert.
-          constexpr From limit = From(0x1p63);
+          const From limit = From(0x1p63);
           for (std::int64_t i = 0; i < x.size(); ++i)
             require(std::abs(read<From>(x)[i]) < limit, Complaint::dtype, "{} is no 64-bit integer", read<From>(x)[i]);
         }
