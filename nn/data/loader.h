@@ -1,0 +1,74 @@
+// Loader: a dataset in batches.
+#pragma once
+
+#include "dataset.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+namespace ebb::data {
+
+/// How a Loader goes through its dataset.
+struct LoaderOptions {
+  std::int64_t batch = 32;  ///< rows in a batch
+  bool shuffle = false;     ///< a new order in every epoch, a function of seed and epoch alone
+  std::uint64_t seed = 0;
+  bool drop_last = false;  ///< leave out a last batch that is not full
+  std::int64_t epoch = 0;  ///< the number of the first epoch
+};
+
+struct Batch {
+  Tensor x, y;
+};
+
+/// Goes through a dataset in batches: for (auto [x, y] : loader) ...  Each such loop is an epoch.
+class Loader {
+ public:
+  class Iterator {
+   public:
+    using value_type = Batch;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    Iterator() = default;
+    const Batch& operator*() const { return batch_; }
+    const Batch* operator->() const { return &batch_; }
+    Iterator& operator++();
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& i, std::default_sentinel_t) { return i.begin_ >= i.end_; }
+
+   private:
+    friend class Loader;
+    void fetch();
+
+    const Loader* loader_ = nullptr;
+    std::vector<std::int64_t> order_;  // empty: as the rows stand
+    std::int64_t begin_ = 0, end_ = 0;
+    Batch batch_;
+  };
+
+  /// Throws UsageError if there are no rows or a batch would have none.
+  Loader(Dataset dataset, const LoaderOptions& options);
+
+  /// Begins an epoch.
+  Iterator begin();
+  std::default_sentinel_t end() const { return {}; }
+
+  /// Batches in an epoch.
+  std::int64_t size() const;
+  /// The number of the next epoch.
+  std::int64_t epoch() const { return epoch_; }
+  const Dataset& dataset() const { return dataset_; }
+
+ private:
+  Dataset dataset_;
+  LoaderOptions options_;
+  std::int64_t epoch_ = 0;
+};
+
+/// The dataset in batches; its tensors are shared, not copied.
+Loader loader(const Dataset& dataset, const LoaderOptions& options = {});
+
+}  // namespace ebb::data

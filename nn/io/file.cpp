@@ -1,0 +1,129 @@
+#include "file.h"
+
+#include "../../autograd/error.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace ebb::io {
+
+namespace {
+
+[[noreturn]] void fail(const char* what, const std::string& path, const std::string& why) {
+  throw IoError(fmt::format("cannot {} \"{}\": {}", what, path, why));
+}
+[[noreturn]] void fail(const char* what, const std::string& path, int error) {
+  fail(what, path, std::string(std::strerror(error)));
+}
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  /// Some file systems report a failed write only here.
+  int close() { return ::close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+int open_retrying(const char* path, int flags, mode_t mode = 0) {
+  int fd;
+  do fd = ::open(path, flags, mode);
+  while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/// Follows symbolic links, so that the file they lead to is replaced and not the link.
+std::string behind_links(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real ? std::string(real.get()) : path;
+}
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  // Not to be kept waiting by a pipe that nobody writes to.
+  const Descriptor file(open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.open()) fail("open", path, errno);
+  struct stat info;
+  if (::fstat(file.get(), &info) != 0) fail("read", path, errno);
+  if (!S_ISREG(info.st_mode)) fail("read", path, "it is no regular file");
+
+  std::string bytes(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t got = 0;
+  while (got < bytes.size()) {
+    const ssize_t n = ::read(file.get(), bytes.data() + got, bytes.size() - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("read", path, errno);
+    if (n == 0) break;
+    got += static_cast<std::size_t>(n);
+  }
+  bytes.resize(got);
+  return bytes;
+}
+
+void replace_file(const std::string& path, std::span<const std::span<const char>> parts) {
+  const std::string target = behind_links(path), folder = folder_of(target);
+  mode_t mode = 0;
+  struct stat info;
+  if (::stat(target.c_str(), &info) == 0) {
+    if (!S_ISREG(info.st_mode)) fail("write", path, "it is no regular file");
+    mode = info.st_mode & 07777;
+  }
+
+  std::string temporary;
+  int fd = -1;
+  for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
+    temporary = fmt::format("{}/.ebb-{}-{}.new", folder, ::getpid(), attempt);
+    fd = open_retrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0 && errno != EEXIST) break;
+  }
+  if (fd < 0) fail("write", path, errno);
+
+  Descriptor file(fd);
+  const auto give_up = [&](int error) {
+    ::unlink(temporary.c_str());
+    fail("write", path, error);
+  };
+  if (mode != 0 && ::fchmod(fd, mode) != 0) give_up(errno);
+  for (const std::span<const char> part : parts)
+    for (std::size_t put = 0; put < part.size();) {
+      const ssize_t n = ::write(fd, part.data() + put, part.size() - put);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) give_up(errno);
+      put += static_cast<std::size_t>(n);
+    }
+  if (::fsync(fd) != 0) give_up(errno);
+  if (file.close() != 0) give_up(errno);
+  if (::rename(temporary.c_str(), target.c_str()) != 0) give_up(errno);
+
+  // The new name must outlive a power cut, too; file systems that cannot promise it say EINVAL.
+  const Descriptor directory(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.open() || (::fsync(directory.get()) != 0 && errno != EINVAL)) fail("write", path, errno);
+}
+
+}  // namespace ebb::io

@@ -1,0 +1,48 @@
+// Models in files: the safetensors format, names and layout as in PyTorch's state_dict.
+#pragma once
+
+#include "../module.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace ebb::io {
+
+/// Tensors by name.
+using Tensors = std::map<std::string, Tensor>;
+
+/// Reads F32, F64 and I64 as they are, F16 and BF16 as f32.
+/// Throws IoError if the file cannot be read, ParseError if it is not what the format says (nothing in it is trusted:
+/// sizes, offsets, names and order are checked before anything is allocated), DTypeError for another type of numbers.
+Tensors read_safetensors(const std::string& path);
+/// The same of a file's bytes; `path` is for messages.
+Tensors parse_safetensors(std::string_view bytes, const std::string& path);
+
+/// Writes tensors; the same tensors give the same bytes.  The old file stays whole until the new one is.
+/// Throws IoError, or UsageError for a name that the format does not allow.
+void write_safetensors(const std::string& path, const Tensors& tensors);
+
+}  // namespace ebb::io
+
+namespace ebb::nn {
+
+/// The numbers of a model by name.  Throws UsageError if two have the same name.
+io::Tensors numbers(const Contents& contents);
+/// Gives a model the numbers of a file.
+void load_contents(const Contents& contents, const std::string& path);
+
+/// Writes a model's parameters and buffers to a safetensors file, in one step: on failure the old file stays.
+/// Throws IoError.
+template <class Model> void save(const Model& model, const std::string& path) {
+  io::write_safetensors(path, numbers(contents(model)));
+}
+
+/// Gives a model the numbers of a file that has exactly its names, shapes and types; else throws, having changed nothing.
+/// Throws IoError, ParseError (see read_safetensors), UsageError if the file belongs to another model.
+template <class Model> void load(Model& model, const std::string& path) {
+  static_assert(!std::is_const_v<Model>, "nn::load changes its model, so it must not be const");
+  load_contents(contents(model), path);
+}
+
+}  // namespace ebb::nn

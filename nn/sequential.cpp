@@ -1,0 +1,47 @@
+#include "sequential.h"
+
+#include "../autograd/error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ebb::nn {
+
+Sequential::Sequential(const Sequential& other) {
+  children_.reserve(other.children_.size());
+  for (const auto& child : other.children_) children_.push_back(child->copy());
+}
+
+Sequential& Sequential::operator=(const Sequential& other) {
+  if (this == &other) return *this;
+  // Copies first: from where on something changes, nothing fails.
+  Sequential copy(other);
+  for (std::size_t i = 0; i < std::min(size(), other.size()); ++i)
+    if (children_[i]->assign(*copy.children_[i])) copy.children_[i] = std::move(children_[i]);
+  return *this = std::move(copy);
+}
+
+Tensor Sequential::operator()(const Tensor& x) const {
+  Tensor y = x;
+  for (const auto& child : children_) y = child->call(y);
+  return y;
+}
+
+void Sequential::ebb_visit(Visitor& visitor) const {
+  for (std::size_t i = 0; i < size(); ++i) children_[i]->visit(visitor, std::to_string(i));
+}
+
+Sequential::Child& Sequential::child(std::size_t i, const std::type_info& type) const {
+  if (i >= size()) throw IndexError(fmt::format("Sequential::at({}): there are {} layers", i, size()));
+  if (children_[i]->type() != type)
+    throw UsageError(
+        fmt::format("Sequential::at<{}>({}): layer {} is {}", type_name(type), i, i, type_name(children_[i]->type())));
+  return *children_[i];
+}
+
+void Sequential::cannot_copy(const std::type_info& type) {
+  throw UsageError(fmt::format("Sequential: a {} cannot be copied; move the model instead", type_name(type)));
+}
+
+}  // namespace ebb::nn

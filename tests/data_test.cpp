@@ -1,0 +1,288 @@
+#include <doctest/doctest.h>
+#include <ebb/nn/nn.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace ebb;
+
+namespace {
+
+/// A file with this text, gone at the end.
+struct File {
+  std::string path;
+  explicit File(const std::string& text) {
+    std::string name = (std::filesystem::temp_directory_path() / "ebb-csv-XXXXXX").string();
+    const int fd = ::mkstemp(name.data());
+    REQUIRE(fd >= 0);
+    path = name;
+    std::ofstream(path, std::ios::binary).write(text.data(), std::ssize(text));
+  }
+  ~File() { std::remove(path.c_str()); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+};
+
+data::Dataset read(const std::string& text, const data::CsvOptions& options = {.label = "y"}) {
+  const File file(text);
+  return data::csv(file.path, options);
+}
+
+/// What csv() says about a text, the file's name left out.
+std::string complaint(const std::string& text, const data::CsvOptions& options = {.label = "y"}) {
+  const File file(text);
+  try {
+    data::csv(file.path, options);
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    REQUIRE(message.starts_with(file.path + ":"));
+    return message.substr(file.path.size());
+  }
+  return "it was read";
+}
+
+/// Rows [i, 10·i] with the answer i.
+data::Dataset numbered(std::int64_t n) {
+  std::vector<float> x, y;
+  for (std::int64_t i = 0; i < n; ++i) {
+    x.push_back(static_cast<float>(i));
+    x.push_back(static_cast<float>(10 * i));
+    y.push_back(static_cast<float>(i));
+  }
+  return {from(x, {n, 2}), from(y, {n, 1}), {"a", "b"}};
+}
+
+std::vector<float> answers(const data::Dataset& d) { return d.y.to_vector<float>(); }
+
+using Numbers = std::vector<float>;
+
+}  // namespace
+
+// ---- csv ---------------------------------------------------------------------------------------------------------
+
+TEST_CASE("csv reads a table, the label by name") {
+  const data::Dataset d = read("a,y,b\n1,0,-2.5\n3e2,1,+4\n");
+  CHECK(d.features == std::vector<std::string>{"a", "b"});
+  CHECK(d.x.shape() == Shape{2, 2});
+  CHECK(d.x.to_vector<float>() == Numbers{1, -2.5, 300, 4});
+  CHECK(d.y.shape() == Shape{2, 1});
+  CHECK(answers(d) == Numbers{0, 1});
+  CHECK(d.size() == 2);
+}
+
+TEST_CASE("csv reads class numbers as i64") {
+  const data::Dataset d = read("a,y\n1,2\n3,0\n", {.label = "y", .classes = true});
+  CHECK(d.y.shape() == Shape{2});
+  CHECK(d.y.to_vector<std::int64_t>() == std::vector<std::int64_t>{2, 0});
+  CHECK(complaint("a,y\n1,0.5\n", {.label = "y", .classes = true}) ==
+        ":2:3: column 2 (\"y\") wants a class number (0, 1, 2, ...), got \"0.5\"");
+  CHECK(complaint("a,y\n1,-1\n", {.label = "y", .classes = true}) ==
+        ":2:3: column 2 (\"y\") wants a class number (0, 1, 2, ...), got \"-1\"");
+}
+
+TEST_CASE("csv takes quotes, spaces, byte order marks, carriage returns and empty lines") {
+  const data::Dataset d = read("\xEF\xBB\xBF\"first, \"\"quoted\"\"\", y \r\n\r\n\"1\", 2 \r\n3,4");
+  CHECK(d.features == std::vector<std::string>{"first, \"quoted\""});
+  CHECK(d.x.to_vector<float>() == Numbers{1, 3});
+  CHECK(answers(d) == Numbers{2, 4});
+  CHECK(read("a;y\r1;2\r", {.label = "y", .separator = ';'}).x.item() == 1);
+}
+
+TEST_CASE("csv says where a table is wrong") {
+  CHECK(complaint("id,y,age\n1,0,30\n2,1,n/a\n") == ":3:5: column 3 (\"age\") wants a number, got \"n/a\"");
+  CHECK(complaint("a,y\n1,\n") == ":2:3: column 2 (\"y\") wants a number, got \"\"");
+  CHECK(complaint("a,y\nnan,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"nan\"");
+  CHECK(complaint("a,y\n1e99,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"1e99\"");
+  CHECK(complaint("a,y\n1 2,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"1 2\"");
+  CHECK(complaint("a,y\n0x10,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"0x10\"");
+  CHECK(complaint("a,y\n\x1b[2J,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"?[2J\"");
+  CHECK(complaint("a,y\n1,2\n1\n") == ":3:1: the row has 1 cells, the header names 2 columns");
+  CHECK(complaint("a,y\n1,2,3\n") == ":2:1: the row has 3 cells, the header names 2 columns");
+  CHECK(complaint("a,y\n\"1,2\n") == ":2:1: a quote begins here and never ends");
+  CHECK(complaint("a,y\n\"1\"2,2\n") == ":2:4: text behind a closing quote; a quote within quotes is written \"\"");
+  CHECK(complaint("\"a\nb\",y\n1,2\n1,x\n") == ":4:3: column 2 (\"y\") wants a number, got \"x\"");
+  CHECK(complaint("a,y,a\n1,2,3\n") == ":1:1: two columns are called \"a\"");
+  CHECK(complaint("") == ": the file is empty; its first line should name the columns");
+  CHECK(complaint("\n\n") == ": the file is empty; its first line should name the columns");
+  CHECK(complaint("a,y\n") == ": there are no rows below the names of the columns");
+  CHECK(complaint("a,b\n1,2\n") == ": no column is called \"y\"; there are a, b");
+  CHECK(complaint("y\n1\n") == ": there is no column besides \"y\"");
+  CHECK(complaint("a,y\n1,2\n", {}) == ": which column holds the answers? Name it as .label; there are a, y");
+  CHECK(complaint("a,y\n1," + std::string(17 << 20, '1')) == ":2:1: the line is longer than 16777216 bytes");
+}
+
+TEST_CASE("the kinds of csv's errors") {
+  const File file("a,y\n1,x\n");
+  CHECK_THROWS_AS(data::csv(file.path, {.label = "y"}), ParseError);
+  CHECK_THROWS_AS(data::csv(file.path, {.label = "z"}), UsageError);
+  CHECK_THROWS_WITH_AS(data::csv("no-such.csv", {.label = "y"}),
+                       "cannot open \"no-such.csv\": No such file or directory", IoError);
+}
+
+TEST_CASE("the examples' table is what its README says") {
+  const data::Dataset d = data::csv(EBB_SOURCE_ROOT "/examples/data/wdbc.csv", {.label = "benign"});
+  CHECK(d.x.shape() == Shape{569, 10});
+  CHECK(sum(d.y).item() == 357);
+  CHECK(d.features.front() == "radius");
+}
+
+// ---- Dataset -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("rows are taken by range and by number") {
+  const data::Dataset d = numbered(5);
+  CHECK(answers(d.rows(1, 3)) == Numbers{1, 2});
+  const std::vector<std::int64_t> picked{4, 0, 4};
+  const data::Dataset some = d.rows(picked);
+  CHECK(answers(some) == Numbers{4, 0, 4});
+  CHECK(some.x.to_vector<float>() == Numbers{4, 40, 0, 0, 4, 40});
+  CHECK(some.features == d.features);
+  CHECK_THROWS_WITH_AS(d.rows(1, 6), "Dataset::rows(1, 6): there are 5 rows", IndexError);
+  const std::vector<std::int64_t> wrong{5};
+  CHECK_THROWS_WITH_AS(d.rows(wrong), "Dataset::rows: there is no row 5 of 5", IndexError);
+  const data::Dataset torn{zeros({3, 2}), zeros({4}), {}};
+  CHECK_THROWS_WITH_AS(torn.size(), "Dataset: x [3, 2] and y [4] must have one row for each other", ShapeError);
+}
+
+TEST_CASE("a split deals every row to one part, by the seed alone") {
+  const data::Dataset d = numbered(10);
+  const auto [train, test] = d.split({.test = 0.3, .seed = 7});
+  CHECK(train.size() == 7);
+  CHECK(test.size() == 3);
+  Numbers all = answers(train);
+  for (const float v : answers(test)) all.push_back(v);
+  CHECK(std::set<float>(all.begin(), all.end()).size() == 10);
+  CHECK(test.x.to_vector<float>()[3] == 10 * answers(test)[1]);  // x and y go together
+
+  CHECK(answers(d.split({.test = 0.3, .seed = 7}).test) == answers(test));
+  CHECK(answers(d.split({.test = 0.3, .seed = 8}).test) != answers(test));
+  CHECK_THROWS_WITH_AS(d.split({.test = 1}), "Dataset::split: test must be in (0, 1), got 1", UsageError);
+  CHECK_THROWS_WITH_AS(d.split({.test = 0.01}), "Dataset::split: test = 0.01 of 10 rows leaves a part empty",
+                       UsageError);
+}
+
+TEST_CASE("standardising learns from the training part alone") {
+  data::Dataset d = numbered(40);
+  const auto [train, test] = d.split({.test = 0.25, .seed = 1, .standardize = true});
+  const auto plain = d.split({.test = 0.25, .seed = 1});
+  double mean_of_train = 0, square = 0;
+  for (const float v : answers(plain.train)) mean_of_train += v / 30.0;
+  for (const float v : answers(plain.train)) square += (v - mean_of_train) * (v - mean_of_train) / 30.0;
+  for (std::size_t i = 0; i < 10; ++i)
+    CHECK(test.x.to_vector<double>()[2 * i] ==
+          doctest::Approx((answers(plain.test)[i] - mean_of_train) / std::sqrt(square)).epsilon(1e-5));
+  CHECK(std::abs(mean(train.x).item()) < 1e-6);
+  CHECK(answers(test) == answers(plain.test));
+
+  // Other numbers in the test part change nothing in the training part.
+  std::vector<float> x = d.x.to_vector<float>();
+  for (const float v : answers(plain.test)) x[2 * static_cast<std::size_t>(v)] = 1e6f;
+  d.x = from(x, {40, 2});
+  CHECK(d.split({.test = 0.25, .seed = 1, .standardize = true}).train.x.to_vector<float>() ==
+        train.x.to_vector<float>());
+}
+
+TEST_CASE("a Standardizer leaves a constant column at 0, and refuses other columns") {
+  const data::Standardizer standardizer(tensor({{1, 5}, {3, 5}}));
+  CHECK(standardizer(tensor({{1, 5}, {5, 6}})).to_vector<float>() == Numbers{-1, 0, 3, 1});
+  CHECK_THROWS_WITH_AS(standardizer(zeros({4, 3})), "Standardizer: learned columns of shape [2], got [4, 3]",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(data::Standardizer(arange(3)), "Standardizer: columns must be f32 or f64, not i64", DTypeError);
+  CHECK_THROWS_WITH_AS(data::Standardizer(zeros({0, 3})), "Standardizer: there are no rows to learn from in [0, 3]",
+                       ShapeError);
+}
+
+TEST_CASE("every row is in the test part of one fold") {
+  const data::Dataset d = numbered(11);
+  const std::vector<data::Split> folds = d.folds(3, 5);
+  REQUIRE(folds.size() == 3);
+  std::multiset<float> tested;
+  for (const data::Split& fold : folds) {
+    CHECK(fold.train.size() + fold.test.size() == 11);
+    for (const float v : answers(fold.test)) {
+      tested.insert(v);
+      const Numbers train = answers(fold.train);
+      CHECK(std::find(train.begin(), train.end(), v) == train.end());
+    }
+  }
+  CHECK(tested == std::multiset<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  CHECK(std::abs(mean(d.folds(3, 5, true)[0].train.x).item()) < 1e-6);
+  CHECK_THROWS_WITH_AS(d.folds(1), "Dataset::folds: k must be in [2, 11], got 1", UsageError);
+}
+
+// ---- loader ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// The answers of all batches, and where batches ended.
+std::vector<Numbers> batches(data::Loader& loader) {
+  std::vector<Numbers> all;
+  for (auto [x, y] : loader) {
+    CHECK(x.shape()[0] == y.shape()[0]);
+    CHECK(x.to_vector<float>()[1] == 10 * y.to_vector<float>()[0]);
+    all.push_back(y.to_vector<float>());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a loader goes through all rows in order, and keeps a last short batch") {
+  data::Loader loader = data::loader(numbered(7), {.batch = 3});
+  CHECK(loader.size() == 3);
+  CHECK(batches(loader) == std::vector<Numbers>{{0, 1, 2}, {3, 4, 5}, {6}});
+  CHECK(batches(loader) == std::vector<Numbers>{{0, 1, 2}, {3, 4, 5}, {6}});
+
+  data::Loader whole = data::loader(numbered(7), {.batch = 3, .drop_last = true});
+  CHECK(whole.size() == 2);
+  CHECK(batches(whole) == std::vector<Numbers>{{0, 1, 2}, {3, 4, 5}});
+}
+
+TEST_CASE("a shuffled order is a function of seed and epoch alone") {
+  const data::LoaderOptions options{.batch = 4, .shuffle = true, .seed = 1};
+  data::Loader loader = data::loader(numbered(10), options), again = data::loader(numbered(10), options);
+  const auto first = batches(loader), second = batches(loader);
+  CHECK(first != second);
+  CHECK(loader.epoch() == 2);
+  seed(99);
+  rand({100});  // the default generator has no part in it
+  CHECK(batches(again) == first);
+  CHECK(batches(again) == second);
+
+  data::Loader resumed = data::loader(numbered(10), {.batch = 4, .shuffle = true, .seed = 1, .epoch = 1});
+  CHECK(batches(resumed) == second);
+  data::Loader other = data::loader(numbered(10), {.batch = 4, .shuffle = true, .seed = 2});
+  CHECK(batches(other) != first);
+
+  std::multiset<float> all;
+  for (const Numbers& batch : first) all.insert(batch.begin(), batch.end());
+  CHECK(all == std::multiset<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("a loader can be made in the loop that uses it") {
+  int rows = 0;
+  for (const auto& [x, y] : data::loader(numbered(10), {.batch = 4, .shuffle = true}))
+    rows += static_cast<int>(y.size() * x.shape()[1] / 2);
+  CHECK(rows == 10);
+}
+
+TEST_CASE("two loops over one loader do not disturb each other") {
+  data::Loader loader = data::loader(numbered(6), {.batch = 2, .shuffle = true});
+  int pairs = 0;
+  for (const auto& outer : loader)
+    for (const auto& inner : loader) pairs += outer.x.size() == inner.x.size() ? 1 : 0;
+  CHECK(pairs == 9);
+}
+
+TEST_CASE("a loader refuses what makes no batch") {
+  CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 0}), "loader: a batch must have at least 1 row, got 0",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::loader(numbered(0)), "loader: the dataset has no rows", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 4, .drop_last = true}),
+                       "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
+}
