@@ -1,0 +1,58 @@
+// What both views are written with: fonts, cards of leaves, the head of the page, the legend.
+#pragma once
+
+#include "plan.h"
+#include "text.h"
+#include "theme.h"
+
+#include <string>
+#include <string_view>
+
+namespace ebb::graphviz {
+
+/// What a writer holds on to.
+struct Style {
+  const Palette& colours;
+  Heat heat;
+};
+
+/// `markup` (escaped already) in a size and colour; empty for empty markup, which dot could not read.
+std::string font(std::string_view markup, double points, std::string_view colour = {}, bool bold = false);
+/// A cell; `attributes` as in "ALIGN=\"LEFT\"".
+std::string cell(std::string_view markup, std::string_view attributes);
+std::string row(std::string_view cells);
+/// The frame of a card.
+struct Frame {
+  enum class Corners { square, rounded, dashed };
+  std::string line, fill;  ///< colours; empty: none
+  Corners corners = Corners::square;
+  int padding = 4;  ///< within its cells
+};
+std::string table(const Frame& frame, std::string_view rows);
+/// A statement's label=<...>.
+std::string label(std::string_view markup);
+
+/// A histogram as ▂▄▆█; empty without one.
+std::string sparkline(const std::vector<int>& heights, double points, std::string_view colour);
+/// "rms 1.44", "value 0.826"; empty without a value.
+std::string value_text(const Record& r);
+/// A leaf's name: its own, or what its first use calls it, or `otherwise`.
+std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise = {});
+
+/// The opening of the digraph: page, title, fonts.  `facts` begin the subtitle, if the options have none; the gaps are in
+/// inches.
+std::string head(const Trace& trace, const DotOptions& options, const Style& style, std::string_view facts,
+                 double rank_gap, double node_gap);
+/// What the signs mean, and the scale of colours with what it measures.
+std::string legend_markup(const Trace& trace, const Style& style, std::string_view words, std::string_view measure);
+/// The card at the end of the forward pass, with its two ports v and s.
+std::string loss_markup(const Trace& trace, const Style& style);
+/// A band's label, graph attributes and all.
+std::string band_attributes(const Band& band, const Style& style, std::string_view justify);
+
+/// Attributes of a line that a gradient flows back along.
+std::string back_line(const Gradient& gradient, const Style& style);
+/// "gradient rms 2.3e-3", "gradient not computed", ...
+std::string gradient_words(const Gradient& gradient, bool scalar);
+
+}  // namespace ebb::graphviz

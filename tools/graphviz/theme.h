@@ -1,0 +1,49 @@
+// Colours: of the page, and of gradients by their size.
+#pragma once
+
+#include "../graphviz.h"
+
+#include <string>
+#include <vector>
+
+namespace ebb::graphviz {
+
+/// Colours as #rrggbb.
+struct Palette {
+  const char *page, *band, *band_line, *card, *card_line, *text, *muted, *forward, *parameter, *parameter_line, *saved;
+  const char *cold, *mid, *hot, *deep, *edge_mid;  // gradients: far below the centre, at it, above, far above
+  const char* broken;                              // NaN and infinity
+};
+
+const Palette& palette(Theme theme);
+
+/// Black or white, whichever is easier to read on the colour.
+const char* ink_on(const std::string& colour);
+
+/// How the size of a gradient becomes colour and width: two decades down to cold, two up to hot, about a centre.
+class Heat {
+ public:
+  Heat(const Palette& colours, double center) : colours_(&colours), center_(center) {}
+
+  bool known() const { return center_ > 0; }
+  /// Of a card or chip.  Zero is as the card; what is not finite has a colour of its own.
+  std::string fill(double size) const;
+  /// Of a line.
+  std::string line(double size) const;
+  double pen_width(double size) const;
+
+  struct Step {
+    std::string label, colour;
+  };
+  /// The scale, from cold to hot.
+  std::vector<Step> legend() const;
+
+ private:
+  double decades(double size) const;
+  std::string ramp(double d, const char* mid) const;
+
+  const Palette* colours_;
+  double center_;  // 0: no gradient to compare with
+};
+
+}  // namespace ebb::graphviz

@@ -1,0 +1,25 @@
+#include "write.h"
+
+#include "../../autograd/error.h"
+
+#include <fmt/format.h>
+
+namespace ebb::graphviz {
+
+std::string write(const Trace& trace, const DotOptions& options) {
+  if (options.view != View::cards) {
+    std::string why_not;
+    if (const std::optional<Ladder> plan = plan_ladder(trace, options.depth, why_not))
+      return write_ladder(trace, *plan, options);
+    if (options.view == View::ladder)
+      throw UsageError(
+          fmt::format("graphviz: the graph is no ladder: {}\n  help: View::cards draws any graph", why_not));
+  }
+  return write_cards(trace, options);
+}
+
+std::string write(const std::vector<Node>& nodes, bool observed, const DotOptions& options) {
+  return write(trace(nodes, observed), options);
+}
+
+}  // namespace ebb::graphviz
