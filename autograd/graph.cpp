@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -224,8 +226,7 @@ void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
   for (std::uint32_t i = 0; i < node.count && node.kept != nullptr; ++i)
     if (node.kept[i] != nullptr) Access::tensor(std::exchange(node.kept[i], nullptr));
   if (!keep_output && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
-  if (node.self != nullptr && node.op->destroy != nullptr) node.op->destroy(node.self);
-  node.self = nullptr;
+  if (node.self != nullptr && node.op->destroy != nullptr) node.op->destroy(std::exchange(node.self, nullptr));
 }
 
 void List::reset() noexcept {
@@ -394,7 +395,7 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
 
 namespace {
 constexpr OpInfo stack_info{"stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr,
-                            0,       nullptr};
+                            0,       nullptr, false, nullptr};
 }
 
 Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype) {
@@ -561,6 +562,10 @@ void describe_scalar(const List& list, std::uint32_t id, Node& node) {
     node.rule = "∇x[i] += g";
     node.inputs = {list.entry[id].a};
     node.operands = {"x"};
+    if (list.observing && list.root != 0 && id <= list.root && list.adjoint[id] != 0) {
+      const auto n = static_cast<double>(list.tensors[list.entry[list.entry[id].a].a].shape.size());
+      node.contributions = {std::abs(list.adjoint[id]) / std::sqrt(n)};
+    }
   } else {
     const ScalarRule& rule = scalar_rule(code);
     node.op = rule.name;
@@ -576,6 +581,24 @@ void describe_scalar(const List& list, std::uint32_t id, Node& node) {
   }
 }
 
+/// "a · b" and "∇a = g·b   ∇b = g·a" where the second operand is the number 2: "a · 2" and "∇a = g·2".
+void put_number(const OpInfo& op, double number, Node& node) {
+  const std::size_t gap = node.rule.find("   ");
+  if (gap != std::string::npos) node.rule = op.number_first ? node.rule.substr(gap + 3) : node.rule.substr(0, gap);
+  const char letter = op.number_first ? 'a' : 'b';
+  const std::string text = fmt::format("{:.6g}", number);
+  for (std::string* line : {&node.formula, &node.rule}) {
+    std::string put;
+    for (std::size_t i = 0; i < line->size(); ++i) {
+      const auto is_letter = [&](std::size_t at) { return at < line->size() && std::isalpha(static_cast<unsigned char>((*line)[at])); };
+      const bool alone = (*line)[i] == letter && !is_letter(i + 1) && (i == 0 || !is_letter(i - 1));
+      if (alone) put += text;
+      else put += (*line)[i];
+    }
+    *line = put;
+  }
+}
+
 void describe_tensor(const List& list, std::uint32_t id, Node& node) {
   const std::size_t place = list.entry[id].a;
   const TensorNode& known = list.tensors[place];
@@ -588,6 +611,7 @@ void describe_tensor(const List& list, std::uint32_t id, Node& node) {
     node.rule = known.op->rule;
     node.operands = words(known.op->operands);
     node.inputs.assign(known.input, known.input + known.count);
+    if (known.op->number != nullptr) put_number(*known.op, known.op->number(known.self), node);
     const auto bytes = [](const Shape& s, DType d) { return s.size() * static_cast<std::int64_t>(size_of(d)); };
     for (std::uint32_t i = 0; i < known.count && !is_stack(known); ++i) {
       const TensorNode& input = list.tensors[list.entry[known.input[i]].a];

@@ -52,6 +52,9 @@ struct OpInfo {
   void (*copy)(void* to, const void* op);
   void (*destroy)(void* op);
   std::uint32_t size;
+  /// The plain number that stands in for an operand, and whether for the first; nullptr if none does.
+  double (*number)(const void* op);
+  bool number_first;
   /// The same value out of other ops, through which derivatives of derivatives run; nullptr: `gradient` can be recorded.
   Tensor (*compose)(const void* op, const Tensor* in, int n);
 };
@@ -110,9 +113,13 @@ Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in,
 template <class Op>
 constexpr OpInfo make_info(const char* name) {
   OpInfo info{name,    Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
-              sizeof(Op), nullptr};
+              sizeof(Op), nullptr, false, nullptr};
   info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
   if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
+  if constexpr (requires(const Op& op) { op.number; }) {
+    info.number = [](const void* op) { return static_cast<const Op*>(op)->number; };
+    info.number_first = Op::number_stands_first;
+  }
   if constexpr (requires(const Op& op, const Tensor* in) { op.compose(in); })
     info.compose = [](const void* op, const Tensor* in, int) { return static_cast<const Op*>(op)->compose(in); };
   return info;

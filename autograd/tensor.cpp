@@ -230,8 +230,6 @@ void pour(const Nested& nested, std::vector<double>& numbers) {
 
 }  // namespace
 
-Tensor tensor(double value, DType dtype) { return full({}, value, dtype); }
-
 Tensor tensor(std::initializer_list<Nested> values, DType dtype) {
   const Nested root(values);
   std::vector<std::int64_t> sizes;

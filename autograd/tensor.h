@@ -10,6 +10,7 @@
 #include <iosfwd>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -134,11 +135,6 @@ struct Nested {
 };
 }  // namespace detail
 
-/// A tensor from a number or nested braces of numbers: tensor({{1, 2}, {3, 4}}) has shape [2, 2].
-/// Throws ShapeError if the rows differ in length or there are more than 4 levels.
-Tensor tensor(double value, DType dtype = f32);
-Tensor tensor(std::initializer_list<detail::Nested> values, DType dtype = f32);
-
 /// A copy of `values` in the given shape.  Throws ShapeError if the count differs.
 template <class T> Tensor from(std::span<const T> values, const Shape& shape);
 template <class T> Tensor from(const std::vector<T>& values, const Shape& shape) {
@@ -148,6 +144,14 @@ template <class T> Tensor from(const std::vector<T>& values, const Shape& shape)
 Tensor zeros(const Shape& shape, DType dtype = f32);
 Tensor ones(const Shape& shape, DType dtype = f32);
 Tensor full(const Shape& shape, double value, DType dtype = f32);
+/// A tensor from a number or nested braces of numbers: tensor({{1, 2}, {3, 4}}) has shape [2, 2].
+/// Throws ShapeError if the rows differ in length or there are more than 4 levels.
+template <class T> requires std::is_arithmetic_v<T>
+Tensor tensor(T value, DType dtype = f32) {
+  return full({}, static_cast<double>(value), dtype);
+}
+Tensor tensor(std::initializer_list<detail::Nested> values, DType dtype = f32);
+
 /// The n by n identity matrix.
 Tensor eye(std::int64_t n, DType dtype = f32);
 /// 0, 1, ..., n - 1.

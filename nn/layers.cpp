@@ -29,8 +29,9 @@ Dense::Dense(Label&& checked, std::int64_t in, std::int64_t out, const DenseOpti
 
 Tensor Dense::operator()(const Tensor& x) const {
   const Scope scope = label.scope();
-  if (bias.size() == 0) return matmul(x, weight, {.tb = true});
-  return affine(x, weight, bias);
+  const Tensor w = weight;  // one after the other: the order in which a graph meets them is the same with every compiler
+  if (bias.size() == 0) return matmul(x, w, {.tb = true});
+  return affine(x, w, bias);
 }
 
 void Dense::ebb_visit(Visitor& visitor) const {

@@ -120,6 +120,7 @@ struct WithNumber {
   static constexpr Keep own = static_cast<Keep>(
       keeps_input(F::keep, number_first ? 1 : 0) ? static_cast<int>(Keep::first) : static_cast<int>(Keep::nothing));
   static constexpr Keep keep = keeps_output(F::keep) ? own | Keep::output : own;
+  static constexpr bool number_stands_first = number_first;
   double number;
 
   static auto value(const auto& x, const auto& c) {
