@@ -1,0 +1,275 @@
+// The op table: one line for each op, with its name as ops.h declares it, a call, and shapes to try.  Value, gradients
+// of first and second order in f64 and f32, and the agreement of the lanes are all checked from these lines.
+#pragma once
+
+#include <ebb/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ebb::table {
+
+/// Where an operand's numbers are drawn from, at random: away from kinks and inside the op's domain.
+enum class Domain {
+  any,       // (-2, 2), at least 0.1 away from -1, 0 and 1, where formulas have their kinks
+  positive,  // (0.5, 2.5)
+  inside,    // (-0.8, 0.8)
+  apart,     // around 0, every two numbers of all operands at least 0.05 from each other: no ties, no changes of order
+};
+
+using Operands = std::vector<Tensor>;
+using Shapes = std::vector<std::vector<Shape>>;  // each entry: the shapes of the operands of one call
+
+struct OpCase {
+  std::string name;
+  std::function<Tensor(const Operands&)> call;
+  Shapes shapes;
+  std::vector<Domain> domains{};                             // of the operands; the last stands for all that follow
+  std::function<Scalar(const std::vector<Scalar>&)> scalar{};  // the same on Scalars, where the op is elementwise
+  bool differentiable = true;                                // false: no gradient passes
+
+  Domain domain(std::size_t operand) const {
+    return domains.empty() ? Domain::any : domains[std::min(operand, domains.size() - 1)];
+  }
+};
+
+/// One operand's numbers in f64: the same for the same shape, domain and operand.
+inline Tensor sample(const Shape& shape, Domain domain, std::size_t operand) {
+  Generator generator(1000 + operand);
+  if (domain == Domain::positive) return rand(shape, f64, generator) * 2.0 + 0.5;
+  if (domain == Domain::inside) return rand(shape, f64, generator) * 1.6 - 0.8;
+  if (domain == Domain::apart) {
+    const auto middle = static_cast<double>(shape.size() / 2);
+    const Tensor steps = reshape(randperm(shape.size(), generator).to(f64), shape);
+    return (steps - middle) * 0.1 + 0.05 * static_cast<double>(operand) + 0.013;
+  }
+  std::vector<double> numbers = rand(shape, f64, generator).to_vector<double>();
+  for (double& x : numbers) {
+    x = 4 * x - 2;
+    const double kink = std::round(x);
+    if (std::abs(kink) <= 1 && std::abs(x - kink) < 0.1) x = kink + (x < kink ? -0.1 : 0.1);
+  }
+  return from(numbers, shape);
+}
+
+inline Operands samples(const OpCase& op, const std::vector<Shape>& shapes) {
+  Operands all;
+  for (std::size_t i = 0; i < shapes.size(); ++i) all.push_back(sample(shapes[i], op.domain(i), i));
+  return all;
+}
+
+/// Positions in [0, below), in no order, with repetitions.
+inline Tensor positions(const Shape& shape, std::int64_t below) {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(shape.size()));
+  for (std::size_t k = 0; k < all.size(); ++k) all[k] = static_cast<std::int64_t>(k * k + 3 * k + 1) % below;
+  return from(all, shape);
+}
+
+/// Zeros and ones, in no order.
+inline Tensor choices(const Shape& shape) { return positions(shape, 7) < 3; }
+
+inline Shapes unary_shapes() { return {{{}}, {{0}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0, 3}}}; }
+inline Shapes binary_shapes() {
+  return {{{}, {}},        {{0}, {0}},         {{1}, {1}},        {{7}, {7}},       {{33}, {33}},
+          {{3, 4}, {4}},   {{7, 1}, {1, 3}},   {{}, {7}},         {{33}, {}},       {{1}, {0}},
+          {{2, 1, 3}, {7, 1}}, {{0, 3}, {1, 3}}};
+}
+
+/// An elementwise op of one operand.  Its lambda runs on both lanes.
+template <class F>
+OpCase unary(std::string name, F f, Domain domain = Domain::any) {
+  return {std::move(name), [f](const Operands& x) { return Tensor(f(x[0])); }, unary_shapes(), {domain},
+          [f](const std::vector<Scalar>& x) { return Scalar(f(x[0])); }};
+}
+/// An elementwise op of two operands.
+template <class F>
+OpCase binary(std::string name, F f, std::vector<Domain> domains = {Domain::any}) {
+  return {std::move(name), [f](const Operands& x) { return Tensor(f(x[0], x[1])); }, binary_shapes(), std::move(domains),
+          [f](const std::vector<Scalar>& x) { return Scalar(f(x[0], x[1])); }};
+}
+/// Any op of one, two or three tensors.
+template <class F>
+OpCase whole(std::string name, F f, Shapes shapes, std::vector<Domain> domains = {Domain::any}) {
+  auto call = [f](const Operands& x) -> Tensor {
+    if constexpr (std::is_invocable_v<F, Tensor>) return f(x[0]);
+    else if constexpr (std::is_invocable_v<F, Tensor, Tensor>) return f(x[0], x[1]);
+    else return f(x[0], x[1], x[2]);
+  };
+  return {std::move(name), call, std::move(shapes), std::move(domains)};
+}
+/// An op through which no gradient passes.
+template <class F>
+OpCase constant(std::string name, F f, Shapes shapes) {
+  OpCase op = whole(std::move(name), f, std::move(shapes));
+  op.differentiable = false;
+  return op;
+}
+
+inline std::vector<OpCase> op_cases() {
+  using T = const Tensor&;
+  const Domain any = Domain::any, positive = Domain::positive, inside = Domain::inside, apart = Domain::apart;
+  const Shapes reducible = {{{}}, {{0}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0, 3}}, {{2, 3, 4}}};
+  const Shapes not_empty = {{{}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 3, 4}}};
+  const Shapes cubes = {{{2, 3, 4}}, {{1, 7, 1}}, {{0, 3, 2}}, {{7, 1, 3}}};
+  const Shapes tables = {{{3, 7}}, {{1, 1}}, {{7, 3}}, {{0, 2}}, {{2, 33}}};
+  const Shapes rows = {{{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0, 3}}, {{2, 3, 4}}};
+
+  return {
+      // ---- elementwise, of one
+      unary("neg", [](const auto& x) { return neg(x); }),
+      unary("abs", [](const auto& x) { return abs(x); }),
+      unary("sign", [](const auto& x) { return sign(x); }),
+      unary("exp", [](const auto& x) { return exp(x); }),
+      unary("expm1", [](const auto& x) { return expm1(x); }),
+      unary("log", [](const auto& x) { return log(x); }, positive),
+      unary("log1p", [](const auto& x) { return log1p(x); }, positive),
+      unary("sqrt", [](const auto& x) { return sqrt(x); }, positive),
+      unary("rsqrt", [](const auto& x) { return rsqrt(x); }, positive),
+      unary("square", [](const auto& x) { return square(x); }),
+      unary("reciprocal", [](const auto& x) { return reciprocal(x); }, positive),
+      unary("sin", [](const auto& x) { return sin(x); }),
+      unary("cos", [](const auto& x) { return cos(x); }),
+      unary("tan", [](const auto& x) { return tan(x); }, inside),
+      unary("asin", [](const auto& x) { return asin(x); }, inside),
+      unary("acos", [](const auto& x) { return acos(x); }, inside),
+      unary("atan", [](const auto& x) { return atan(x); }),
+      unary("sinh", [](const auto& x) { return sinh(x); }),
+      unary("cosh", [](const auto& x) { return cosh(x); }),
+      unary("tanh", [](const auto& x) { return tanh(x); }),
+      unary("erf", [](const auto& x) { return erf(x); }),
+      unary("sigmoid", [](const auto& x) { return sigmoid(x); }),
+      unary("relu", [](const auto& x) { return relu(x); }),
+      unary("gelu", [](const auto& x) { return gelu(x); }),
+      unary("silu", [](const auto& x) { return silu(x); }),
+      unary("softplus", [](const auto& x) { return softplus(x); }),
+      unary("mish", [](const auto& x) { return mish(x); }),
+      unary("hardtanh", [](const auto& x) { return hardtanh(x); }),
+      unary("leaky_relu", [](const auto& x) { return leaky_relu(x); }),
+      unary("elu", [](const auto& x) { return elu(x); }),
+      unary("clamp", [](const auto& x) { return clamp(x, -1, 1); }),
+      unary("operator-", [](const auto& x) { return -x; }),
+      whole("operator+", [](T x) { return +x; }, unary_shapes()),
+
+      // ---- elementwise, of two: tensors, then a tensor and a number
+      binary("operator+", [](const auto& a, const auto& b) { return a + b; }),
+      binary("operator-", [](const auto& a, const auto& b) { return a - b; }),
+      binary("operator*", [](const auto& a, const auto& b) { return a * b; }),
+      binary("operator/", [](const auto& a, const auto& b) { return a / b; }, {any, positive}),
+      binary("pow", [](const auto& a, const auto& b) { return pow(a, b); }, {positive, any}),
+      binary("maximum", [](const auto& a, const auto& b) { return maximum(a, b); }, {apart}),
+      binary("minimum", [](const auto& a, const auto& b) { return minimum(a, b); }, {apart}),
+      unary("operator+", [](const auto& x) { return x + 2 + (3 + x); }),
+      unary("operator-", [](const auto& x) { return (x - 2) * (3 - x); }),
+      unary("operator*", [](const auto& x) { return (x * 2) * (3 * x); }),
+      unary("operator/", [](const auto& x) { return x / 2 + 3 / x; }, positive),
+      unary("pow", [](const auto& x) { return pow(x, 3) + pow(1.5, x) + pow(x, 0); }),
+      unary("maximum", [](const auto& x) { return maximum(x, 1) + maximum(0, x); }),
+      unary("minimum", [](const auto& x) { return minimum(x, 1) + minimum(0, x); }),
+      whole("operator+=", [](T a, T b) { Tensor y = a; return y += b; }, {{{7}, {7}}, {{3, 4}, {4}}}),
+      whole("operator-=", [](T a, T b) { Tensor y = a; return y -= b; }, {{{7}, {7}}, {{3, 4}, {4}}}),
+      whole("operator*=", [](T a, T b) { Tensor y = a; return y *= b; }, {{{7}, {7}}, {{3, 4}, {4}}}),
+      whole("operator/=", [](T a, T b) { Tensor y = a; return y /= b; }, {{{7}, {7}}, {{3, 4}, {4}}}, {any, positive}),
+      constant("operator<", [](T a, T b) { return a < b; }, binary_shapes()),
+      constant("operator<=", [](T a, T b) { return a <= b; }, binary_shapes()),
+      constant("operator>", [](T a, T b) { return a > b; }, binary_shapes()),
+      constant("operator>=", [](T a, T b) { return a >= b; }, binary_shapes()),
+      constant("operator==", [](T a, T b) { return a == b; }, binary_shapes()),
+      constant("operator!=", [](T a, T b) { return a != b; }, binary_shapes()),
+      whole("where", [](T a, T b) { return where(choices(broadcast(a.shape(), b.shape())), a, b); }, binary_shapes()),
+      whole("where", [](T x) { return where(choices({7}), x, 2.0) * where(choices({7}), 3.0, x); }, {{{7}}, {{33, 1}}}),
+
+      // ---- reductions
+      whole("sum", [](T x) { return sum(x); }, reducible),
+      whole("sum", [](T x) { return sum(x, {0, -1}); }, cubes),
+      whole("sum", [](T x) { return sum(x, 1, true); }, cubes),
+      whole("mean", [](T x) { return mean(x); }, reducible),
+      whole("mean", [](T x) { return mean(x, -2); }, cubes),
+      whole("mean", [](T x) { return mean(x, {0, 2}, true); }, cubes),
+      whole("var", [](T x) { return var(x, {}, false, 0); }, reducible),
+      whole("var", [](T x) { return var(x, 1); }, {{{2, 3, 4}}, {{1, 7, 1}}, {{0, 3, 2}}, {{2, 33}}}),
+      whole("var", [](T x) { return var(x, {0, 1}, true, 2); }, {{{2, 3, 4}}, {{1, 7, 1}}}),
+      whole("max", [](T x) { return max(x); }, not_empty, {apart}),
+      whole("max", [](T x) { return max(x, 1); }, cubes, {apart}),
+      whole("max", [](T x) { return max(x, {0, 2}, true); }, {{{2, 3, 4}}, {{7, 1, 3}}}, {apart}),
+      whole("min", [](T x) { return min(x); }, not_empty, {apart}),
+      whole("min", [](T x) { return min(x, -2); }, cubes, {apart}),
+      whole("min", [](T x) { return min(x, {0, 2}, true); }, {{{2, 3, 4}}, {{7, 1, 3}}}, {apart}),
+      whole("logsumexp", [](T x) { return logsumexp(x); }, reducible),
+      whole("logsumexp", [](T x) { return logsumexp(x, 1); }, cubes),
+      whole("logsumexp", [](T x) { return logsumexp(x, {0, 2}, true); }, cubes),
+      constant("argmax", [](T x) { return argmax(x); }, not_empty),
+      constant("argmax", [](T x) { return argmax(x, 1, true); }, cubes),
+      constant("argmin", [](T x) { return argmin(x); }, not_empty),
+      constant("argmin", [](T x) { return argmin(x, -2); }, cubes),
+      whole("softmax", [](T x) { return softmax(x); }, rows),
+      whole("softmax", [](T x) { return softmax(x, 0); }, rows),
+      whole("log_softmax", [](T x) { return log_softmax(x); }, rows),
+      whole("log_softmax", [](T x) { return log_softmax(x, 0); }, rows),
+
+      // ---- linear algebra
+      whole("matmul", [](T a, T b) { return matmul(a, b); },
+            {{{3, 5}, {5, 2}}, {{1, 1}, {1, 1}}, {{7, 1}, {1, 7}}, {{1, 33}, {33, 1}}, {{0, 3}, {3, 2}}, {{2, 0}, {0, 3}},
+             {{2, 3, 4}, {4, 2}}, {{3, 4}, {2, 4, 2}}, {{2, 1, 3, 2}, {3, 2, 1}}, {{0, 2, 3}, {3, 2}}}),
+      whole("matmul", [](T a, T b) { return matmul(a, b); }, {{{7}, {7}}, {{0}, {0}}, {{3}, {3, 2}}, {{2, 3}, {3}}, {{3}, {2, 3, 4}}, {{2, 4, 3}, {3}}}),
+      whole("matmul", [](T a, T b) { return matmul(a, b, {.ta = true}); }, {{{5, 3}, {5, 2}}, {{2, 4, 3}, {4, 2}}, {{4, 3}, {2, 4, 1}}}),
+      whole("matmul", [](T a, T b) { return matmul(a, b, {.tb = true}); }, {{{3, 5}, {2, 5}}, {{2, 3, 4}, {2, 4}}, {{3, 4}, {2, 1, 4}}}),
+      whole("matmul", [](T a, T b) { return matmul(a, b, {.ta = true, .tb = true}); }, {{{5, 3}, {2, 5}}, {{2, 4, 3}, {2, 4}}, {{1, 4, 3}, {2, 1, 4}}}),
+      whole("dot", [](T a, T b) { return dot(a, b); }, {{{0}, {0}}, {{1}, {1}}, {{7}, {7}}, {{33}, {33}}}),
+      whole("outer", [](T a, T b) { return outer(a, b); }, {{{0}, {3}}, {{1}, {1}}, {{7}, {3}}, {{1}, {33}}}),
+      whole("affine", [](T x, T w, T b) { return affine(x, w, b); },
+            {{{3, 5}, {2, 5}, {2}}, {{5}, {2, 5}, {2}}, {{2, 3, 4}, {1, 4}, {1}}, {{0, 3}, {2, 3}, {2}}, {{7, 1}, {33, 1}, {33}}}),
+
+      // ---- movement
+      whole("reshape", [](T x) { return reshape(x, {-1, 1}); }, {{{}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0}}}),
+      whole("reshape", [](T x) { return reshape(x, Shape{x.size()}); }, unary_shapes()),
+      whole("flatten", [](T x) { return flatten(x); }, unary_shapes()),
+      whole("flatten", [](T x) { return flatten(x, 1); }, cubes),
+      whole("squeeze", [](T x) { return squeeze(x); }, {{{1, 7, 1}}, {{1}}, {{33}}, {{0, 1}}}),
+      whole("squeeze", [](T x) { return squeeze(x, -1); }, {{{1, 7, 1}}, {{1}}, {{33, 1}}, {{0, 1}}}),
+      whole("unsqueeze", [](T x) { return unsqueeze(x, -1); }, unary_shapes()),
+      whole("unsqueeze", [](T x) { return unsqueeze(x, 0); }, unary_shapes()),
+      whole("transpose", [](T x) { return transpose(x); }, tables),
+      whole("transpose", [](T x) { return transpose(x, 0, -1); }, cubes),
+      whole("permute", [](T x) { return permute(x, {2, 0, -2}); }, cubes),
+      whole("broadcast_to", [](T x) { return broadcast_to(x, {2, 3, 7}); }, {{{}}, {{1}}, {{7}}, {{3, 7}}, {{2, 1, 1}}, {{2, 3, 7}}}),
+      whole("broadcast_to", [](T x) { return broadcast_to(x, {0, 33}); }, {{{}}, {{33}}, {{1, 1}}, {{0, 1}}}),
+      whole("concat", [](T a, T b) { return concat({a, b, a}); }, {{{1}, {7}}, {{0}, {33}}, {{2, 3}, {1, 3}}}),
+      whole("concat", [](T a, T b) { return concat({a, b}, -1); }, {{{2, 3}, {2, 1}}, {{2, 0}, {2, 3}}, {{2, 3, 4}, {2, 3, 1}}}),
+      whole("stack", [](T a, T b) { return stack({a, b, a}); }, {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{7}, {7}}, {{2, 3}, {2, 3}}}),
+      whole("stack", [](T a, T b) { return stack({a, b}, -1); }, {{{}, {}}, {{7}, {7}}, {{2, 3}, {2, 3}}}),
+      whole("stack", [](T x) { return stack({x(0), x(0) * x(-1), x(-1), 2.0}); }, {{{1}}, {{7}}, {{33}}}),
+      whole("slice", [](T x) { return slice(x, 1, -1); }, {{{2}}, {{7}}, {{33}}, {{3, 2}}, {{4, 0}}}),
+      whole("slice", [](T x) { return slice(x, 0, 2, -1); }, {{{2}}, {{3, 7}}, {{2, 3, 4}}, {{0, 2}}}),
+
+      // ---- index
+      whole("gather", [](T x) { return gather(x, positions({x.shape()[0], 5}, x.shape()[-1])); }, {{{3, 7}}, {{1, 1}}, {{2, 33}}}),
+      whole("gather", [](T x) { return gather(x, positions({2, 3}, x.shape()[0]), 0); }, {{{3, 7}}, {{1, 3}}, {{7, 4}}}),
+      whole("scatter_add", [](T y, T x) { return scatter_add(y, positions(x.shape(), y.shape()[-1]), x); },
+            {{{3, 7}, {2, 5}}, {{1}, {33}}, {{2, 3}, {2, 0}}, {{2, 3}, {0, 3}}}),
+      whole("scatter_add", [](T y, T x) { return scatter_add(y, positions(x.shape(), y.shape()[0]), x, 0); }, {{{3, 7}, {7, 2}}, {{1, 1}, {1, 1}}}),
+      constant("one_hot", [](T x) { return one_hot((x > 0).to(i64), 3); }, {{{}}, {{7}}, {{2, 3}}, {{0}}}),
+
+      // ---- losses, fused
+      whole("bce_with_logits", [](T z, T y) { return bce_with_logits(z, y); }, {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{7, 1}, {7, 1}}, {{33}, {33}}}, {any, positive}),
+      whole("softmax_cross_entropy", [](T z) { return softmax_cross_entropy(z, positions({z.shape()[0]}, z.shape()[1])); },
+            {{{1, 1}}, {{3, 7}}, {{7, 3}}, {{1, 33}}, {{0, 3}}}),
+
+      // ---- the graph's edges, and what a Tensor itself can do
+      constant("detach", [](T x) { return detach(x); }, unary_shapes()),
+      whole("input_of", [](T x) {
+        const Tensor made = sigmoid(x), before = input_of(made, "sigmoid");
+        return made * (before.defined() ? before : x);
+      }, unary_shapes()),
+      whole("to", [](T x) { return x.to(f64) * x; }, unary_shapes()),
+      whole("operator[]", [](T x) { return x[0] * x[-1]; }, {{{1}}, {{7}}, {{3, 7}}, {{2, 0}}}),
+      whole("operator()", [](T x) { return x * x(0) + x(-1) / 3; }, {{{1}}, {{7}}, {{33}}}),
+  };
+}
+
+}  // namespace ebb::table

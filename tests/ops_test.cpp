@@ -1,0 +1,422 @@
+// Every op: its line in the table, its gradients of first and second order, its two lanes, and its kernel.
+#include "op_table.h"
+#include "reference.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+
+using namespace ebb;
+using ebb::table::OpCase;
+using ebb::table::Operands;
+using reference::distance;
+using reference::Plain;
+
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  REQUIRE(file);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Whatever stands between `from` and the next of `ends`, or nothing.
+std::string between(const std::string& text, std::size_t from, const char* ends) {
+  const std::size_t end = text.find_first_of(ends, from);
+  return end == std::string::npos ? "" : text.substr(from, end - from);
+}
+
+/// The names of the functions that ops.h declares.
+std::set<std::string> declared_ops() {
+  std::set<std::string> names;
+  std::istringstream lines(text_of(std::filesystem::path(EBB_SOURCE_ROOT) / "autograd/ops.h"));
+  for (std::string line; std::getline(lines, line);) {
+    for (const char* opening : {"inline ", "Tensor ", "Tensor& ", "Scalar ", "Scalar& "})
+      if (line.starts_with(opening) && line.find('(') != std::string::npos) {
+        line.erase(0, std::string(opening).size());
+        if (std::string(opening) != "inline ") names.insert(between(line, 0, "("));
+      }
+    if (line.starts_with("EBB_ELEMENTWISE_")) names.insert(between(line, line.find('(') + 1, ","));
+    if (line.starts_with("EBB_COMPARISON(")) names.insert("operator" + between(line, line.find('(') + 1, ")"));
+  }
+  return names;
+}
+
+/// The names under which graphs show the ops that the sources define.
+std::set<std::string> defined_ops() {
+  const std::filesystem::path root = std::filesystem::path(EBB_SOURCE_ROOT) / "autograd";
+  std::vector<std::filesystem::path> files = {root / "formulas.h"};
+  for (const auto& entry : std::filesystem::directory_iterator(root / "ops")) files.push_back(entry.path());
+  std::set<std::string> names;
+  for (const auto& file : files) {
+    const std::string text = text_of(file);
+    for (const char* opening : {" name[] = ", " *name = "})
+      for (std::size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
+        const std::string value = between(text, at + std::string(opening).size(), ",;");
+        for (std::size_t quote = value.find('"'); quote != std::string::npos;) {
+          const std::string name = between(value, quote + 1, "\"");
+          names.insert(name);
+          quote = value.find('"', quote + name.size() + 2);
+        }
+      }
+  }
+  return names;
+}
+
+std::string list(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+std::string list(const Operands& inputs) {
+  std::string text;
+  for (const Tensor& x : inputs) text += (text.empty() ? "" : ", ") + to_string(x.shape());
+  return text;
+}
+
+/// Calls check(op, operands) for every line of the table and every choice of shapes.  Returns how many there were.
+template <class Check>
+int for_each_call(Check&& check) {
+  int calls = 0;
+  for (const OpCase& op : table::op_cases())
+    for (const std::vector<Shape>& shapes : op.shapes) {
+      const Operands inputs = table::samples(op, shapes);
+      CAPTURE(op.name);
+      CAPTURE(list(inputs));
+      check(op, inputs);
+      ++calls;
+    }
+  return calls;
+}
+
+enum class How { swept, recorded };
+
+/// The gradients of the op's result, weighed at random, by its operands.
+std::vector<Tensor> gradients(const OpCase& op, const Operands& inputs, How how) {
+  Graph graph;
+  Operands x;
+  for (const Tensor& input : inputs) x.push_back(graph.variable(input));
+  const Tensor y = op.call(x);
+  Generator generator(7);
+  const Tensor loss = sum(y * rand(y.shape(), y.dtype(), generator));
+  if (how == How::recorded) return graph.gradient(loss, x);
+  loss.backward();
+  std::vector<Tensor> all;
+  for (const Tensor& each : x) all.push_back(each.grad());
+  return all;
+}
+
+}  // namespace
+
+// ---- the table ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("every op that ops.h declares has a line in the table") {
+  std::set<std::string> in_table;
+  for (const OpCase& op : table::op_cases()) in_table.insert(op.name);
+  const std::set<std::string> declared = declared_ops();
+  CHECK(declared.size() >= 80);
+  std::set<std::string> missing, unknown;
+  std::set_difference(declared.begin(), declared.end(), in_table.begin(), in_table.end(), std::inserter(missing, missing.end()));
+  std::set_difference(in_table.begin(), in_table.end(), declared.begin(), declared.end(), std::inserter(unknown, unknown.end()));
+  CHECK(list(missing) == "");
+  CHECK(list(unknown) == "operator() operator[] to");  // what a Tensor itself can do
+}
+
+TEST_CASE("every op that the sources define is recorded by some line of the table") {
+  std::set<std::string> recorded;
+  for (const DType dtype : {f32, f64})
+    for_each_call([&](const OpCase& op, const Operands& inputs) {
+      Graph graph;
+      Operands x;
+      for (const Tensor& input : inputs) x.push_back(graph.variable(input.to(dtype)));
+      const Tensor y = sum(op.call(x));
+      if (op.differentiable) graph.gradient(y, x);
+      for (const Node& node : graph.nodes()) recorded.insert(node.op);
+    });
+  const std::set<std::string> defined = defined_ops();
+  CHECK(defined.size() > 50);
+  std::set<std::string> missing;
+  std::set_difference(defined.begin(), defined.end(), recorded.begin(), recorded.end(), std::inserter(missing, missing.end()));
+  CHECK(list(missing) == "");
+}
+
+TEST_CASE("every op's gradients of first and second order agree with high-order differences") {
+  int checked = 0, elements = 0;
+  std::set<std::string> names;
+  for_each_call([&](const OpCase& op, const Operands& inputs) {
+    if (!op.differentiable) return;
+    CHECK(gradcheck(op.call, inputs) < 1e-7);
+    CHECK(gradcheck(op.call, inputs, {.order = 2}) < 1e-6);
+    ++checked;
+    names.insert(op.name);
+    for (const Tensor& x : inputs) elements += static_cast<int>(x.size());
+  });
+  MESSAGE(names.size() << " ops, " << checked << " calls, " << elements
+                       << " derivatives of first order at 1e-7 and of second order at 1e-6");
+  CHECK(names.size() >= 73);
+}
+
+TEST_CASE("every op's f32 gradient is its f64 gradient, rounded") {
+  for_each_call([&](const OpCase& op, const Operands& inputs) {
+    if (!op.differentiable) return;
+    Operands narrow, wide;
+    for (const Tensor& input : inputs) {
+      narrow.push_back(input.to(f32));
+      wide.push_back(narrow.back().to(f64));
+    }
+    const std::vector<Tensor> got = gradients(op, narrow, How::swept), exact = gradients(op, wide, How::swept);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CHECK(got[i].dtype() == f32);
+      CHECK(distance(got[i], exact[i]) < 1e-4);
+    }
+  });
+}
+
+TEST_CASE("a recorded gradient is the gradient that backward leaves") {
+  for_each_call([&](const OpCase& op, const Operands& inputs) {
+    if (!op.differentiable) return;
+    const std::vector<Tensor> swept = gradients(op, inputs, How::swept), recorded = gradients(op, inputs, How::recorded);
+    for (std::size_t i = 0; i < swept.size(); ++i) CHECK(distance(recorded[i], swept[i]) < 1e-12);
+  });
+}
+
+TEST_CASE("the scalar lane gives the tensor lane's values and gradients") {
+  int ops = 0;
+  for (const OpCase& op : table::op_cases()) {
+    if (!op.scalar) continue;
+    CAPTURE(op.name);
+    const Operands inputs = table::samples(op, std::vector<Shape>(op.shapes.back().size(), Shape{33}));
+    Graph graph;
+    Operands x;
+    for (const Tensor& input : inputs) x.push_back(graph.variable(input));
+    const Tensor y = op.call(x);
+    std::vector<std::vector<Scalar>> s(33);
+    std::vector<Scalar> value;
+    Scalar total = 0;
+    for (std::int64_t k = 0; k < 33; ++k) {
+      for (const Tensor& input : inputs) s[std::size_t(k)].push_back(graph.variable(input(k).value()));
+      value.push_back(op.scalar(s[std::size_t(k)]));
+      total += value.back();
+    }
+    (total + sum(y)(/* rank 0 */)).backward();
+    for (std::size_t k = 0; k < 33; ++k) {
+      CHECK(value[k].value() == doctest::Approx(y.to_vector<double>()[k]).epsilon(1e-14));
+      for (std::size_t i = 0; i < x.size(); ++i)
+        CHECK(s[k][i].grad() == doctest::Approx(x[i].grad().to_vector<double>()[k]).epsilon(1e-14));
+    }
+    ++ops;
+  }
+  CHECK(ops > 45);
+}
+
+TEST_CASE("no gradient passes through the ops that the table calls constant") {
+  for_each_call([&](const OpCase& op, const Operands& inputs) {
+    if (op.differentiable) return;
+    Graph graph;
+    Operands x;
+    for (const Tensor& input : inputs) x.push_back(graph.variable(input));
+    const Tensor y = op.call(x);
+    CHECK(graph.size() == x.size());
+    CHECK_THROWS_AS(sum(y.to(f64)).backward(), GraphError);
+  });
+}
+
+// ---- kernels against plain loops ---------------------------------------------------------------------------------
+
+namespace {
+
+/// Normal numbers, the same for the same shape.
+Tensor numbers(const Shape& shape, DType dtype = f64) {
+  Generator generator(static_cast<std::uint64_t>(shape.size()) * 31 + static_cast<std::uint64_t>(shape.rank()));
+  return randn(shape, dtype, generator);
+}
+
+constexpr std::int64_t odd_sizes[] = {0, 1, 7, 33};
+
+std::vector<int> axes_of(unsigned mask, int rank) {
+  std::vector<int> axes;
+  for (int axis = 0; axis < rank; ++axis)
+    if ((mask >> axis & 1) != 0) axes.push_back(axis);
+  return axes;
+}
+
+}  // namespace
+
+TEST_CASE("matmul is the plain triple loop, at every odd size and with every flag") {
+  for (const DType dtype : {f32, f64}) {
+    const double allowed = dtype == f32 ? 2e-5 : 1e-13;
+    for (const std::int64_t m : odd_sizes)
+      for (const std::int64_t k : odd_sizes)
+        for (const std::int64_t n : odd_sizes)
+          for (const bool ta : {false, true})
+            for (const bool tb : {false, true}) {
+              const Tensor a = numbers(ta ? Shape{k, m} : Shape{m, k}, dtype), b = numbers(tb ? Shape{n, k} : Shape{k, n}, dtype);
+              CAPTURE(a.shape());
+              CAPTURE(b.shape());
+              CHECK(distance(matmul(a, b, {ta, tb}), reference::matmul(Plain(a), Plain(b), ta, tb)) < allowed);
+            }
+  }
+}
+
+TEST_CASE("batches of matrices broadcast as NumPy's do") {
+  const std::vector<std::pair<Shape, Shape>> batches = {{{3}, {}},     {{}, {3}},        {{3}, {3}},    {{1}, {3}},
+                                                        {{2, 1}, {3}}, {{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{0}, {1}},
+                                                        {{2, 1, 3}, {4, 1}}};
+  const auto with = [](const Shape& batch, std::int64_t rows, std::int64_t columns) {
+    return batch.inserted(batch.rank(), rows).inserted(batch.rank() + 1, columns);
+  };
+  for (const auto& [of_a, of_b] : batches)
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        const Tensor a = numbers(ta ? with(of_a, 5, 7) : with(of_a, 7, 5)), b = numbers(tb ? with(of_b, 3, 5) : with(of_b, 5, 3));
+        CAPTURE(a.shape());
+        CAPTURE(b.shape());
+        CHECK(distance(matmul(a, b, {ta, tb}), reference::matmul(Plain(a), Plain(b), ta, tb)) < 1e-13);
+      }
+}
+
+TEST_CASE("affine is matmul and add, and outer and dot are matmul") {
+  for (const std::int64_t n : odd_sizes)
+    for (const std::int64_t in : odd_sizes)
+      for (const std::int64_t out : odd_sizes) {
+        const Tensor x = numbers({n, in}), w = numbers({out, in}), b = numbers({out});
+        CHECK(distance(affine(x, w, b), matmul(x, w, {.tb = true}) + b) < 1e-13);
+      }
+  const Tensor a = numbers({33}), b = numbers({7});
+  CHECK(distance(outer(a, b), matmul(reshape(a, {33, 1}), reshape(b, {1, 7}))) < 1e-15);
+  CHECK(dot(a, a).item() == doctest::Approx(sum(a * a).item()).epsilon(1e-14));
+  CHECK(matmul(a, a).shape() == Shape{});
+}
+
+TEST_CASE("reductions are plain folds over every subset of axes, with and without keepdim") {
+  const std::vector<Shape> shapes = {{}, {0}, {1}, {7}, {33}, {7, 33}, {33, 7}, {7, 0}, {3, 1, 7}, {7, 3, 2, 5}};
+  for (const Shape& shape : shapes)
+    for (unsigned mask = 1; mask < 1u << std::max(shape.rank(), 1); ++mask)
+      for (const bool keepdim : {false, true}) {
+        const Tensor x = numbers(shape);
+        const Plain plain(x);
+        const Axes axes = shape.rank() == 0 ? Axes() : Axes(axes_of(mask, shape.rank()));
+        CAPTURE(shape);
+        CAPTURE(mask);
+        const auto folded = [&](auto fold) { return reference::reduce(plain, mask, keepdim, fold); };
+        CHECK(distance(sum(x, axes, keepdim), folded(reference::sum)) < 1e-13);
+        CHECK(distance(mean(x, axes, keepdim), folded(reference::mean)) < 1e-13);
+        CHECK(distance(logsumexp(x, axes, keepdim), folded(reference::logsumexp)) < 1e-13);
+        CHECK(distance(var(x, axes, keepdim, 0), folded([](const auto& run) { return reference::var(run, 0); })) < 1e-13);
+        CHECK(distance(var(x, axes, keepdim), folded([](const auto& run) {
+          return run.size() < 2 ? std::numeric_limits<double>::quiet_NaN() : reference::var(run, 1);
+        })) < 1e-13);
+        if (x.size() > 0) {
+          CHECK(distance(max(x, axes, keepdim), folded(reference::max)) == 0);
+          CHECK(distance(min(x, axes, keepdim), folded(reference::min)) == 0);
+        }
+      }
+}
+
+TEST_CASE("a f32 reduction keeps f32's precision over many numbers") {
+  const Tensor x = rand({1001, 33});
+  const Plain plain(x);
+  CHECK(distance(sum(x), reference::reduce(plain, 3, false, reference::sum)) < 1e-5);
+  CHECK(distance(mean(x, 0), reference::reduce(plain, 1, false, reference::mean)) < 1e-5);
+  CHECK(distance(var(x, 0), reference::reduce(plain, 1, false, [](const auto& run) { return reference::var(run, 1); })) < 1e-5);
+}
+
+TEST_CASE("argmax and argmin give the first of equal extremes") {
+  for (const Shape& shape : {Shape{1}, Shape{7}, Shape{33}, Shape{7, 3, 5}})
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const Tensor x = table::positions(shape, 4);
+      CHECK(distance(argmax(x, axis), reference::reduce(Plain(x), 1u << axis, false, reference::argmax)) == 0);
+      CHECK(distance(argmin(x, axis, true), reference::reduce(Plain(x), 1u << axis, true, reference::argmin)) == 0);
+    }
+  CHECK(argmax(tensor({{1, 5}, {5, 2}})).item() == 1);
+  CHECK(argmin(tensor({{3, 1}, {1, 2}})).item() == 1);
+}
+
+TEST_CASE("softmax and log_softmax are exponentials over their sum along any axis") {
+  for (const Shape& shape : {Shape{0}, Shape{1}, Shape{7}, Shape{33}, Shape{7, 33}, Shape{3, 0, 2}, Shape{3, 7, 2}})
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const Tensor x = numbers(shape);
+      const Plain expected = reference::log_softmax(Plain(x), axis);
+      CHECK(distance(log_softmax(x, axis), expected) < 1e-13);
+      CHECK(distance(softmax(x, axis), reference::map(expected, Plain(Shape{}), [](double l, double) { return std::exp(l); })) < 1e-13);
+      CHECK(distance(softmax(x.to(f32), axis), Plain(exp(log_softmax(x, axis)))) < 1e-5);
+    }
+}
+
+TEST_CASE("softmax and logsumexp neither overflow nor underflow") {
+  const Tensor x = tensor({1000, 1001, -1e300}, f64);
+  CHECK(logsumexp(x).item() == doctest::Approx(1001 + std::log1p(std::exp(-1))).epsilon(1e-15));
+  CHECK(softmax(x)(1).value() == doctest::Approx(1 / (1 + std::exp(-1))).epsilon(1e-15));
+  CHECK(softmax(x)(2).value() == 0);
+  CHECK(log_softmax(x)(0).value() == doctest::Approx(-1 - std::log1p(std::exp(-1))).epsilon(1e-12));
+}
+
+TEST_CASE("permute and transpose move every element to its place") {
+  for (const Shape& shape : {Shape{7, 33}, Shape{33, 1, 7}, Shape{3, 0, 2}, Shape{2, 3, 4, 5}}) {
+    std::vector<int> order(std::size_t(shape.rank()));
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+    const Tensor x = numbers(shape);
+    do {
+      CHECK(distance(permute(x, order), reference::permute(Plain(x), order)) == 0);
+      CHECK(distance(permute(x.to(f32), order), reference::permute(Plain(x.to(f32)), order)) == 0);
+    } while (std::next_permutation(order.begin(), order.end()));
+    std::swap(order[std::size_t(shape.rank()) - 1], order[std::size_t(shape.rank()) - 2]);
+    CHECK(distance(transpose(x), reference::permute(Plain(x), order)) == 0);
+  }
+}
+
+TEST_CASE("slice, concat, gather and scatter_add agree with plain loops on every axis") {
+  for (const Shape& shape : {Shape{7}, Shape{33, 7}, Shape{3, 7, 2}})
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      CAPTURE(shape);
+      CAPTURE(axis);
+      const Tensor x = numbers(shape), other = numbers(shape.with(axis, 1));
+      const std::int64_t n = shape[axis];
+      CHECK(distance(slice(x, 1, n, axis), reference::slice(Plain(x), 1, n, axis)) == 0);
+      CHECK(distance(slice(x, -2, -1, axis), reference::slice(Plain(x), n - 2, n - 1, axis)) == 0);
+      CHECK(slice(x, 1, 1, axis).size() == 0);
+      CHECK(distance(concat({x, other}, axis), reference::concat(Plain(x), Plain(other), axis)) == 0);
+      CHECK(distance(concat({other, x}, axis - shape.rank()), reference::concat(Plain(other), Plain(x), axis)) == 0);
+      const Tensor index = table::positions(shape.with(axis, 5), n), added = numbers(index.shape());
+      CHECK(distance(gather(x, index, axis), reference::gather(Plain(x), Plain(index), axis)) == 0);
+      CHECK(distance(scatter_add(x, index, added, axis), reference::scatter_add(Plain(x), Plain(index), Plain(added), axis)) < 1e-15);
+    }
+}
+
+TEST_CASE("arithmetic broadcasts as the plain loop does, in all three types") {
+  for (const std::vector<Shape>& shapes : table::binary_shapes())
+    for (const DType dtype : {f32, f64, i64}) {
+      const Tensor a = (numbers(shapes[0]) * 10).to(dtype), b = (numbers(shapes[1]) * 7).to(dtype);
+      CAPTURE(a.shape());
+      CAPTURE(b.shape());
+      const double allowed = dtype == f32 ? 1e-6 : 0;
+      const auto plain = [&](auto f) { return reference::map(Plain(a), Plain(b), f); };
+      CHECK(distance(a + b, plain([](double x, double y) { return x + y; })) <= allowed);
+      CHECK(distance(a - b, plain([](double x, double y) { return x - y; })) <= allowed);
+      CHECK(distance(a * b, plain([](double x, double y) { return x * y; })) <= allowed);
+      CHECK(distance(maximum(a, b), plain([](double x, double y) { return std::max(x, y); })) == 0);
+      CHECK(distance(minimum(a, b), plain([](double x, double y) { return std::min(x, y); })) == 0);
+      CHECK(distance(a < b, plain([](double x, double y) { return x < y ? 1.0 : 0.0; })) == 0);
+      CHECK(distance(where(a > 0, a, b), reference::map(Plain(broadcast_to(a, broadcast(a.shape(), b.shape()))), Plain(b),
+                                                        [](double x, double y) { return x > 0 ? x : y; })) == 0);
+    }
+}
+
+// ---- fused ops against their composition -------------------------------------------------------------------------
+
+TEST_CASE("the fused losses are their compositions, and stay finite where those overflow") {
+  const Tensor z = numbers({7, 5}) * 3, y = rand({7, 5}, f64), labels = table::positions({7}, 5);
+  CHECK(bce_with_logits(z, y).item() == doctest::Approx(mean(maximum(z, 0) - z * y + softplus(-abs(z))).item()).epsilon(1e-14));
+  CHECK(softmax_cross_entropy(z, labels).item() ==
+        doctest::Approx(mean(logsumexp(z, 1) - reshape(gather(z, reshape(labels, {7, 1})), {7})).item()).epsilon(1e-14));
+  CHECK(bce_with_logits(tensor({1000, -1000}, f64), tensor({0, 1}, f64)).item() == 1000);
+  CHECK(softmax_cross_entropy(tensor({{1000, 0}}, f64), tensor({1}, i64)).item() == 1000);
+}

@@ -1,0 +1,224 @@
+// Plain loops that say what the kernels compute: slow, in double, one element at a time, each a few lines to check by
+// eye.  Axes are counted from the front.
+#pragma once
+
+#include <ebb/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace ebb::reference {
+
+using Index = std::vector<std::int64_t>;
+
+/// A tensor's numbers as doubles, read and written at an index.
+struct Plain {
+  Shape shape;
+  std::vector<double> numbers;
+
+  explicit Plain(const Shape& s, double fill = 0) : shape(s), numbers(static_cast<std::size_t>(s.size()), fill) {}
+  explicit Plain(const Tensor& t) : shape(t.shape()), numbers(t.to_vector<double>()) {}
+
+  double& operator[](const Index& index) { return numbers[place(index)]; }
+  double operator[](const Index& index) const { return numbers[place(index)]; }
+
+ private:
+  std::size_t place(const Index& index) const {
+    std::int64_t at = 0;
+    for (int axis = 0; axis < shape.rank(); ++axis) at = at * shape[axis] + index[static_cast<std::size_t>(axis)];
+    return static_cast<std::size_t>(at);
+  }
+};
+
+/// Calls f with every index of the shape, in row-major order.
+template <class F>
+void for_each_index(const Shape& shape, F&& f) {
+  Index index(static_cast<std::size_t>(shape.rank()), 0);
+  for (std::int64_t left = shape.size(); left > 0; --left) {
+    f(std::as_const(index));
+    for (std::size_t axis = index.size(); axis-- > 0;) {
+      if (++index[axis] < shape[static_cast<int>(axis)]) break;
+      index[axis] = 0;
+    }
+  }
+}
+
+inline Shape shape_of(const Index& sizes) { return Shape(std::span<const std::int64_t>(sizes)); }
+
+/// The index in a smaller shape from which broadcasting reads, by NumPy's rule.
+inline Index broadcast_index(const Index& index, const Shape& shape) {
+  Index from;
+  const std::size_t skipped = index.size() - static_cast<std::size_t>(shape.rank());
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    from.push_back(shape[axis] == 1 ? 0 : index[skipped + static_cast<std::size_t>(axis)]);
+  return from;
+}
+
+template <class F>
+Plain map(const Plain& a, const Plain& b, F&& f) {
+  Plain y(broadcast(a.shape, b.shape));
+  for_each_index(y.shape, [&](const Index& i) {
+    y[i] = f(a[broadcast_index(i, a.shape)], b[broadcast_index(i, b.shape)]);
+  });
+  return y;
+}
+
+/// For each place of the result, the numbers that are reduced to it, given to `fold`.  Bit i of `axes`: axis i goes.
+template <class Fold>
+Plain reduce(const Plain& x, unsigned axes, bool keepdim, Fold&& fold) {
+  Index sizes, kept_axes;
+  for (int axis = 0; axis < x.shape.rank(); ++axis) {
+    const bool goes = (axes >> axis & 1) != 0;
+    if (!goes) kept_axes.push_back(axis);
+    if (!goes) sizes.push_back(x.shape[axis]);
+    else if (keepdim) sizes.push_back(1);
+  }
+  Plain y(shape_of(sizes));
+  for_each_index(y.shape, [&](const Index& i) {
+    std::vector<double> run;
+    for_each_index(x.shape, [&](const Index& j) {
+      bool same = true;
+      for (int axis = 0, k = 0; axis < x.shape.rank(); ++axis) {
+        const bool goes = (axes >> axis & 1) != 0;
+        if (!goes) same = same && i[static_cast<std::size_t>(k)] == j[static_cast<std::size_t>(axis)];
+        if (!goes || keepdim) ++k;
+      }
+      if (same) run.push_back(x[j]);
+    });
+    y[i] = fold(run);
+  });
+  return y;
+}
+
+inline double sum(const std::vector<double>& run) {
+  double total = 0;
+  for (const double x : run) total += x;
+  return total;
+}
+inline double mean(const std::vector<double>& run) { return sum(run) / static_cast<double>(run.size()); }
+inline double var(const std::vector<double>& run, int correction) {
+  double total = 0;
+  for (const double x : run) total += (x - mean(run)) * (x - mean(run));
+  return total / (static_cast<double>(run.size()) - correction);
+}
+inline double max(const std::vector<double>& run) { return *std::max_element(run.begin(), run.end()); }
+inline double min(const std::vector<double>& run) { return *std::min_element(run.begin(), run.end()); }
+inline double argmax(const std::vector<double>& run) {
+  return static_cast<double>(std::max_element(run.begin(), run.end()) - run.begin());
+}
+inline double argmin(const std::vector<double>& run) {
+  return static_cast<double>(std::min_element(run.begin(), run.end()) - run.begin());
+}
+/// For numbers whose exponentials a double holds.
+inline double logsumexp(const std::vector<double>& run) {
+  double total = 0;
+  for (const double x : run) total += std::exp(x);
+  return std::log(total);
+}
+
+/// x less the logsumexp of its axis; its exponential is the softmax.
+inline Plain log_softmax(const Plain& x, int axis) {
+  const Plain total = reduce(x, 1u << axis, true, [](const auto& run) { return logsumexp(run); });
+  return map(x, total, [](double v, double t) { return v - t; });
+}
+
+/// The last two axes multiplied, after each operand is read transposed if so asked; the axes before them broadcast.
+inline Plain matmul(const Plain& a, const Plain& b, bool ta, bool tb) {
+  const std::int64_t m = a.shape[ta ? -1 : -2], inner = a.shape[ta ? -2 : -1], n = b.shape[tb ? -2 : -1];
+  const auto batch = [](const Shape& s) { return shape_of(Index(s.begin(), s.end() - 2)); };
+  const Shape outer = broadcast(batch(a.shape), batch(b.shape));
+  Plain y(outer.inserted(outer.rank(), m).inserted(outer.rank() + 1, n));
+  for_each_index(y.shape, [&](const Index& i) {
+    const Index at(i.begin(), i.end() - 2);
+    const std::int64_t row = i[i.size() - 2], column = i.back();
+    double total = 0;
+    for (std::int64_t k = 0; k < inner; ++k) {
+      Index ia = broadcast_index(at, batch(a.shape)), ib = broadcast_index(at, batch(b.shape));
+      ia.insert(ia.end(), {ta ? k : row, ta ? row : k});
+      ib.insert(ib.end(), {tb ? column : k, tb ? k : column});
+      total += a[ia] * b[ib];
+    }
+    y[i] = total;
+  });
+  return y;
+}
+
+/// Axis i of the result is axis order[i] of x.
+inline Plain permute(const Plain& x, const std::vector<int>& order) {
+  Index sizes;
+  for (const int axis : order) sizes.push_back(x.shape[axis]);
+  Plain y(shape_of(sizes));
+  for_each_index(y.shape, [&](const Index& i) {
+    Index from(i.size());
+    for (std::size_t k = 0; k < order.size(); ++k) from[static_cast<std::size_t>(order[k])] = i[k];
+    y[i] = x[from];
+  });
+  return y;
+}
+
+inline Plain slice(const Plain& x, std::int64_t begin, std::int64_t end, int axis) {
+  Plain y(x.shape.with(axis, end - begin));
+  for_each_index(y.shape, [&](Index i) {
+    const Index to = i;
+    i[static_cast<std::size_t>(axis)] += begin;
+    y[to] = x[i];
+  });
+  return y;
+}
+
+inline Plain concat(const Plain& a, const Plain& b, int axis) {
+  const std::int64_t split = a.shape[axis];
+  Plain y(a.shape.with(axis, split + b.shape[axis]));
+  for_each_index(y.shape, [&](Index i) {
+    const Index to = i;
+    std::int64_t& at = i[static_cast<std::size_t>(axis)];
+    if (at < split) {
+      y[to] = a[i];
+    } else {
+      at -= split;
+      y[to] = b[i];
+    }
+  });
+  return y;
+}
+
+inline Plain gather(const Plain& x, const Plain& index, int axis) {
+  Plain y(index.shape);
+  for_each_index(y.shape, [&](Index i) {
+    const Index to = i;
+    i[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(index[to]);
+    y[to] = x[i];
+  });
+  return y;
+}
+
+inline Plain scatter_add(Plain y, const Plain& index, const Plain& x, int axis) {
+  for_each_index(index.shape, [&](Index i) {
+    const Index from = i;
+    i[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(index[from]);
+    y[i] += x[from];
+  });
+  return y;
+}
+
+/// The largest |a - b| / max(1, |b|); infinite where shapes differ or one number is NaN or infinite and the other is not.
+inline double distance(const Plain& a, const Plain& b) {
+  constexpr double infinite = std::numeric_limits<double>::infinity();
+  if (a.shape != b.shape) return infinite;
+  double worst = 0;
+  for (std::size_t i = 0; i < a.numbers.size(); ++i) {
+    const double x = a.numbers[i], y = b.numbers[i];
+    if (x == y || (std::isnan(x) && std::isnan(y))) continue;
+    const double error = std::abs(x - y) / std::max(1.0, std::abs(y));
+    if (!(error <= worst)) worst = std::isnan(error) ? infinite : error;
+  }
+  return worst;
+}
+inline double distance(const Tensor& a, const Plain& b) { return distance(Plain(a), b); }
+inline double distance(const Tensor& a, const Tensor& b) { return distance(Plain(a), Plain(b)); }
+
+}  // namespace ebb::reference
