@@ -38,7 +38,7 @@ Tensor as_tensor(const Scalar& s, DType dtype);
 
 #define EBB_ELEMENTWISE_1(function, F)                                                              \
   inline Tensor function(const Tensor& x) { return detail::on_tensors<formula::F>(x); }             \
-  inline Scalar function(const Scalar& x) { return detail::on_scalars<formula::F>(x); }             \
+  EBB_ALWAYS_INLINE Scalar function(Scalar x) { return detail::on_scalars<formula::F>(x); }             \
   template <detail::AnyNumber N> auto function(const N& x) { return detail::on_numbers<formula::F>(x); } \
   EBB_COMPILED Tensor detail::on_tensors<formula::F>(const Tensor&);
 
@@ -46,7 +46,7 @@ Tensor as_tensor(const Scalar& s, DType dtype);
   inline Tensor function(const Tensor& a, const Tensor& b) { return detail::on_tensors<formula::F>(a, b); }         \
   inline Tensor function(const Tensor& a, const Scalar& b) { return detail::on_tensors<formula::F>(a, b); }         \
   inline Tensor function(const Scalar& a, const Tensor& b) { return detail::on_tensors<formula::F>(a, b); }         \
-  inline Scalar function(const Scalar& a, const Scalar& b) { return detail::on_scalars<formula::F>(a, b); }         \
+  EBB_ALWAYS_INLINE Scalar function(Scalar a, Scalar b) { return detail::on_scalars<formula::F>(a, b); }         \
   template <detail::AnyNumber N> auto function(const N& a, const N& b) { return detail::on_numbers<formula::F>(a, b); } \
   template <detail::AnyNumber N, class U> requires std::is_arithmetic_v<U>                                           \
   auto function(const N& a, U b) { return detail::on_numbers<formula::F>(a, N(b)); }                                 \

@@ -20,7 +20,8 @@
 namespace ebb {
 namespace detail {
 
-constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL = nullptr;
+constinit Tape no_tape;
+constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL = &no_tape;
 constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL = nullptr;
 
 namespace {
@@ -37,7 +38,7 @@ std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
     const std::uint32_t serial = last_serial.fetch_add(1) + 1;
     std::uint32_t none = 0;
-    if (serial != 0 && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
+    if (serial != 0 && serial != Tape::no_graph && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
 }
@@ -146,20 +147,18 @@ const OpInfo& own_info(const OpInfo& like, std::string_view name, int arity) {
 
 Scalar outside(const Scalar& s) {
   const std::uint32_t graph = Access::graph(s);
-  const bool paused_here = open_list != nullptr && open_list->graph == graph;
+  const bool paused_here = open_list != nullptr && open_list->graph() == graph;
   if (!paused_here && is_open(graph)) used_from_another_thread();
   return s.value();
 }
 
 Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
-  Tape* const t = tape;
-  const auto is_here = [t](const Scalar& s) { return t != nullptr && Access::graph(s) == t->graph; };
-  const bool a_here = is_here(a), b_here = is_here(b);
+  Tape& t = *tape;
+  const bool a_here = Access::graph(a) == t.graph(), b_here = Access::graph(b) == t.graph();
   if (!a_here && Access::graph(a) != 0) a = outside(a);
   if (!b_here && Access::graph(b) != 0) b = outside(b);
   if (!a_here && !b_here) return v;
-  return Access::scalar(v, t->push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()),
-                        t->graph);
+  return Access::scalar(v, t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()));
 }
 
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {
@@ -170,7 +169,7 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
   std::uint32_t id[4] = {};
   double d[4] = {};
   for (int i = 0; i < n; ++i) {
-    if (Access::graph(x[i]) != 0 && (list == nullptr || Access::graph(x[i]) != list->graph)) {
+    if (Access::graph(x[i]) != 0 && (list == nullptr || Access::graph(x[i]) != list->graph())) {
       outside(x[i]);
     } else {
       id[i] = Access::id(x[i]);
@@ -180,16 +179,16 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
   }
   if (list == nullptr || !recorded) return y;
   // The entry of an op holds two operands: further ones come in parts whose gradient passes straight on.
-  const std::uint32_t first = list->push(part_code, 0, id[0], d[0], id[1], d[1]);
+  const std::uint32_t first = id_of(list->push(part_code, 0, id[0], d[0], id[1], d[1]));
   ++list->parts;
   std::uint32_t second = id[2];
   double passes = d[2];
   if (n == 4) {
-    second = list->push(part_code, 0, id[2], d[2], id[3], d[3]);
+    second = id_of(list->push(part_code, 0, id[2], d[2], id[3], d[3]));
     ++list->parts;
     passes = 1;
   }
-  return Access::scalar(y, list->push(code, y, first, 1, second, passes), list->graph);
+  return Access::scalar(y, list->push(code, y, first, 1, second, passes));
 }
 
 // ---- the list --------------------------------------------------------------------------------------------------
@@ -236,7 +235,7 @@ void List::reset() noexcept {
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
   }
   tensor_count = 0;
-  size = 1;
+  next = place_of(no_graph, 1);
   stations.clear();
   parts = 0;
   arena.reset();
@@ -249,12 +248,12 @@ void List::reset() noexcept {
 }
 
 TensorNode& List::add_tensor() {
-  if (size == capacity) grow();
+  if (size() == capacity) grow();
   stations.reserve(stations.size() + 1 > stations.capacity() ? 2 * stations.size() + 64 : 0);
   TensorNode& node = tensors.at(tensor_count);
   if (observing) observations.at(tensor_count) = Observation{};
   node = TensorNode{};
-  node.id = push(tensor_code, 0, static_cast<std::uint32_t>(tensor_count), 0, 0, 0);
+  node.id = id_of(push(tensor_code, 0, static_cast<std::uint32_t>(tensor_count), 0, 0, 0));
   stations.push_back(node.id);
   ++tensor_count;
   return node;
@@ -283,21 +282,21 @@ TensorImpl* hold(const Tensor& t) {
 
 std::uint32_t List::node_of(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
-  if (head.graph == graph) return head.node;
+  if (head.graph == graph()) return head.node;
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph) return static_cast<std::uint32_t>(leaf);
+  if (leaf >> 32 == graph()) return static_cast<std::uint32_t>(leaf);
   TensorNode& node = add_tensor();
   node.kind = Node::Kind::constant;
   node.shape = head.shape;
   node.dtype = head.dtype;
   if (observing) node.output = hold(t);
-  head.leaf.store(std::uint64_t{graph} << 32 | node.id, std::memory_order_relaxed);
+  head.leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return node.id;
 }
 
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   const std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph) {
+  if (leaf >> 32 == graph()) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
     const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
     if (known.output != nullptr && known.output->data == impl(state->value).data) return share(known.output);
@@ -311,9 +310,9 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   node.parameter = static_cast<std::uint32_t>(parameters.size());
   if (!state->name.empty()) names.emplace_back(node.id, state->name);
   Access::impl(seen)->node = node.id;
-  Access::impl(seen)->graph = graph;
+  Access::impl(seen)->graph = graph();
   node.output = hold(seen);
-  state->leaf.store(std::uint64_t{graph} << 32 | node.id, std::memory_order_relaxed);
+  state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return seen;
 }
 
@@ -326,22 +325,22 @@ std::string List::name_of(std::uint32_t id) const {
 void List::enter(const Scope* scope) {
   std::uint32_t index = 0;
   if (scope != nullptr) {
-    if (scope->graph != graph) {
+    if (scope->graph != graph()) {
       if (scope_count == scopes.size()) scopes.emplace_back();
       scopes[scope_count].path.assign(scope->path());
       scopes[scope_count].kind.assign(scope->kind());
-      scope->graph = graph;
+      scope->graph = graph();
       scope->index = static_cast<std::uint32_t>(scope_count++);
     }
     index = scope->index;
   }
   if (marks.capacity() < marks.size() + 2) marks.reserve(2 * marks.size() + 16);  // closing a scope must not throw
-  if (!marks.empty() && marks.back().first == size) marks.back().second = index;
-  else marks.emplace_back(size, index);
+  if (!marks.empty() && marks.back().first == size()) marks.back().second = index;
+  else marks.emplace_back(size(), index);
 }
 
 List& list_of(std::uint32_t graph, const char* asked) {
-  if (open_list != nullptr && open_list->graph == graph) return *open_list;
+  if (open_list != nullptr && open_list->graph() == graph) return *open_list;
   if (graph == 0) {
     throw GraphError(fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
                                  "in it depends on a variable or Parameter\n"
@@ -364,8 +363,8 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
   for (int i = 0; i < n; ++i) {
     const std::uint32_t graph = impl(*in[i]).graph;
     if (graph == 0) continue;
-    if (list != nullptr && graph == list->graph) part_of_graph = true;
-    else if ((open_list == nullptr || graph != open_list->graph) && is_open(graph)) used_from_another_thread();
+    if (list != nullptr && graph == list->graph()) part_of_graph = true;
+    else if ((open_list == nullptr || graph != open_list->graph()) && is_open(graph)) used_from_another_thread();
   }
   if (!part_of_graph || y.dtype() == i64) return;
   std::uint32_t few[4];
@@ -383,7 +382,7 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
   }
   TensorImpl& head = *Access::impl(y);
   head.node = node.id;
-  head.graph = list->graph;
+  head.graph = list->graph();
   node.shape = head.shape;
   node.dtype = head.dtype;
   node.holds_output = keeps_output(info.keep);
@@ -408,7 +407,7 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
   bool recorded = false;
   for (const Scalar& s : parts) {
     if (Access::graph(s) == 0) continue;
-    if (list != nullptr && Access::graph(s) == list->graph) recorded = true;
+    if (list != nullptr && Access::graph(s) == list->graph()) recorded = true;
     else outside(s);
   }
   if (!recorded || dtype == i64) return y;
@@ -417,9 +416,9 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
   node.op = &stack_info;
   node.count = static_cast<std::uint32_t>(parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i)
-    node.input[i] = Access::graph(parts[i]) == list->graph ? Access::id(parts[i]) : 0;
+    node.input[i] = Access::graph(parts[i]) == list->graph() ? Access::id(parts[i]) : 0;
   Access::impl(y)->node = node.id;
-  Access::impl(y)->graph = list->graph;
+  Access::impl(y)->graph = list->graph();
   node.shape = shape;
   node.dtype = dtype;
   if (list->observing) node.output = hold(y);
@@ -431,10 +430,10 @@ Scalar element_of(const Tensor& t, std::int64_t place) {
   List* const list = recording_list();
   const std::uint32_t graph = impl(t).graph;
   if (graph == 0) return v;
-  if (list == nullptr || graph != list->graph) return outside(Access::scalar(v, 0, graph));
-  if (list->size == list->capacity) list->grow();
-  list->stations.push_back(list->size);
-  return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0), graph);
+  if (list == nullptr || graph != list->graph()) return outside(Access::scalar(v, place_of(graph, 0)));
+  if (list->size() == list->capacity) list->grow();
+  list->stations.push_back(list->size());
+  return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0));
 }
 
 Tensor as_tensor(const Scalar& s, DType dtype) { return from_scalars({&s, 1}, {}, dtype); }
@@ -447,7 +446,7 @@ bool is_stack(const TensorNode& node) { return node.op == &stack_info; }
 
 using namespace detail;
 
-bool recording() { return tape != nullptr; }
+bool recording() { return tape != &no_tape; }
 
 Graph::Graph() {
   if (open_list != nullptr) {
@@ -456,17 +455,17 @@ Graph::Graph() {
   }
   list_ = spare != nullptr ? std::move(spare) : std::make_unique<List>();
   if (list_->capacity == 0) list_->grow();
-  list_->graph = open_serial();
+  list_->next = place_of(open_serial(), 1);
   open_list = list_.get();
   if (pauses == 0) tape = list_.get();
   if (Scope::current() != nullptr) list_->enter(Scope::current());
 }
 
 Graph::~Graph() {
-  open_graphs[list_->graph % slots].store(0);
+  open_graphs[list_->graph() % slots].store(0);
   if (open_list == list_.get()) {
     open_list = nullptr;
-    tape = nullptr;
+    tape = &no_tape;
   }
   constexpr std::uint32_t worth_keeping = 1u << 22;
   const bool keep = list_->capacity <= worth_keeping && list_->tensor_count <= worth_keeping / 16;
@@ -488,28 +487,28 @@ Tensor Graph::variable(const Tensor& value, std::string_view name) {
   node.dtype = leaf.dtype();
   if (!name.empty()) list_->names.emplace_back(node.id, name);
   Access::impl(leaf)->node = node.id;
-  Access::impl(leaf)->graph = list_->graph;
+  Access::impl(leaf)->graph = list_->graph();
   node.output = hold(leaf);
   return leaf;
 }
 
 Scalar Graph::variable(double value, std::string_view name) {
   if (open_list != list_.get()) used_from_another_thread();
-  const std::uint32_t id = list_->push(leaf_code, value, 0, 0, 0, 0);
-  if (!name.empty()) list_->names.emplace_back(id, name);
-  return Access::scalar(value, id, list_->graph);
+  const Place place = list_->push(leaf_code, value, 0, 0, 0, 0);
+  if (!name.empty()) list_->names.emplace_back(id_of(place), name);
+  return Access::scalar(value, place);
 }
 
 void Graph::observe() { list_->observing = true; }
 bool Graph::observing() const { return list_->observing; }
-std::size_t Graph::size() const { return list_->size - 1 - list_->parts; }
+std::size_t Graph::size() const { return list_->size() - 1 - list_->parts; }
 
 Pause::Pause() {
   ++pauses;
-  tape = nullptr;
+  tape = &no_tape;
 }
 Pause::~Pause() {
-  if (--pauses == 0) tape = open_list;
+  if (--pauses == 0) tape = open_list != nullptr ? open_list : &no_tape;
 }
 
 // ---- reading it ------------------------------------------------------------------------------------------------
@@ -639,7 +638,7 @@ std::vector<Node> Graph::nodes() const {
   std::vector<Node> all;
   all.reserve(size());
   std::size_t mark = 0;
-  for (std::uint32_t id = 1; id < list.size; ++id) {
+  for (std::uint32_t id = 1; id < list.size(); ++id) {
     if (list.code[id] == part_code) continue;
     Node& node = all.emplace_back();
     node.id = id;

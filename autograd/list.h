@@ -134,7 +134,7 @@ struct List : Tape {
 };
 
 /// The list that this thread records into while no Pause lives; `open_list` also while one does.
-inline List* recording_list() { return static_cast<List*>(tape); }
+inline List* recording_list() { return tape != &no_tape ? static_cast<List*>(tape) : nullptr; }
 extern constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL;
 
 /// The open list of this thread that the value belongs to.  Throws GraphError, beginning with `asked`, if the value is

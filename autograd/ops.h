@@ -61,14 +61,14 @@ EBB_ELEMENTWISE_2(maximum, Maximum)        ///< the larger of a and b; NaN if ei
 EBB_ELEMENTWISE_2(minimum, Minimum)        ///< the smaller of a and b; NaN if either is
 
 inline Tensor operator-(const Tensor& x) { return neg(x); }
-inline Scalar operator-(const Scalar& x) { return neg(x); }
+inline Scalar operator-(Scalar x) { return neg(x); }
 template <detail::AnyNumber N> auto operator-(const N& x) { return neg(x); }
 inline Tensor operator+(const Tensor& x) { return x; }
-inline Scalar operator+(const Scalar& x) { return x; }
-inline Scalar& operator+=(Scalar& a, const Scalar& b) { return a = a + b; }
-inline Scalar& operator-=(Scalar& a, const Scalar& b) { return a = a - b; }
-inline Scalar& operator*=(Scalar& a, const Scalar& b) { return a = a * b; }
-inline Scalar& operator/=(Scalar& a, const Scalar& b) { return a = a / b; }
+inline Scalar operator+(Scalar x) { return x; }
+inline Scalar& operator+=(Scalar& a, Scalar b) { return a = a + b; }
+inline Scalar& operator-=(Scalar& a, Scalar b) { return a = a - b; }
+inline Scalar& operator*=(Scalar& a, Scalar b) { return a = a * b; }
+inline Scalar& operator/=(Scalar& a, Scalar b) { return a = a / b; }
 // A new value in the same handle: whoever else holds the old tensor keeps it.
 inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = a + b; }
 inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = a - b; }

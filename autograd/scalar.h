@@ -27,10 +27,10 @@ class Scalar {
 
  private:
   friend struct detail::Access;
-  constexpr Scalar(double value, std::uint32_t id, std::uint32_t graph) : value_(value), id_(id), graph_(graph) {}
+  constexpr Scalar(double value, detail::Place place) : value_(value), place_(place) {}
 
   double value_ = 0;
-  std::uint32_t id_ = 0, graph_ = 0;  // 0: a constant
+  detail::Place place_ = 0;
 };
 static_assert(sizeof(Scalar) == 16 && std::is_trivially_copyable_v<Scalar>);
 
@@ -59,9 +59,10 @@ std::uint16_t register_scalar_rule(const ScalarRule& rule);
 
 /// The one door into what handles keep to themselves.
 struct Access {
-  static Scalar scalar(double v, std::uint32_t id, std::uint32_t graph) { return {v, id, graph}; }
-  static std::uint32_t id(const Scalar& s) { return s.id_; }
-  static std::uint32_t graph(const Scalar& s) { return s.graph_; }
+  static Scalar scalar(double v, Place place) { return {v, place}; }
+  static Place place(const Scalar& s) { return s.place_; }
+  static std::uint32_t id(const Scalar& s) { return id_of(s.place_); }
+  static std::uint32_t graph(const Scalar& s) { return graph_of(s.place_); }
   static Tensor tensor(TensorImpl* owned) { return Tensor(owned); }
   static TensorImpl* impl(const Tensor& t) { return t.impl_; }
   static TensorImpl* take(Tensor& t) { return std::exchange(t.impl_, nullptr); }
@@ -71,28 +72,28 @@ struct Access {
 /// Throws GraphError if another thread is recording it.
 Scalar outside(const Scalar& s);
 
-/// The same where not all operands are of the graph that records: constants, values of closed graphs, or no graph.
-Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db);
+/// The same where not all operands are of the graph that records: constants, values of closed graphs, or no graph.  (The
+/// constants' values take the place of da and db.)
+[[gnu::cold]] Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db);
 
-inline Scalar record_scalar(std::uint16_t code, double v, const Scalar& a, double da) {
+EBB_ALWAYS_INLINE Scalar record_scalar(std::uint16_t code, double v, Scalar a, double da) {
   Tape* const t = tape;
-  if (t != nullptr && Access::graph(a) == t->graph) [[likely]]
-    return Access::scalar(v, t->push(code, v, Access::id(a), da, 0, 0.0), t->graph);
-  return Access::graph(a) == 0 ? Scalar(v) : record_mixed(code, v, a, da, 0, 0);
+  const Place pa = Access::place(a);
+  if (graph_of(pa ^ t->next) == 0) [[likely]] return Access::scalar(v, t->push(code, v, id_of(pa), da, 0, 0.0));
+  return record_mixed(code, v, a, da, 0, 0);
 }
 
-inline Scalar record_scalar(std::uint16_t code, double v, const Scalar& a, double da, const Scalar& b, double db) {
+EBB_ALWAYS_INLINE Scalar record_scalar(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
   Tape* const t = tape;
-  if (t != nullptr) [[likely]] {
-    const std::uint32_t graph = t->graph;
-    if (Access::graph(a) == graph && Access::graph(b) == graph) [[likely]]
-      return Access::scalar(v, t->push(code, v, Access::id(a), da, Access::id(b), db), graph);
-    if (Access::graph(a) == graph && Access::graph(b) == 0)
-      return Access::scalar(v, t->push(code, v, Access::id(a), da, 0, b.value()), graph);
-    if (Access::graph(a) == 0 && Access::graph(b) == graph)
-      return Access::scalar(v, t->push(code, v, 0, a.value(), Access::id(b), db), graph);
-  }
-  return (Access::graph(a) | Access::graph(b)) == 0 ? Scalar(v) : record_mixed(code, v, a, da, b, db);
+  const Place pa = Access::place(a), pb = Access::place(b);
+  // A number written into the program is known here, and costs no more than the other operand.
+  const bool a_number = __builtin_constant_p(pa) && pa == 0, b_number = __builtin_constant_p(pb) && pb == 0;
+  if (a_number) da = a.value();
+  if (b_number) db = b.value();
+  const bool a_here = a_number || graph_of(pa ^ t->next) == 0, b_here = b_number || graph_of(pb ^ t->next) == 0;
+  if (a_here && b_here && !(a_number && b_number)) [[likely]]
+    return Access::scalar(v, t->push(code, v, id_of(pa), da, id_of(pb), db));
+  return record_mixed(code, v, a, da, b, db);
 }
 
 template <class F>
@@ -111,12 +112,12 @@ inline const std::uint16_t scalar_code =
     register_scalar_rule({F::name, F::formula, F::rule, F::arity, &scalar_gradient<F>});
 
 /// One formula on Scalars: its value and its local derivatives, recorded.
-template <class F> Scalar on_scalars(const Scalar& x) {
+template <class F> EBB_ALWAYS_INLINE Scalar on_scalars(Scalar x) {
   using N = Num<double>;
   const N v(x.value()), y = F::f(v);
   return record_scalar(scalar_code<F>, y.v, x, F::dx(N(1.0), v, y).v);
 }
-template <class F> Scalar on_scalars(const Scalar& a, const Scalar& b) {
+template <class F> EBB_ALWAYS_INLINE Scalar on_scalars(Scalar a, Scalar b) {
   using N = Num<double>;
   const N va(a.value()), vb(b.value()), y = F::f(va, vb);
   return record_scalar(scalar_code<F>, y.v, a, F::da(N(1.0), va, vb, y).v, b, F::db(N(1.0), va, vb, y).v);

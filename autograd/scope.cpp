@@ -15,7 +15,7 @@ Scope::Scope(std::string_view path, std::string_view kind) : path_(path), kind_(
 
 Scope::~Scope() {
   innermost = outer_;
-  if (detail::open_list != nullptr && graph == detail::open_list->graph) detail::open_list->enter(outer_);
+  if (detail::open_list != nullptr && graph == detail::open_list->graph()) detail::open_list->enter(outer_);
 }
 
 const Scope* Scope::current() noexcept { return innermost; }

@@ -35,11 +35,11 @@ class Operands {
         ::new (tensors_ + i) Tensor(share(node.kept[i]));
       } else {
         const TensorNode& input = list.tensor(node.input[i]);
-        shadow(i, input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : node.input[i], list.graph);
+        shadow(i, input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : node.input[i], list.graph());
       }
     }
     if (node.holds_output) ::new (tensors_ + node.count) Tensor(share(node.output));
-    else shadow(node.count, node.shape, node.dtype, node.id, list.graph);
+    else shadow(node.count, node.shape, node.dtype, node.id, list.graph());
   }
   ~Operands() { std::destroy_n(tensors_, count_); }
   Operands(const Operands&) = delete;
@@ -102,14 +102,22 @@ void receive(TensorNode& node, Tensor gradient, bool observing) {
   node.gradient = Access::take(sum);
 }
 
-// The whole of the scalar lane's backward: entries lo < id <= hi.
+// The whole of the scalar lane's backward: entries lo < id <= hi.  An op most often uses the result of the one before it;
+// what flows there stays in a register, since the way through memory and back is longer than the arithmetic.
 void sweep_entries(const Entry* entry, double* adjoint, std::uint32_t hi, std::uint32_t lo) {
-  for (std::uint32_t id = hi; id > lo; --id) {
-    const double g = adjoint[id];
-    if (g == 0) continue;  // nothing arrived: an infinite derivative of what was not chosen must not make it NaN
+  double g = adjoint[hi];
+  for (std::uint32_t id = hi; id > lo;) {
     const Entry& e = entry[id];
-    adjoint[e.a] += g * e.da;
-    adjoint[e.b] += g * e.db;
+    const std::uint32_t before = --id;
+    double next = adjoint[before];
+    if (g != 0) {  // else nothing arrived: an infinite derivative of what was not chosen must not make it NaN
+      if (e.a == before) next += g * e.da;
+      else adjoint[e.a] += g * e.da;
+      if (e.b == before) next += g * e.db;
+      else adjoint[e.b] += g * e.db;
+      adjoint[before] = next;
+    }
+    g = next;
   }
 }
 
@@ -319,9 +327,9 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       }
       const Operands operands(*this, node);
       if (node.op->compose != nullptr) {
-        const std::uint32_t before = size - 1;
+        const std::uint32_t before = size() - 1;
         const Tensor again = node.op->compose(node.self, operands.in(), static_cast<int>(node.count));
-        if (impl(again).graph != graph) continue;  // it came out constant
+        if (impl(again).graph != graph()) continue;  // it came out constant
         std::vector<std::uint32_t> inputs(node.input, node.input + node.count);
         const auto arrived = recorded_sweep(impl(again).node, {0, sum_to(g, again.shape())}, before, inputs);
         for (std::uint32_t i = 0; i < node.count; ++i) {
@@ -352,7 +360,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     int n = 0;
     const auto add = [&](std::uint32_t a, double partial) {
       ids[n] = a;
-      operand[n++] = a == 0 ? Scalar(partial) : Access::scalar(value[a], a, graph);
+      operand[n++] = a == 0 ? Scalar(partial) : Access::scalar(value[a], place_of(graph(), a));
     };
     const auto side = [&](std::uint32_t a, double partial) {
       if (a != 0 && code[a] == part_code) {
@@ -366,7 +374,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     const Entry e = entry[id];
     side(e.a, e.da);
     if (rule.arity > 1) side(e.b, e.db);
-    rule.gradient(*g, operand, Access::scalar(value[id], id, graph), dx);
+    rule.gradient(*g, operand, Access::scalar(value[id], place_of(graph(), id)), dx);
     for (int i = 0; i < rule.arity; ++i)
       if (matters(ids[i])) give(ids[i], dx[i]);
   }
@@ -383,7 +391,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
 
 void composed_gradient(const Scalar& dy, const Scalar* x, int n, Scalar (*compose)(const Scalar*), Scalar* out) {
   List& list = *recording_list();
-  const std::uint32_t before = list.size - 1;
+  const std::uint32_t before = list.size() - 1;
   const Scalar again = compose(x);
   std::fill_n(out, n, Scalar(0));
   if (Access::id(again) == 0) return;
@@ -471,12 +479,12 @@ std::vector<Scalar> Graph::gradient(const Scalar& y, const std::vector<Scalar>& 
 std::vector<Tensor> Graph::gradient(const Scalar& y, const std::vector<Tensor>& x) { return gradients_by(*list_, y, x); }
 std::vector<Scalar> Graph::gradient(const Tensor& y, const std::vector<Scalar>& x) { return gradients_by(*list_, y, x); }
 
-void Scalar::backward(const BackwardOptions& options) const { list_of(graph_, "backward()").backward(id_, options.retain); }
+void Scalar::backward(const BackwardOptions& options) const { list_of(graph_of(place_), "backward()").backward(id_of(place_), options.retain); }
 
 double Scalar::grad() const {
-  const List& list = list_of(graph_, "grad()");
+  const List& list = list_of(graph_of(place_), "grad()");
   if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
-  return id_ <= list.root ? list.adjoint[id_] : 0;
+  return id_of(place_) <= list.root ? list.adjoint[id_of(place_)] : 0;
 }
 
 void Tensor::backward(const BackwardOptions& options) const {

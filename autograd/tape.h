@@ -6,6 +6,8 @@
 
 // The library is there from a program's start, so what it keeps for each thread is found without a call.
 #define EBB_FAST_THREAD_LOCAL __attribute__((tls_model("initial-exec")))
+// A scalar op is a handful of instructions, and a call would double them.
+#define EBB_ALWAYS_INLINE [[gnu::always_inline]] inline
 
 namespace ebb::detail {
 
@@ -16,31 +18,43 @@ struct Entry {
   double da, db;
 };
 
+/// Where a value is recorded: the graph's serial number in the upper half, the entry's id in the lower; 0: a constant.
+using Place = std::uint64_t;
+constexpr std::uint32_t id_of(Place p) { return static_cast<std::uint32_t>(p); }
+constexpr std::uint32_t graph_of(Place p) { return static_cast<std::uint32_t>(p >> 32); }
+constexpr Place place_of(std::uint32_t graph, std::uint32_t id) { return Place{graph} << 32 | id; }
+
 /// 24 + 8 + 8 + 2 = 42 bytes for each op.  Entries of the tensor lane stand in the same list (code tensor_code).
 struct Tape {
   Entry* entry = nullptr;
   double* value = nullptr;
   double* adjoint = nullptr;
   std::uint16_t* code = nullptr;
-  std::uint32_t size = 1;  // entry 0 is every constant
+  Place next = place_of(no_graph, 1);  // of the entry to come; entry 0 is every constant
   std::uint32_t capacity = 0;
-  std::uint32_t graph = 0;  // the serial number of the graph it belongs to
+
+  static constexpr std::uint32_t no_graph = 0xffffffff;  // a serial number that no graph has
+  std::uint32_t size() const { return id_of(next); }
+  std::uint32_t graph() const { return graph_of(next); }
 
   /// Makes room for more.  Throws std::bad_alloc, or GraphError past 2^32 entries.
-  void grow();
+  [[gnu::cold]] void grow();
 
-  std::uint32_t push(std::uint16_t c, double v, std::uint32_t a, double da, std::uint32_t b, double db) {
-    const std::uint32_t id = size;
+  EBB_ALWAYS_INLINE Place push(std::uint16_t c, double v, std::uint32_t a, double da, std::uint32_t b, double db) {
+    const Place place = next;
+    const std::uint32_t id = id_of(place);
     if (id == capacity) [[unlikely]] grow();
     entry[id] = {a, b, da, db};
     value[id] = v;
     code[id] = c;
-    size = id + 1;
-    return id;
+    next = place + 1;
+    return place;
   }
 };
 
-/// This thread's list, while a graph records and is not paused; else nullptr.
+/// What stands in for a list while nothing is recorded: no value is of its graph.
+extern Tape no_tape;
+/// This thread's list, while a graph records and is not paused; else &no_tape.
 extern constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL;
 
 }  // namespace ebb::detail

@@ -120,7 +120,7 @@ template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
 
 std::string Tensor::name() const {
   const TensorImpl& head = whole("name()");
-  return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph ? open_list->name_of(head.node) : "";
+  return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph() ? open_list->name_of(head.node) : "";
 }
 
 Scalar Tensor::element(const std::int64_t* index, int count) const {

@@ -106,7 +106,7 @@ TEST_CASE("a view outlives the tensor that it was taken of") {
 TEST_CASE("a tensor never changes: += makes a new one in the handle") {
   Tensor a = tensor({1, 2});
   const Tensor before = a, view = a[0];
-  a += 1;
+  a += ones({2});
   a *= a;
   CHECK(a.to_vector<double>() == Numbers<double>{4, 9});
   CHECK(before.to_vector<double>() == Numbers<double>{1, 2});
@@ -218,13 +218,11 @@ TEST_CASE("broadcasting aligns shapes at the last axis") {
 
 // ---- printing ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("a tensor prints its numbers, its shape and its type") {
-  CHECK(printed(tensor({1, 2.5})).find("[1, 2.5]") != std::string::npos);
-  CHECK(to_string(tensor({{1, 2}, {3, 4}}, f64)).find("[2, 2]") != std::string::npos);
-  CHECK(to_string(tensor({{1, 2}, {3, 4}}, f64)).find("f64") != std::string::npos);
-  CHECK(printed(tensor(7)) == to_string(tensor(7)));
-  CHECK(to_string(zeros({1000000})).size() < 1000);
-  CHECK(to_string(zeros({200, 200})).size() < 5000);
-  CHECK_FALSE(to_string(zeros({0, 3})).empty());
-  CHECK_FALSE(to_string(Tensor()).empty());
+TEST_CASE("a tensor prints its numbers, its type and its shape; long axes are shortened") {
+  CHECK(printed(tensor({1, 2.5})) == "[1, 2.5]  f32 [2]");
+  CHECK(printed(tensor({{1, 2}, {3, 4}}, f64)) == "[[1, 2],\n [3, 4]]  f64 [2, 2]");
+  CHECK(printed(tensor(7)) == "7  f32 []");
+  CHECK(printed(arange(1000000)) == "[0, 1, 2, ..., 999997, 999998, 999999]  i64 [1000000]");
+  CHECK(to_string(zeros({0, 3})) == "[]  f32 [0, 3]");
+  CHECK(to_string(Tensor()) == "no tensor");
 }

@@ -206,7 +206,7 @@ Scalar detach(const Scalar& x) { return x.value(); }
 
 Tensor input_of(const Tensor& t, std::string_view op) {
   List* const list = recording_list();
-  if (list == nullptr || !t.defined() || impl(t).graph != list->graph) return {};
+  if (list == nullptr || !t.defined() || impl(t).graph != list->graph()) return {};
   const TensorNode& node = list->tensor(impl(t).node);
   if (node.op == nullptr || node.op->name != op || node.count != 1) return {};
   // Its numbers are needed again: only a node that still holds them can give them.

@@ -1,5 +1,5 @@
-// What a Scalar op costs, recorded and differentiated, beside a bare tape: a loop that writes two operand ids and two
-// partials for each op and sweeps back over them, with nothing else.
+// What a Scalar op costs, recorded and differentiated, beside a bare tape that writes two operand ids and two partials
+// for each op and sweeps back over them.
 #include "timing.h"
 
 #include <ebb/autograd/autograd.h>
@@ -7,57 +7,52 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
+#include <vector>
 
 namespace {
 
 using ebb::Graph;
 using ebb::Scalar;
 
+/// Two operand ids and two partials for each op, and nothing else.
 struct BareTape {
   struct Entry {
     std::uint32_t a, b;
     double da, db;
   };
-  struct Value {
-    double v;
-    std::uint32_t id;
-  };
-  explicit BareTape(std::size_t most) : entry(new Entry[most]), adjoint(new double[most]) {}
-  std::unique_ptr<Entry[]> entry;
-  std::unique_ptr<double[]> adjoint;
+  std::vector<Entry> entry;
+  std::vector<double> adjoint;
   std::uint32_t size = 1;
+} bare;
 
-  Value leaf(double v) {
-    entry[size] = {0, 0, 0, 0};
-    return {v, size++};
-  }
-  Value mul(Value a, Value b) {
-    entry[size] = {a.id, b.id, b.v, a.v};
-    return {a.v * b.v, size++};
-  }
-  Value add(Value a, Value b) {
-    entry[size] = {a.id, b.id, 1, 1};
-    return {a.v + b.v, size++};
-  }
-  void sweep(Value y) {
-    std::fill_n(adjoint.get(), size, 0.0);
-    adjoint[y.id] = 1;
-    for (std::uint32_t id = y.id; id > 0; --id) {
-      const double g = adjoint[id];
-      if (g == 0) continue;
-      adjoint[entry[id].a] += g * entry[id].da;
-      adjoint[entry[id].b] += g * entry[id].db;
-    }
-  }
+struct Bare {
+  double v;
+  std::uint32_t id;
 };
+Bare written(double v, std::uint32_t a, double da, std::uint32_t b, double db) {
+  bare.entry[bare.size] = {a, b, da, db};
+  return {v, bare.size++};
+}
+inline Bare operator*(Bare a, Bare b) { return written(a.v * b.v, a.id, b.v, b.id, a.v); }
+inline Bare operator+(Bare a, Bare b) { return written(a.v + b.v, a.id, 1, b.id, 1); }
 
-/// A function in which every op has its own operands: x <- x·c + y, y <- y·d + x, four ops a round.
-template <class T, class Add, class Mul>
-T program(T x, T y, T c, T d, int rounds, Add add, Mul mul) {
+void sweep(Bare y) {
+  std::fill_n(bare.adjoint.begin(), bare.size, 0.0);
+  bare.adjoint[y.id] = 1;
+  for (std::uint32_t id = y.id; id > 0; --id) {
+    const double g = bare.adjoint[id];
+    if (g == 0) continue;
+    const BareTape::Entry& e = bare.entry[id];
+    bare.adjoint[e.a] += g * e.da;
+    bare.adjoint[e.b] += g * e.db;
+  }
+}
+
+/// x <- x·c + y, y <- y·d + x: four ops a round.
+template <class T> [[gnu::noinline]] T program(T x, T y, T c, T d, int rounds) {
   for (int i = 0; i < rounds; ++i) {
-    x = add(mul(x, c), y);
-    y = add(mul(y, d), x);
+    x = x * c + y;
+    y = y * d + x;
   }
   return y;
 }
@@ -70,20 +65,20 @@ int main() {
   bool agree = true;
   for (const int ops : {1000, 10000, 100000, 1000000}) {
     const int rounds = ops / 4;
-    BareTape bare(static_cast<std::size_t>(ops) + 8);
+    bare.entry.resize(static_cast<std::size_t>(ops) + 8);
+    bare.adjoint.resize(bare.entry.size());
     double of_ebb = 0, of_bare = 0;
     const auto with_ebb = [&] {
       Graph graph;
       const Scalar x = graph.variable(0.5), y = graph.variable(0.25), c = graph.variable(0.3), d = graph.variable(0.2);
-      program(x, y, c, d, rounds, [](Scalar a, Scalar b) { return a + b; }, [](Scalar a, Scalar b) { return a * b; })
-          .backward();
+      program(x, y, c, d, rounds).backward();
       of_ebb = c.grad();
     };
     const auto with_bare = [&] {
       bare.size = 1;
-      const auto x = bare.leaf(0.5), y = bare.leaf(0.25), c = bare.leaf(0.3), d = bare.leaf(0.2);
-      bare.sweep(program(x, y, c, d, rounds, [&](auto a, auto b) { return bare.add(a, b); },
-                         [&](auto a, auto b) { return bare.mul(a, b); }));
+      const Bare x = written(0.5, 0, 0, 0, 0), y = written(0.25, 0, 0, 0, 0), c = written(0.3, 0, 0, 0, 0),
+                 d = written(0.2, 0, 0, 0, 0);
+      sweep(program(x, y, c, d, rounds));
       of_bare = bare.adjoint[c.id];
     };
     const auto t = bench::compare({with_ebb, with_bare}, std::max(1, 2000000 / ops / 4), 21);
