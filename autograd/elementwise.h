@@ -171,10 +171,18 @@ class ElementwiseOp {
   // on Scalars as the ops it is made of.
   static constexpr bool plain = std::is_empty_v<F> && std::is_default_constructible_v<F>;
 
-  template <class U> static DType dtype_in(const U& u) { return Tensor(u).dtype(); }
+  // What holds nothing goes through as it is: apply_as() names the op when it complains.
+  template <class U> static DType dtype_in(const U& u) {
+    const Tensor t(u);
+    return t.defined() ? t.dtype() : f32;
+  }
   template <class U> static Tensor operand(const U& u, DType type) {
-    if constexpr (TensorLike<U>) return Tensor(u).to(type);
-    else return as_tensor(u, type);
+    if constexpr (TensorLike<U>) {
+      const Tensor t(u);
+      return t.defined() ? t.to(type) : t;
+    } else {
+      return as_tensor(u, type);
+    }
   }
   static Scalar compose(const Scalar* x) {
     return [&]<std::size_t... K>(std::index_sequence<K...>) { return Scalar(F{}(x[K]...)); }(std::make_index_sequence<N>());

@@ -225,7 +225,21 @@ void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
   for (std::uint32_t i = 0; i < node.count && node.kept != nullptr; ++i)
     if (node.kept[i] != nullptr) Access::tensor(std::exchange(node.kept[i], nullptr));
   if (!keep_output && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
-  if (node.self != nullptr && node.op->destroy != nullptr) node.op->destroy(std::exchange(node.self, nullptr));
+  if (node.self != nullptr && node.op != nullptr && node.op->destroy != nullptr) node.op->destroy(std::exchange(node.self, nullptr));
+}
+
+void List::take_back(std::uint32_t size) noexcept {
+  while (tensor_count > 0 && tensors[tensor_count - 1].id >= size) {
+    TensorNode& node = tensors[--tensor_count];
+    let_go_of(node, false);
+    if (node.kind == Node::Kind::parameter) parameters.pop_back();
+  }
+  while (!stations.empty() && stations.back() >= size) stations.pop_back();
+  while (!names.empty() && names.back().first >= size) names.pop_back();
+  for (std::uint32_t id = size; id < this->size(); ++id)
+    if (code[id] == part_code) --parts;
+  for (auto mark = marks.rbegin(); mark != marks.rend() && mark->first > size; ++mark) mark->first = size;
+  next = place_of(graph(), size);
 }
 
 void List::reset() noexcept {
@@ -280,13 +294,18 @@ TensorImpl* hold(const Tensor& t) {
 
 }  // namespace
 
+bool List::stands_for(std::uint32_t id, const TensorImpl& head) {
+  return id < size() && is_tensor(id) && tensor(id).kind == Node::Kind::constant && tensor(id).self == &head;
+}
+
 std::uint32_t List::node_of(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
   if (head.graph == graph()) return head.node;
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph()) return static_cast<std::uint32_t>(leaf);
+  if (leaf >> 32 == graph() && stands_for(id_of(leaf), head)) return id_of(leaf);
   TensorNode& node = add_tensor();
   node.kind = Node::Kind::constant;
+  node.self = &head;
   node.shape = head.shape;
   node.dtype = head.dtype;
   if (observing) node.output = hold(t);
@@ -296,7 +315,7 @@ std::uint32_t List::node_of(const Tensor& t) {
 
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   const std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph()) {
+  if (leaf >> 32 == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
     const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
     if (known.output != nullptr && known.output->data == impl(state->value).data) return share(known.output);

@@ -31,7 +31,7 @@ enum : std::uint16_t {
 /// One entry of the tensor lane.
 struct TensorNode {
   const OpInfo* op = nullptr;        // nullptr: a leaf, or a tensor made of Scalars
-  void* self = nullptr;              // the op
+  void* self = nullptr;              // the op; of a constant, its head
   std::uint32_t* input = nullptr;    // ids
   TensorImpl** kept = nullptr;       // each operand whose numbers backward reads, else nullptr
   TensorImpl* output = nullptr;      // kept for backward, or because it is a leaf or observed
@@ -116,6 +116,7 @@ struct List : Tape {
   TensorNode& add_tensor();
   /// The node of a tensor that is an operand here; constants become leaves.
   std::uint32_t node_of(const Tensor& t);
+  bool stands_for(std::uint32_t id, const TensorImpl& head);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
   bool wants_gradient(std::uint32_t id) { return !is_tensor(id) || tensor(id).kind != Node::Kind::constant; }
@@ -128,6 +129,8 @@ struct List : Tape {
   std::vector<std::pair<Scalar, Tensor>> recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
                                                         std::uint32_t floor, const std::vector<std::uint32_t>& by);
   void let_go_of(TensorNode& node, bool keep_output) noexcept;
+  /// Forgets the entries from `size` on: what was recorded on the way to an op that then refused.
+  void take_back(std::uint32_t size) noexcept;
 
   static List* of(Graph& graph) { return graph.list_.get(); }
   static const List* of(const Graph& graph) { return graph.list_.get(); }

@@ -7,7 +7,6 @@
 #include <array>
 #include <bit>
 #include <cstdlib>
-#include <new>
 #include <utility>
 
 namespace ebb::detail {
@@ -79,7 +78,7 @@ Pool* opened() {
 
 void* take_block(std::size_t bytes, std::uint8_t& bucket) {
   const std::size_t b = bucket_of(bytes);
-  if (b >= buckets) throw std::bad_alloc();
+  if (b >= buckets) return nullptr;
   bucket = static_cast<std::uint8_t>(b);
   if (pool != nullptr && pool->idle[b] != nullptr) {
     Idle* const block = pool->idle[b];
@@ -87,9 +86,7 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
     pool->bytes -= bytes_of(b);
     return block;
   }
-  void* const block = std::aligned_alloc(64, bytes_of(b));
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
+  return std::aligned_alloc(64, bytes_of(b));
 }
 
 void give_block(void* block, std::uint8_t bucket) noexcept {

@@ -34,14 +34,6 @@ std::string operands_text(const Tensor* const* in, int n, bool with_types) {
 
 }  // namespace
 
-Shape broadcast_of(const Shape& a, const Shape& b) {
-  try {
-    return broadcast(a, b);
-  } catch (const ShapeError& why) {
-    throw Complaint{Complaint::shape, why.what(), {}};
-  }
-}
-
 int axis_of(const Shape& shape, int axis) {
   const int rank = shape.rank(), from_front = axis < 0 ? axis + rank : axis;
   if (from_front < 0 || from_front >= rank)

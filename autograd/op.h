@@ -27,7 +27,7 @@
 
 namespace ebb::detail {
 
-/// A tensor whose numbers are not yet written.  Throws std::bad_alloc.
+/// A tensor whose numbers are not yet written.  Throws UsageError if there is no memory for it.
 Tensor empty(const Shape& shape, DType dtype);
 /// The same numbers, from the offset on, as a tensor of another shape that belongs to no graph.
 Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset = 0);

@@ -74,6 +74,10 @@ inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = a + b; }
 inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = a - b; }
 inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = a * b; }
 inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = a / b; }
+inline Tensor& operator+=(Tensor& a, const Scalar& b) { return a = a + b; }
+inline Tensor& operator-=(Tensor& a, const Scalar& b) { return a = a - b; }
+inline Tensor& operator*=(Tensor& a, const Scalar& b) { return a = a * b; }
+inline Tensor& operator/=(Tensor& a, const Scalar& b) { return a = a / b; }
 
 /// 1 where the comparison holds, else 0, as i64; no gradient passes.  Between Scalars they give bool (scalar.h).
 #define EBB_COMPARISON(op)                           \

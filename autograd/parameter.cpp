@@ -38,17 +38,18 @@ std::shared_ptr<ParameterState> state_of(const Tensor& value) {
   return state;
 }
 
-const Tensor& trainable(const Tensor& value) {
+/// The value as no graph's.
+Tensor trainable(const Tensor& value) {
   if (!value.defined()) throw UsageError("Parameter: the tensor holds nothing");
   if (value.dtype() == i64)
     throw DTypeError(fmt::format("Parameter(i64 {}): whole numbers cannot be trained\n  help: to(f32) or to(f64)",
                                  to_string(value.shape())));
-  return value;
+  return view(value, value.shape());
 }
 
 }  // namespace
 
-Parameter::Parameter(const Tensor& value) : state_(state_of(view(trainable(value), value.shape()))) { enter(this); }
+Parameter::Parameter(const Tensor& value) : state_(state_of(trainable(value))) { enter(this); }
 
 Parameter::Parameter(const Parameter& other) : state_(state_of(other.value())) { enter(this); }
 

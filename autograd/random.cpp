@@ -131,6 +131,7 @@ Tensor randint(std::int64_t low, std::int64_t high, const Shape& shape, Generato
   return t;
 }
 Tensor randperm(std::int64_t n, Generator& generator) {
+  if (n < 0) throw ShapeError(fmt::format("randperm(): the number of elements must not be negative, got {}", n));
   Tensor t = empty({n}, i64);
   auto* const order = write<std::int64_t>(t);
   for (std::int64_t i = 0; i < n; ++i) {

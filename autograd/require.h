@@ -1,10 +1,12 @@
 // How an op refuses: with the reason alone; apply() adds the op, the shapes and the module.
 #pragma once
 
-#include "op.h"
+#include "list.h"
 
 #include <fmt/format.h>
 
+#include <exception>
+#include <initializer_list>
 #include <utility>
 
 namespace ebb::detail {
@@ -18,6 +20,22 @@ void require(bool ok, Complaint::Kind kind, fmt::format_string<Args...> reason, 
   if (!ok) [[unlikely]] throw Complaint{kind, fmt::format(reason, std::forward<Args>(args)...), {}};
 }
 
+/// While it lives, an exception takes back what this thread's graph records: a failed call changes nothing.
+class Attempt {
+ public:
+  Attempt() : list_(recording_list()), size_(list_ != nullptr ? list_->size() : 0), failing_(std::uncaught_exceptions()) {}
+  ~Attempt() {
+    if (list_ != nullptr && std::uncaught_exceptions() > failing_) list_->take_back(size_);
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+ private:
+  List* list_;
+  std::uint32_t size_;
+  int failing_;
+};
+
 /// Runs what may refuse on behalf of an op that is made of others.
 template <class Body>
 decltype(auto) asked_of(const char* name, std::initializer_list<const Tensor*> in, Body&& body) {
@@ -26,6 +44,7 @@ decltype(auto) asked_of(const char* name, std::initializer_list<const Tensor*> i
     if (!t->defined()) undefined_operand(name, i);
     ++i;
   }
+  const Attempt attempt;
   try {
     return body();
   } catch (const Complaint& why) {

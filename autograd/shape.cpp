@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 #include <ostream>
 
@@ -66,7 +67,9 @@ std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 
-Shape broadcast(const Shape& a, const Shape& b) {
+namespace detail {
+
+Shape broadcast_of(const Shape& a, const Shape& b) {
   if (a == b) return a;
   const int rank = std::max(a.rank(), b.rank());
   std::array<std::int64_t, Shape::max_rank> sizes{};
@@ -74,11 +77,22 @@ Shape broadcast(const Shape& a, const Shape& b) {
     const std::int64_t m = i <= a.rank() ? a[-i] : 1, n = i <= b.rank() ? b[-i] : 1;
     if (m != n && m != 1 && n != 1) {
       const std::string which = i == 1 ? "the last axis is" : fmt::format("axis {} is", -i);
-      throw ShapeError(fmt::format("do not broadcast, {} {} and {}; each must be equal or 1", which, m, n));
+      throw Complaint{Complaint::shape,
+                      fmt::format("do not broadcast, {} {} and {}; each must be equal or 1", which, m, n), {}};
     }
     sizes[static_cast<std::size_t>(rank - i)] = m == 1 ? n : m;
   }
   return Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank)));
+}
+
+}  // namespace detail
+
+Shape broadcast(const Shape& a, const Shape& b) {
+  try {
+    return detail::broadcast_of(a, b);
+  } catch (const detail::Complaint& why) {
+    throw ShapeError(fmt::format("broadcast({}, {}): {}", to_string(a), to_string(b), why.reason));
+  }
 }
 
 }  // namespace ebb

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <ostream>
 
 namespace ebb {
@@ -34,7 +35,12 @@ void holds_nothing(const char* asked) {
 
 Tensor empty(const Shape& shape, DType dtype) {
   std::uint8_t bucket = 0;
-  void* const block = take_block(head_bytes + static_cast<std::size_t>(shape.size()) * size_of(dtype), bucket);
+  const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
+  void* const block = take_block(head_bytes + bytes, bucket);
+  if (block == nullptr) {
+    throw UsageError(fmt::format("there is no memory for {} {}: {} bytes{}", to_string(dtype), to_string(shape), bytes,
+                                 where_in_model()));
+  }
   auto* const head = ::new (block) TensorImpl;
   head->dtype = dtype;
   head->bucket = bucket;
@@ -47,7 +53,9 @@ Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
   TensorImpl* const base = Access::impl(x);
   TensorImpl* const owner = base->owner != nullptr ? base->owner : base;
   std::uint8_t bucket = 0;
-  auto* const head = ::new (take_block(head_bytes, bucket)) TensorImpl;
+  void* const block = take_block(head_bytes, bucket);
+  if (block == nullptr) throw std::bad_alloc();
+  auto* const head = ::new (block) TensorImpl;
   head->dtype = base->dtype;
   head->bucket = bucket;
   head->data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
@@ -87,7 +95,8 @@ void Tensor::release(TensorImpl* last) noexcept {
 
 double Tensor::item() const {
   if (whole("item()").shape.size() != 1)
-    throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item", to_string(shape())));
+    throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item{}", to_string(shape()),
+                                 where_in_model()));
   return dispatch(dtype(), [&]<class T>(T) { return static_cast<double>(*read<T>(*this)); });
 }
 
@@ -127,12 +136,13 @@ Scalar Tensor::element(const std::int64_t* index, int count) const {
   const Shape& s = whole("t(i, ...)").shape;
   const auto asked = [&] { return fmt::format("t({}) of {}", fmt::join(index, index + count, ", "), to_string(s)); };
   if (count != s.rank())
-    throw IndexError(fmt::format("{}: one index for each of the {} axes", asked(), s.rank()));
+    throw IndexError(fmt::format("{}: there must be {} indices, one for each axis{}", asked(), s.rank(), where_in_model()));
   std::int64_t place = 0;
   for (int axis = 0; axis < count; ++axis) {
     const std::int64_t i = index[axis] < 0 ? index[axis] + s[axis] : index[axis];
     if (i < 0 || i >= s[axis])
-      throw IndexError(fmt::format("{}: index {} is outside axis {} of size {}", asked(), index[axis], axis, s[axis]));
+      throw IndexError(fmt::format("{}: index {} is outside axis {} of size {}{}", asked(), index[axis], axis, s[axis],
+                                   where_in_model()));
     place = place * s[axis] + i;
   }
   return element_of(*this, place);
@@ -140,10 +150,12 @@ Scalar Tensor::element(const std::int64_t* index, int count) const {
 
 Tensor Tensor::operator[](std::int64_t i) const {
   const Shape& s = whole("t[i]").shape;
-  if (s.rank() == 0) throw IndexError(fmt::format("t[{}]: a single number has no axis to index", i));
+  if (s.rank() == 0)
+    throw IndexError(fmt::format("t[{}]: a single number has no axis to index{}", i, where_in_model()));
   const std::int64_t at = i < 0 ? i + s[0] : i;
   if (at < 0 || at >= s[0])
-    throw IndexError(fmt::format("t[{}] of {}: index {} is outside axis 0 of size {}", i, to_string(s), i, s[0]));
+    throw IndexError(fmt::format("t[{}] of {}: index {} is outside axis 0 of size {}{}", i, to_string(s), i, s[0],
+                                 where_in_model()));
   return reshape(slice(*this, at, at + 1), s.without(0));
 }
 
@@ -162,7 +174,14 @@ Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
 Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
 Scalar zeros_like(const Scalar&) { return 0; }
 
+namespace {
+void must_count(const char* asked, std::int64_t n) {
+  if (n < 0) throw ShapeError(fmt::format("{}: the number of elements must not be negative, got {}", asked, n));
+}
+}  // namespace
+
 Tensor eye(std::int64_t n, DType dtype) {
+  must_count("eye()", n);
   Tensor t = zeros({n, n}, dtype);
   dispatch(dtype, [&]<class T>(T) {
     for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i * n + i] = T(1);
@@ -171,6 +190,7 @@ Tensor eye(std::int64_t n, DType dtype) {
 }
 
 Tensor arange(std::int64_t n, DType dtype) {
+  must_count("arange()", n);
   Tensor t = empty({n}, dtype);
   dispatch(dtype, [&]<class T>(T) {
     for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i] = static_cast<T>(i);
@@ -180,6 +200,7 @@ Tensor arange(std::int64_t n, DType dtype) {
 
 Tensor linspace(double a, double b, std::int64_t n, DType dtype) {
   if (dtype == i64) throw DTypeError("linspace(..., i64): evenly spaced numbers are seldom whole; use f32 or f64");
+  must_count("linspace()", n);
   Tensor t = empty({n}, dtype);
   dispatch_floating(dtype, [&]<class T>(T) {
     const auto last = static_cast<double>(n - 1);

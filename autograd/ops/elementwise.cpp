@@ -193,6 +193,8 @@ template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
   must_hold(F::name, a, 0);
   must_hold(F::name, b, 1);
   const DType type = type_for<F>(promote(a.dtype(), b.dtype()));
+  if (a.dtype() == type && b.dtype() == type) return apply(OfTwo<F>{}, a, b);
+  const Attempt attempt;
   return apply(OfTwo<F>{}, fit<F>(a, type), fit<F>(b, type));
 }
 
@@ -329,6 +331,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   must_hold(Where::name, a, 1);
   must_hold(Where::name, b, 2);
   const DType type = promote(a.dtype(), b.dtype());
+  const Attempt attempt;
   return apply(Where{}, condition, a.to(type), b.to(type));
 }
 

@@ -14,7 +14,7 @@ namespace {
 // index must be i64, of x's rank and no larger off the axis; every position is checked before any is used.
 void must_index(const Tensor& x, const Tensor& index, int axis) {
   require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
-  require(index.rank() == x.rank(), "the positions have {} axes, the tensor {}", index.rank(), x.rank());
+  require(index.rank() == x.rank(), "the positions have rank {}, the tensor {}", index.rank(), x.rank());
   for (int a = 0; a < x.rank(); ++a)
     require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}", index.shape()[a],
             x.shape()[a], a);

@@ -17,6 +17,14 @@ Shape matrix(std::int64_t rows, std::int64_t columns) { return {rows, columns}; 
 /// The leading axes of a batch of matrices.
 Shape batch_of(const Shape& s) { return Shape(std::span<const std::int64_t>(s.begin(), static_cast<std::size_t>(s.rank() - 2))); }
 
+Shape batch_shape(const Shape& a, const Shape& b) {
+  try {
+    return broadcast_of(a, b);
+  } catch (const Complaint&) {
+    throw Complaint{Complaint::shape, fmt::format("the batches {} and {} do not broadcast", to_string(a), to_string(b)), {}};
+  }
+}
+
 /// All leading axes as rows: [..., k] -> [rows, k].
 Tensor rows_of(const Tensor& x) {
   const std::int64_t k = x.shape()[-1];
@@ -36,7 +44,7 @@ struct Matmul {
     require(sa.rank() >= 2 && sb.rank() >= 2, "both must have at least one axis");
     const std::int64_t m = sa[ta ? -1 : -2], k = sa[ta ? -2 : -1], k2 = sb[tb ? -1 : -2], n = sb[tb ? -2 : -1];
     require(k == k2, "inner sizes differ, {} != {}", k, k2);
-    const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = broadcast_of(batch_a, batch_b);
+    const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = batch_shape(batch_a, batch_b);
     Tensor y = empty(batch.inserted(batch.rank(), m).inserted(batch.rank() + 1, n), a.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       T* const to = write<T>(y);

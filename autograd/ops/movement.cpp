@@ -93,7 +93,9 @@ struct BroadcastTo {
   Shape shape;
 
   Tensor run(const Tensor& x) const {
-    require(broadcast_of(x.shape(), shape) == shape, "does not broadcast to {}", to_string(shape));
+    bool fits = x.rank() <= shape.rank();
+    for (int i = 1; i <= x.rank() && fits; ++i) fits = x.shape()[-i] == 1 || x.shape()[-i] == shape[-i];
+    require(fits, "does not broadcast to {}; each axis must be equal or 1", to_string(shape));
     Tensor y = empty(shape, x.dtype());
     const kernels::Walk<1> walk(shape.sizes(), {x.shape().sizes()});
     dispatch(x.dtype(), [&]<class T>(T) { kernels::map(write<T>(y), walk, [](T v) { return v; }, read<T>(x)); });
@@ -150,7 +152,7 @@ struct Concat {
     const Shape& first = parts[0]->shape();
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const Shape& s = parts[i]->shape();
-      require(s.rank() == first.rank(), "part {} has {} axes, the first has {}", i, s.rank(), first.rank());
+      require(s.rank() == first.rank(), "part {} has rank {}, the first {}", i, s.rank(), first.rank());
       require(s.with(axis, 0) == first.with(axis, 0), "part {} and the first differ off axis {}", i, axis);
       total += s[axis];
     }
@@ -177,9 +179,16 @@ std::vector<const Tensor*> pointers(const std::vector<Tensor>& parts) {
   return all;
 }
 
+/// Whether there is room for a new axis, so that it stands at `axis`.
+void must_take_axis(const Tensor& x, int axis) {
+  require(axis >= -x.rank() - 1 && axis <= x.rank(), Complaint::index, "a new axis can stand at {} to {}, not at {}",
+          -x.rank() - 1, x.rank(), axis);
+  require(x.rank() < Shape::max_rank, "a tensor has at most {} axes", Shape::max_rank);
+}
+
 /// Parts in the type that they all promote to.
 std::vector<Tensor> alike(const char* name, const std::vector<Tensor>& parts) {
-  if (parts.empty()) throw ShapeError(fmt::format("{}(): there is nothing to join", name));
+  if (parts.empty()) throw ShapeError(fmt::format("{}(): there is nothing to join{}", name, where_in_model()));
   DType type = i64;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].defined()) undefined_operand(name, static_cast<int>(i));
@@ -228,7 +237,9 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
     std::ptrdiff_t open = -1;
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (all[i] != -1) {
-        known *= all[i];
+        require(all[i] >= 0, "a size must not be negative, got {}", all[i]);
+        require(!__builtin_mul_overflow(known, all[i], &known), "[{}] has more elements than can be counted",
+                fmt::join(all, ", "));
         continue;
       }
       require(open < 0, "only one size can be -1");
@@ -269,9 +280,7 @@ Tensor squeeze(const Tensor& x, std::optional<int> axis) {
 
 Tensor unsqueeze(const Tensor& x, int axis) {
   return asked_of("unsqueeze", {&x}, [&] {
-    require(axis >= -x.rank() - 1 && axis <= x.rank(), Complaint::index, "axis {} is out of range for rank {}", axis,
-            x.rank() + 1);
-    require(x.rank() < Shape::max_rank, "a tensor has at most {} axes", Shape::max_rank);
+    must_take_axis(x, axis);
     return reshape(x, x.shape().inserted(axis, 1));
   });
 }
@@ -307,6 +316,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  const Attempt attempt;
   const std::vector<Tensor> same = alike(Concat::name, parts);
   const std::vector<const Tensor*> in = pointers(same);
   const int n = static_cast<int>(in.size());
@@ -321,12 +331,14 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
 }
 
 Tensor stack(const std::vector<Tensor>& parts, int axis) {
+  const Attempt attempt;
   const std::vector<Tensor> same = alike("stack", parts);
   const std::vector<const Tensor*> in = pointers(same);
   std::vector<Tensor> raised;
   try {
     for (std::size_t i = 0; i < same.size(); ++i) {
       require(same[i].shape() == same[0].shape(), "part {} has another shape than the first", i);
+      must_take_axis(same[i], axis);
       raised.push_back(unsqueeze(same[i], axis));
     }
   } catch (const Complaint& why) {
@@ -343,8 +355,9 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis) {
   return asked_of(Slice::name, {&x}, [&] {
     const int a = axis_of(x.shape(), axis);
     const std::int64_t n = x.shape()[a], from = begin < 0 ? begin + n : begin, to = end < 0 ? end + n : end;
-    require(0 <= from && from <= to && to <= n, Complaint::index, "positions {} to {} are outside axis {} of size {}", begin,
-            end, axis, n);
+    require(0 <= from && from <= n && 0 <= to && to <= n, Complaint::index,
+            "positions {} to {} are outside axis {} of size {}", begin, end, axis, n);
+    require(from <= to, Complaint::index, "positions {} to {} run backwards", begin, end);
     return apply(Slice{from, to, a}, x);
   });
 }
