@@ -363,7 +363,7 @@ TEST_CASE("modules are bands, nested to the depth asked for") {
   CHECK(bands_at(1) == 1);   // net
   CHECK(bands_at(2) == 3);   // net.block and net.head inside
   CHECK(bands_at(16) == 5);  // net.block.dense and net.block.out inside of that
-  CHECK(has(dot(graph), "<B>net.block.dense</B>  Dense(4 → 4)"));
+  CHECK(has(dot(graph), "<B>net.block.dense</B>\u00a0\u00a0\u00a0Dense(4 → 4)"));
 }
 
 TEST_CASE("an activation layer shares the band of the layer before it") {
@@ -372,7 +372,7 @@ TEST_CASE("an activation layer shares the band of the layer before it") {
   model.loss();
   const std::string text = dot(graph);
   CHECK(times(text, "subgraph cluster_") == 3);
-  CHECK(has(text, "<B>0</B>  Dense(10 → 8)   ·   <B>1</B>  ReLU"));
+  CHECK(has(text, "<B>0</B>\u00a0\u00a0\u00a0Dense(10 → 8)\u00a0\u00a0\u00a0·\u00a0\u00a0\u00a0<B>1</B>\u00a0\u00a0\u00a0ReLU"));
 }
 
 TEST_CASE("the calls of one module are told apart") {
@@ -381,8 +381,8 @@ TEST_CASE("the calls of one module are told apart") {
   const Tensor x = numbers({2, 4}, 1, 1);
   sum(cell(x) * cell(tanh(cell(x))));
   const std::string text = dot(graph);
-  CHECK(has(text, "<B>cell</B>  Dense(4 → 4)   call 1"));
-  CHECK(has(text, "<B>cell</B>  Dense(4 → 4)   call 3"));
+  CHECK(has(text, "<B>cell</B>\u00a0\u00a0\u00a0Dense(4 → 4)\u00a0\u00a0\u00a0call 1"));
+  CHECK(has(text, "<B>cell</B>\u00a0\u00a0\u00a0Dense(4 → 4)\u00a0\u00a0\u00a0call 3"));
   check_drawable(text);
 }
 

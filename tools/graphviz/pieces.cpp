@@ -141,14 +141,15 @@ std::string loss_markup(const Trace& trace, const Style& style) {
 
 std::string band_attributes(const Band& band, const Style& style, std::string_view justify) {
   const Palette& c = style.colours;
+  const std::string gap = "\u00a0\u00a0\u00a0";  // spaces at the edge of a piece of text would be dropped
   std::string text;
   for (const Band::Title& title : band.titles) {
-    if (!text.empty()) text += "   ·   ";
+    if (!text.empty()) text += gap + "·" + gap;
     const std::string kind = title.kind == title.path ? "" : with_arrow(title.kind);
     text += "<B>" + html(shorten(with_arrow(title.path), 60)) + "</B>";
-    if (!kind.empty()) text += "  " + html(shorten(kind, 60));
+    if (!kind.empty()) text += gap + html(shorten(kind, 60));
   }
-  if (band.call != 0) text += fmt::format("   call {}", band.call);
+  if (band.call != 0) text += gap + fmt::format("call {}", band.call);
   return fmt::format(
       "graph [{} labeljust={} labelloc=t fontcolor=\"{}\" style=\"rounded,filled\" color=\"{}\" fillcolor=\"{}\" "
       "margin=12 peripheries=1]",
