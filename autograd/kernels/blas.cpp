@@ -17,13 +17,25 @@ namespace {
   return true;
 }();
 
+// At so few products a call to BLAS takes several times as long as they do.
+constexpr std::int64_t few = 16;
+
+template <class T>
+void plain(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T beta, T* c) {
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < n; ++j) {
+      T sum = beta == 0 ? T(0) : beta * c[i * n + j];
+      for (std::int64_t p = 0; p < k; ++p) sum += a[ta ? p * m + i : i * k + p] * b[tb ? j * k + p : p * n + j];
+      c[i * n + j] = sum;
+    }
+}
+
 template <class T, class Product>
-void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, T beta, T* c, Product product) {
+void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T beta, T* c,
+          Product product) {
   if (m == 0 || n == 0) return;
-  if (k == 0) {
-    for (std::int64_t i = 0; i < m * n; ++i) c[i] = beta == 0 ? 0 : beta * c[i];
-    return;
-  }
+  if (m <= few && n <= few && k <= few && m * n * k <= few) return plain(ta, tb, m, n, k, a, b, beta, c);
+  if (k == 0) return plain(ta, tb, m, n, k, a, b, beta, c);
   constexpr std::int64_t most = std::numeric_limits<int>::max();
   if (m > most || n > most || k > most) throw std::length_error("a matrix axis longer than BLAS can count");
   product(ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, static_cast<int>(m), static_cast<int>(n),
@@ -34,14 +46,14 @@ void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, T be
 
 void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float beta,
           float* c) {
-  call(ta, tb, m, n, k, beta, c, [&](auto opa, auto opb, int mm, int nn, int kk, int lda, int ldb) {
+  call(ta, tb, m, n, k, a, b, beta, c, [&](auto opa, auto opb, int mm, int nn, int kk, int lda, int ldb) {
     cblas_sgemm(CblasRowMajor, opa, opb, mm, nn, kk, 1, a, lda, b, ldb, beta, c, nn);
   });
 }
 
 void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, double beta,
           double* c) {
-  call(ta, tb, m, n, k, beta, c, [&](auto opa, auto opb, int mm, int nn, int kk, int lda, int ldb) {
+  call(ta, tb, m, n, k, a, b, beta, c, [&](auto opa, auto opb, int mm, int nn, int kk, int lda, int ldb) {
     cblas_dgemm(CblasRowMajor, opa, opb, mm, nn, kk, 1, a, lda, b, ldb, beta, c, nn);
   });
 }

@@ -44,6 +44,13 @@ struct Matmul {
     require(sa.rank() >= 2 && sb.rank() >= 2, "both must have at least one axis");
     const std::int64_t m = sa[ta ? -1 : -2], k = sa[ta ? -2 : -1], k2 = sb[tb ? -1 : -2], n = sb[tb ? -2 : -1];
     require(k == k2, "inner sizes differ, {} != {}", k, k2);
+    if (sa.rank() == 2 && sb.rank() == 2) {
+      Tensor y = empty({m, n}, a.dtype());
+      dispatch_floating(y.dtype(), [&]<class T>(T) {
+        kernels::gemm(ta, tb, m, n, k, read<T>(a), read<T>(b), T(0), write<T>(y));
+      });
+      return y;
+    }
     const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = batch_shape(batch_a, batch_b);
     Tensor y = empty(batch.inserted(batch.rank(), m).inserted(batch.rank() + 1, n), a.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
@@ -109,6 +116,8 @@ struct Affine {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
+  if (a.defined() && b.defined() && a.rank() >= 2 && b.rank() >= 2 && a.dtype() == b.dtype() && is_floating(a.dtype()))
+    return apply(Matmul{options.ta, options.tb}, a, b);
   return asked_of(Matmul::name, {&a, &b}, [&] {
     require(a.rank() >= 1 && b.rank() >= 1, "both must have at least one axis");
     DType type = promote(a.dtype(), b.dtype());
