@@ -74,15 +74,18 @@ void on_small_stack(const std::function<void()>& body) {
   pthread_attr_init(&attributes);
   REQUIRE(pthread_attr_setstacksize(&attributes, 256 * 1024) == 0);
   pthread_t thread;
-  const int failed = pthread_create(&thread, &attributes, [](void* raw) -> void* {
-    Task& own = *static_cast<Task*>(raw);
-    try {
-      (*own.body)();
-    } catch (...) {
-      own.thrown = std::current_exception();
-    }
-    return nullptr;
-  }, &task);
+  const int failed = pthread_create(
+      &thread, &attributes,
+      [](void* raw) -> void* {
+        Task& own = *static_cast<Task*>(raw);
+        try {
+          (*own.body)();
+        } catch (...) {
+          own.thrown = std::current_exception();
+        }
+        return nullptr;
+      },
+      &task);
   pthread_attr_destroy(&attributes);
   REQUIRE(failed == 0);
   pthread_join(thread, nullptr);
@@ -107,8 +110,7 @@ struct Growth {
   std::uint64_t allocations;
   std::int64_t heap, resident;
 };
-template <class Step>
-Growth growth(int steps, Step&& step) {
+template <class Step> Growth growth(int steps, Step&& step) {
   for (int i = 0; i < 100; ++i) step();
   const std::int64_t heap = bytes_in_use(), resident = resident_bytes();
   const std::uint64_t before = allocations;

@@ -91,7 +91,8 @@ std::vector<BadCall> bad_ops() {
        "UsageError: mul: the second operand holds nothing: a Tensor made without a value"},
       {[] { Tensor() * 2; }, "UsageError: mul: the first operand holds nothing: a Tensor made without a value"},
       {[] { pow(2, Tensor()); }, "UsageError: pow: the second operand holds nothing: a Tensor made without a value"},
-      {[] { (void)(Tensor() < 1); }, "UsageError: less: the first operand holds nothing: a Tensor made without a value"},
+      {[] { (void)(Tensor() < 1); },
+       "UsageError: less: the first operand holds nothing: a Tensor made without a value"},
       {[] { (void)(zeros({2}) == Tensor()); },
        "UsageError: equal: the second operand holds nothing: a Tensor made without a value"},
       {[] { where(Tensor(), zeros({2}), zeros({2})); },
@@ -124,6 +125,8 @@ std::vector<BadCall> bad_ops() {
        "ShapeError: matmul([32, 784], [512, 10]): inner sizes differ, 784 != 512"},
       {[] { matmul(zeros({2, 3}), zeros({2, 3}), {.ta = true, .tb = true}); },
        "ShapeError: matmul([2, 3], [2, 3]): inner sizes differ, 2 != 3"},
+      {[] { matmul(zeros({2, 3, 4}), zeros({3, 4, 5})); },
+       "ShapeError: matmul([2, 3, 4], [3, 4, 5]): the batches [2] and [3] do not broadcast"},
       {[] { matmul(zeros({}), zeros({2, 2})); }, "ShapeError: matmul([], [2, 2]): both must have at least one axis"},
       {[] { matmul(zeros({3}), zeros({4, 2})); }, "ShapeError: matmul([3], [4, 2]): inner sizes differ, 3 != 4"},
       {[] { matmul(zeros({4, 3}), zeros({4})); }, "ShapeError: matmul([4, 3], [4]): inner sizes differ, 3 != 4"},
@@ -147,6 +150,9 @@ std::vector<BadCall> bad_ops() {
       {[] { reshape(zeros({2, 3}), {-1, 4}); }, "ShapeError: reshape([2, 3]): 6 elements do not fill [-1, 4]"},
       {[] { reshape(zeros({2, 3}), {-1, -1}); }, "ShapeError: reshape([2, 3]): only one size can be -1"},
       {[] { reshape(zeros({0, 3}), {-1, 0}); }, "ShapeError: reshape([0, 3]): 0 elements do not fill [-1, 0]"},
+      {[] { reshape(zeros({2, 3}), {-2, -3}); }, "ShapeError: reshape([2, 3]): a size must not be negative, got -2"},
+      {[] { reshape(zeros({4}), {std::int64_t{1} << 40, std::int64_t{1} << 40, -1}); },
+       "ShapeError: reshape([4]): [1099511627776, 1099511627776, -1] has more elements than can be counted"},
       {[] { reshape(zeros({2, 3}), Shape{7}); }, "ShapeError: reshape([2, 3]): 6 elements do not fill [7]"},
       {[] { reshape(Tensor(), {1}); },
        "UsageError: reshape: the first operand holds nothing: a Tensor made without a value"},
@@ -155,17 +161,25 @@ std::vector<BadCall> bad_ops() {
       {[] { squeeze(zeros({2, 1}), 2); }, "IndexError: squeeze([2, 1]): axis 2 is out of range for rank 2"},
       {[] { unsqueeze(zeros({1, 1, 1, 1, 1, 1, 1, 1}), 0); },
        "ShapeError: unsqueeze([1, 1, 1, 1, 1, 1, 1, 1]): a tensor has at most 8 axes"},
+      {[] { unsqueeze(zeros({2, 3}), 3); }, "IndexError: unsqueeze([2, 3]): a new axis can stand at -3 to 2, not at 3"},
+      {[] { unsqueeze(zeros({2, 3}), -4); },
+       "IndexError: unsqueeze([2, 3]): a new axis can stand at -3 to 2, not at -4"},
       {[] { transpose(zeros({3})); }, "IndexError: transpose([3]): axis -2 is out of range for rank 1"},
       {[] { transpose(zeros({2, 3}), 0, 2); }, "IndexError: transpose([2, 3]): axis 2 is out of range for rank 2"},
       {[] { permute(zeros({2, 3}), {0}); }, "ShapeError: permute([2, 3]): the order [0] names 1 of 2 axes"},
       {[] { permute(zeros({2, 3}), {0, 0}); }, "ShapeError: permute([2, 3]): axis 0 is named twice"},
       {[] { permute(zeros({2, 3}), {0, 2}); }, "IndexError: permute([2, 3]): axis 2 is out of range for rank 2"},
-      {[] { broadcast_to(zeros({2, 3}), {3}); }, "ShapeError: broadcast_to([2, 3]): does not broadcast to [3]"},
-      {[] { broadcast_to(zeros({2, 3}), {1, 3}); }, "ShapeError: broadcast_to([2, 3]): does not broadcast to [1, 3]"},
+      {[] { broadcast_to(zeros({2, 3}), {3}); },
+       "ShapeError: broadcast_to([2, 3]): does not broadcast to [3]; each axis must be equal or 1"},
+      {[] { broadcast_to(zeros({3}), {2, 4}); },
+       "ShapeError: broadcast_to([3]): does not broadcast to [2, 4]; each axis must be equal or 1"},
+      {[] { broadcast_to(zeros({2, 3}), {1, 3}); },
+       "ShapeError: broadcast_to([2, 3]): does not broadcast to [1, 3]; each axis must be equal or 1"},
       {[] { broadcast_to(Tensor(), {3}); },
        "UsageError: broadcast_to: the first operand holds nothing: a Tensor made without a value"},
       {[] { concat({zeros({2, 3}), zeros({3, 2})}); },
        "ShapeError: concat([2, 3], [3, 2]): part 1 and the first differ off axis 0"},
+      {[] { concat({zeros({2, 3}), zeros({3})}); }, "ShapeError: concat([2, 3], [3]): part 1 has rank 1, the first 2"},
       {[] { concat({zeros({2, 3}), zeros({2, 3})}, 2); },
        "IndexError: concat([2, 3], [2, 3]): axis 2 is out of range for rank 2"},
       {[] { concat({zeros({2}), Tensor()}); },
@@ -175,15 +189,20 @@ std::vector<BadCall> bad_ops() {
        "ShapeError: concat([2, 1], [2, 2], [2, 3], [2, 4], [2, 5], +1 more): part 5 and the first differ "
        "off axis 1"},
       {[] { stack({zeros({2}), zeros({3})}); }, "ShapeError: stack([2], [3]): part 1 has another shape than the first"},
+      {[] { stack({zeros({2}), zeros({2})}, 2); },
+       "IndexError: stack([2], [2]): a new axis can stand at -2 to 1, not at 2"},
       {[] { stack({zeros({2}), Tensor()}); },
        "UsageError: stack: the second operand holds nothing: a Tensor made without a value"},
       {[] { slice(zeros({5}), 2, 7); }, "IndexError: slice([5]): positions 2 to 7 are outside axis 0 of size 5"},
+      {[] { slice(zeros({5}), 4, 2); }, "IndexError: slice([5]): positions 4 to 2 run backwards"},
       {[] { slice(zeros({5}), -6, 2); }, "IndexError: slice([5]): positions -6 to 2 are outside axis 0 of size 5"},
       {[] { slice(zeros({2, 5}), 0, 1, 2); }, "IndexError: slice([2, 5]): axis 2 is out of range for rank 2"},
       {[] { slice(zeros({}), 0, 1); }, "IndexError: slice([]): axis 0 is out of range for rank 0"},
       // index
       {[] { gather(zeros({2, 3}), zeros({2, 1})); },
        "DTypeError: gather(f32 [2, 3], f32 [2, 1]): positions must be i64"},
+      {[] { gather(zeros({2, 3}), zeros({2}, i64)); },
+       "ShapeError: gather([2, 3], [2]): the positions have rank 1, the tensor 2"},
       {[] { gather(zeros({2, 3}), zeros({3, 1}, i64)); },
        "ShapeError: gather([2, 3], [3, 1]): there are positions for 3 of 2 on axis 0"},
       {[] { gather(zeros({2, 3}), full({2, 1}, 3, i64)); },
@@ -228,6 +247,8 @@ std::vector<BadCall> bad_ops() {
       // parameters and functional
       {[] { elementwise("ratio", [](auto a, auto b) { return a / b; })(zeros({2}), zeros({3})); },
        "ShapeError: ratio([2], [3]): do not broadcast, the last axis is 2 and 3; each must be equal or 1"},
+      {[] { elementwise("twice", [](auto x) { return x + x; })(Tensor()); },
+       "UsageError: twice: the first operand holds nothing: a Tensor made without a value"},
   };
 }
 
@@ -240,7 +261,7 @@ std::vector<BadCall> bad_others() {
       {[] { zeros({3})[3]; }, "IndexError: t[3] of [3]: index 3 is outside axis 0 of size 3"},
       {[] { zeros({3, 2})[-4]; }, "IndexError: t[-4] of [3, 2]: index -4 is outside axis 0 of size 3"},
       {[] { zeros({})[0]; }, "IndexError: t[0]: a single number has no axis to index"},
-      {[] { zeros({2, 3})(0); }, "IndexError: t(0) of [2, 3]: one index for each of the 2 axes"},
+      {[] { zeros({2, 3})(0); }, "IndexError: t(0) of [2, 3]: there must be 2 indices, one for each axis"},
       {[] { zeros({2, 3})(0, 3); }, "IndexError: t(0, 3) of [2, 3]: index 3 is outside axis 1 of size 3"},
       {[] { zeros({2, 3})(-3, 0); }, "IndexError: t(-3, 0) of [2, 3]: index -3 is outside axis 0 of size 2"},
       {[] { Tensor()(0); }, "UsageError: t(i, ...): the tensor holds nothing: it was made without a value"},
@@ -252,6 +273,8 @@ std::vector<BadCall> bad_others() {
       {[] { Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}; },
        "ShapeError: Shape: [1099511627776, 1099511627776] has more elements than can be counted"},
       {[] { Shape{2, 3}[2]; }, "IndexError: axis 2 is out of range for shape [2, 3] of rank 2"},
+      {[] { broadcast(Shape{2, 3}, Shape{4}); },
+       "ShapeError: broadcast([2, 3], [4]): do not broadcast, the last axis is 3 and 4; each must be equal or 1"},
       {[] { tensor({{1, 2}, {3}}); }, "ShapeError: tensor({...}): rows of one level differ in length, 2 and 1"},
       {[] { tensor({{1, 2}, 3}); }, "ShapeError: tensor({...}): numbers and braces stand side by side"},
       {[] { tensor({{{{{1}}}}}); }, "ShapeError: tensor({...}): more than 4 levels of braces; use from(values, shape)"},
@@ -259,6 +282,11 @@ std::vector<BadCall> bad_others() {
       {[] { from(std::vector<float>{1, 2, 3}, {2, 2}); },
        "ShapeError: from(): 3 values do not fill shape [2, 2] of 4 elements"},
       {[] { full({2}, 0.5, i64); }, "DTypeError: full([2], 0.5, i64): whole numbers only"},
+      {[] { eye(-1); }, "ShapeError: eye(): the number of elements must not be negative, got -1"},
+      {[] { arange(-1); }, "ShapeError: arange(): the number of elements must not be negative, got -1"},
+      {[] { linspace(0, 1, -1); }, "ShapeError: linspace(): the number of elements must not be negative, got -1"},
+      {[] { zeros({std::int64_t{1} << 50}); },
+       "UsageError: there is no memory for f32 [1125899906842624]: 4503599627370496 bytes"},
       {[] { linspace(0, 1, 3, i64); },
        "DTypeError: linspace(..., i64): evenly spaced numbers are seldom whole; use f32 or f64"},
       {[] { zeros({2, 3}).item(); },
@@ -282,9 +310,11 @@ std::vector<BadCall> bad_others() {
        "UsageError: randint(-9223372036854775808, 9223372036854775807): the range must hold a number and be "
        "countable"},
       {[] { Generator(1).below(0); }, "UsageError: Generator::below(0): there is no number in [0, 0)"},
+      {[] { randperm(-1); }, "ShapeError: randperm(): the number of elements must not be negative, got -1"},
       // parameters and functional
       {[] { Parameter(zeros({2}, i64)); },
        "DTypeError: Parameter(i64 [2]): whole numbers cannot be trained\n  help: to(f32) or to(f64)"},
+      {[] { Parameter{Tensor()}; }, "UsageError: Parameter: the tensor holds nothing"},
       {[] { Parameter(zeros({2})).assign(zeros({3})); },
        "ShapeError: assign(): the parameter is [2], the new value [3]"},
       {[] { Parameter(zeros({2})).assign(zeros({2}, f64)); },
@@ -343,7 +373,10 @@ TEST_CASE("a refused call on recorded values leaves the graph as it was") {
   const Tensor x = graph.variable(ones({2, 3}));
   CHECK_THROWS_WITH_AS(dot(x, x), "dot([2, 3], [2, 3]): both must be vectors", ShapeError);
   CHECK_THROWS_WITH_AS(matmul(x, x), "matmul([2, 3], [2, 3]): inner sizes differ, 3 != 2", ShapeError);
-  CHECK(graph.size() == 1);
+  CHECK_THROWS_WITH_AS(x + ones({2}, f64),
+                       "add([2, 3], [2]): do not broadcast, the last axis is 3 and 2; each must be equal or 1",
+                       ShapeError);
+  CHECK(graph.size() == 1);  // the cast to f64 is taken back too
   sum(x).backward();
   CHECK(x.grad().to_vector<float>() == std::vector<float>(6, 1.0f));
 }
@@ -351,7 +384,8 @@ TEST_CASE("a refused call on recorded values leaves the graph as it was") {
 TEST_CASE("a refused assign() leaves the parameter as it was") {
   Parameter p(tensor({1, 2}));
   p.rename("out.bias");
-  CHECK_THROWS_WITH_AS(p.assign(zeros({3})), "assign() to out.bias: the parameter is [2], the new value [3]", ShapeError);
+  CHECK_THROWS_WITH_AS(p.assign(zeros({3})), "assign() to out.bias: the parameter is [2], the new value [3]",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(p.assign(zeros({2}, f64)),
                        "assign() to out.bias: the parameter is f32, the new value f64\n  help: to(f32)", DTypeError);
   CHECK(p.value().to_vector<float>() == std::vector<float>{1, 2});

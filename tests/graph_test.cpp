@@ -26,8 +26,7 @@ constexpr const char* other_thread =
     "  help: pass its numbers on instead: value() of a Scalar, detach() of a Tensor on its own thread";
 
 /// Runs f on a thread of its own; what it throws comes out here.
-template <class F>
-void on_another_thread(F f) {
+template <class F> void on_another_thread(F f) {
   std::exception_ptr thrown;
   std::thread([&] {
     try {
@@ -61,7 +60,8 @@ TEST_CASE("a second backward needs retain, and then replaces the gradients of va
   CHECK(numbers(x.grad()) == Numbers{4, 6});
   CHECK_THROWS_WITH_AS(loss.backward(),
                        "backward(): already run on this graph (2 nodes let go)\n"
-                       "  help: backward({.retain = true}) the first time", GraphError);
+                       "  help: backward({.retain = true}) the first time",
+                       GraphError);
   CHECK(numbers(x.grad()) == Numbers{4, 6});
 }
 
@@ -92,7 +92,8 @@ TEST_CASE("only a single number has a gradient to start from") {
   const Tensor x = graph.variable(ones({32, 10}));
   CHECK_THROWS_WITH_AS((x * 2).backward(),
                        "backward(): the tensor has shape [32, 10]; only a single number has a gradient to start from\n"
-                       "  help: sum() or mean() it first", GraphError);
+                       "  help: sum() or mean() it first",
+                       GraphError);
   CHECK_THROWS_AS(graph.gradient(x, x), GraphError);
   sum(x, {}, true).backward();  // [1, 1] is a single number
   CHECK(x.grad().shape() == Shape{32, 10});
@@ -120,10 +121,12 @@ TEST_CASE("a value of a closed graph is a constant: no backward, no grad") {
   CHECK(x.name() == "");
   CHECK_THROWS_WITH_AS(y.backward(),
                        "backward(): the graph that recorded this value is closed\n"
-                       "  help: keep the graph open, or make it a Parameter", GraphError);
+                       "  help: keep the graph open, or make it a Parameter",
+                       GraphError);
   CHECK_THROWS_WITH_AS(x.grad(),
                        "grad(): the graph that recorded this value is closed\n"
-                       "  help: keep the graph open, or make it a Parameter", GraphError);
+                       "  help: keep the graph open, or make it a Parameter",
+                       GraphError);
   CHECK_THROWS_AS(s.backward(), GraphError);
   CHECK_THROWS_AS(s.grad(), GraphError);
   Graph next;
@@ -145,7 +148,8 @@ TEST_CASE("grad() before backward, or of an intermediate value, says what to do"
   sum(y).backward();
   CHECK_THROWS_WITH_AS(y.grad(),
                        "grad(): the gradient of an intermediate exp [2, 3] was not kept\n"
-                       "  help: graph.observe() before backward(), or make it a variable", GraphError);
+                       "  help: graph.observe() before backward(), or make it a variable",
+                       GraphError);
 }
 
 TEST_CASE("grad() of a variable that the loss does not depend on is zeros") {
@@ -161,7 +165,8 @@ TEST_CASE("two graphs cannot record on one thread, but one after the other can, 
     Graph graph;
     CHECK_THROWS_WITH_AS(Graph(),
                          "Graph: a graph is already recording on this thread\n"
-                         "  help: let it go out of scope first, or record into the one that is open", GraphError);
+                         "  help: let it go out of scope first, or record into the one that is open",
+                         GraphError);
     CHECK(recording());
     on_another_thread([] {
       CHECK_FALSE(recording());
@@ -224,7 +229,7 @@ TEST_CASE("ops on constants alone are not recorded") {
   CHECK(graph.size() == 0);
   const Tensor x = graph.variable(ones({3}));
   const Tensor shared = full({3}, 2);
-  x * shared + shared;
+  x* shared + shared;
   CHECK(graph.size() == 4);  // x, the constant once, ·, +
   CHECK(graph.nodes()[1].kind == Node::Kind::constant);
 }
@@ -246,7 +251,8 @@ TEST_CASE("a parameter's gradients add up over backwards and graphs until they a
   CHECK_FALSE(w.has_grad());
   CHECK_THROWS_WITH_AS(w.grad(),
                        "grad(): the parameter [2] has no gradient since the last step\n"
-                       "  help: call backward() on a loss that depends on it", GraphError);
+                       "  help: call backward() on a loss that depends on it",
+                       GraphError);
   for (int i = 0; i < 2; ++i) {
     Graph graph;
     const Tensor loss = sum(w * tensor({3, 5}));
@@ -383,7 +389,8 @@ TEST_CASE("gradient() after backward let go of what it needs says so") {
   loss.backward();
   CHECK_THROWS_WITH_AS(graph.gradient(loss, x),
                        "gradient(): backward() let go of what it needs of sum\n"
-                       "  help: take gradients first, or backward({.retain = true})", GraphError);
+                       "  help: take gradients first, or backward({.retain = true})",
+                       GraphError);
 }
 
 // ---- between the lanes -------------------------------------------------------------------------------------------
@@ -392,7 +399,7 @@ TEST_CASE("gradients cross from Scalars into tensors and back") {
   Graph graph;
   const Tensor t = graph.variable(tensor({{1, 2}, {3, 4}}, f64));
   const Scalar s = graph.variable(5.0);
-  const Scalar y = t(0, 1) * s + t(-1, -1) * t(0, 1);       // 2s + 4·2
+  const Scalar y = t(0, 1) * s + t(-1, -1) * t(0, 1);  // 2s + 4·2
   const Tensor z = stack({y, s, 7.0}) * tensor({1, 10, 100}, f64);
   (sum(z)() + sum(s * t)()).backward();
   CHECK(numbers(t.grad()) == Numbers{5, 5 + 5 + 4, 5, 5 + 2});
@@ -592,7 +599,8 @@ TEST_CASE("variables are named, and whole numbers cannot be variables") {
   CHECK(graph.variable(ones({2}), "input").name() == "input");
   CHECK(ones({2}).name() == "");
   CHECK_THROWS_WITH_AS(graph.variable(tensor({1, 2}, i64)),
-                       "Graph::variable(i64 [2]): whole numbers have no gradient\n  help: to(f32) or to(f64)", DTypeError);
+                       "Graph::variable(i64 [2]): whole numbers have no gradient\n  help: to(f32) or to(f64)",
+                       DTypeError);
   CHECK_THROWS_WITH_AS(graph.variable(Tensor()), "Graph::variable: the tensor holds nothing", UsageError);
 }
 

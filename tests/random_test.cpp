@@ -95,7 +95,8 @@ TEST_CASE("randn has the moments and the tails of the normal distribution") {
   CHECK(std::abs(moment(x, 0, 3)) < 0.03);
   CHECK(moment(x, 0, 4) == doctest::Approx(3).epsilon(0.03));
   const auto beyond = [&](double limit) {
-    return static_cast<double>(std::count_if(x.begin(), x.end(), [&](double v) { return std::abs(v) > limit; })) / 200000;
+    return static_cast<double>(std::count_if(x.begin(), x.end(), [&](double v) { return std::abs(v) > limit; })) /
+           200000;
   };
   CHECK(beyond(1) == doctest::Approx(std::erfc(1 / std::sqrt(2.0))).epsilon(0.02));
   CHECK(beyond(3) == doctest::Approx(std::erfc(3 / std::sqrt(2.0))).epsilon(0.2));
@@ -155,7 +156,8 @@ TEST_CASE("below() reaches its whole range evenly, however large") {
   }
   for (const int count : seen) CHECK(std::abs(count - 10000) < 500);
   CHECK(generator.below(1) == 0);
-  constexpr std::int64_t wide = std::int64_t{3} << 61;  // no power of two: a plain remainder would favour the lower part
+  constexpr std::int64_t wide = std::int64_t{3}
+                                << 61;  // no power of two: a plain remainder would favour the lower part
   int upper = 0;
   for (int i = 0; i < 20000; ++i) {
     const std::int64_t x = generator.below(wide);

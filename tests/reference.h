@@ -35,8 +35,7 @@ struct Plain {
 };
 
 /// Calls f with every index of the shape, in row-major order.
-template <class F>
-void for_each_index(const Shape& shape, F&& f) {
+template <class F> void for_each_index(const Shape& shape, F&& f) {
   Index index(static_cast<std::size_t>(shape.rank()), 0);
   for (std::int64_t left = shape.size(); left > 0; --left) {
     f(std::as_const(index));
@@ -58,18 +57,15 @@ inline Index broadcast_index(const Index& index, const Shape& shape) {
   return from;
 }
 
-template <class F>
-Plain map(const Plain& a, const Plain& b, F&& f) {
+template <class F> Plain map(const Plain& a, const Plain& b, F&& f) {
   Plain y(broadcast(a.shape, b.shape));
-  for_each_index(y.shape, [&](const Index& i) {
-    y[i] = f(a[broadcast_index(i, a.shape)], b[broadcast_index(i, b.shape)]);
-  });
+  for_each_index(y.shape,
+                 [&](const Index& i) { y[i] = f(a[broadcast_index(i, a.shape)], b[broadcast_index(i, b.shape)]); });
   return y;
 }
 
 /// For each place of the result, the numbers that are reduced to it, given to `fold`.  Bit i of `axes`: axis i goes.
-template <class Fold>
-Plain reduce(const Plain& x, unsigned axes, bool keepdim, Fold&& fold) {
+template <class Fold> Plain reduce(const Plain& x, unsigned axes, bool keepdim, Fold&& fold) {
   Index sizes, kept_axes;
   for (int axis = 0; axis < x.shape.rank(); ++axis) {
     const bool goes = (axes >> axis & 1) != 0;
