@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string_view>
 
 namespace ebb {
@@ -14,6 +15,7 @@ inline constexpr DType f32 = DType::f32, f64 = DType::f64, i64 = DType::i64;
 
 /// "f32", "f64" or "i64".
 constexpr std::string_view to_string(DType d) { return d == f32 ? "f32" : d == f64 ? "f64" : "i64"; }
+std::ostream& operator<<(std::ostream& out, DType d);
 
 /// Bytes of one number.
 constexpr std::size_t size_of(DType d) { return d == f32 ? 4 : 8; }

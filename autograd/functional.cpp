@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "graph.h"
+#include "list.h"
 #include "op.h"
 #include "ops.h"
 #include "random.h"
@@ -46,7 +47,8 @@ double worst_error(const std::function<double(const std::vector<Tensor>&)>& valu
       }
       moved[k] = inputs[k];
       const double fd = difference / h, error = std::abs(read<double>(gradients[k])[i] - fd) / std::max(1.0, std::abs(fd));
-      if (!(error <= worst)) worst = error;  // a NaN is the worst
+      if (std::isnan(error)) return error;  // nothing is worse
+      worst = std::max(worst, error);
     }
   }
   return worst;
@@ -67,7 +69,7 @@ std::vector<Tensor> first_order(const Function& f, const std::vector<Tensor>& in
     for (const Tensor& input : inputs) gradients.push_back(zeros(input.shape(), f64));
     return gradients;
   }
-  y.backward();
+  List::of(graph)->backward(impl(y).node, false, /*to_parameters=*/false);
   for (const Tensor& each : x) gradients.push_back(each.grad());
   return gradients;
 }
@@ -81,7 +83,14 @@ Tensor slope(Graph& graph, const Function& f, const std::vector<Tensor>& x) {
 
 }  // namespace
 
-double gradcheck(const Function& f, const std::vector<Tensor>& given, const GradcheckOptions& options) {
+namespace detail {
+
+void gradcheck_takes(std::size_t takes, std::size_t given) {
+  if (takes != given)
+    throw UsageError(fmt::format("gradcheck(): the function takes {} tensors, and {} were given", takes, given));
+}
+
+double check_gradients(const Function& f, const std::vector<Tensor>& given, const GradcheckOptions& options) {
   if (recording()) throw GraphError("gradcheck(): a graph is recording on this thread\n  help: call it outside of any graph");
   if (options.order != 1 && options.order != 2)
     throw UsageError(fmt::format("gradcheck(): order must be 1 or 2, got {}", options.order));
@@ -91,7 +100,7 @@ double gradcheck(const Function& f, const std::vector<Tensor>& given, const Grad
 
   double worst = worst_error([&](const std::vector<Tensor>& x) { return weighed(f(x)).item(); }, inputs,
                              first_order(f, inputs), options.step);
-  if (options.order == 2) {
+  if (options.order == 2 && !std::isnan(worst)) {
     std::vector<Tensor> second;
     {
       Graph graph;
@@ -102,9 +111,11 @@ double gradcheck(const Function& f, const std::vector<Tensor>& given, const Grad
       Graph graph;
       return slope(graph, f, variables(graph, at)).item();
     };
-    worst = std::max(worst, worst_error(slope_at, inputs, second, options.step));
+    const double of_second = worst_error(slope_at, inputs, second, options.step);
+    worst = std::isnan(of_second) ? of_second : std::max(worst, of_second);
   }
   return worst;
 }
 
+}  // namespace detail
 }  // namespace ebb

@@ -258,7 +258,9 @@ void List::reset() noexcept {
   marks.clear();
   scope_count = 1;
   observing = false;
-  root = let_go_root = let_go_upto = let_go_count = 0;
+  retained = false;
+  root = let_go_root = let_go_count = 0;
+  gone.clear();
 }
 
 TensorNode& List::add_tensor() {
@@ -413,10 +415,13 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
 
 namespace {
 constexpr OpInfo stack_info{"stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr,
-                            0,       nullptr, false, nullptr};
+                            0,       nullptr, nullptr, false, nullptr};
 }
 
 Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype) {
+  for (const Scalar& s : parts)
+    if (dtype == i64 && !is_whole(s.value()))
+      throw DTypeError(fmt::format("stack(..., i64): {} is no 64-bit integer{}", s.value(), where_in_model()));
   Tensor y = empty(shape, dtype);
   dispatch(dtype, [&]<class T>(T) {
     T* const to = write<T>(y);
@@ -518,7 +523,11 @@ Scalar Graph::variable(double value, std::string_view name) {
   return Access::scalar(value, place);
 }
 
-void Graph::observe() { list_->observing = true; }
+void Graph::observe() {
+  // What came before is observed from here on: with its gradient, but without its value and time.
+  for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
+  list_->observing = true;
+}
 bool Graph::observing() const { return list_->observing; }
 std::size_t Graph::size() const { return list_->size() - 1 - list_->parts; }
 

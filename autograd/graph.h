@@ -6,6 +6,7 @@
 #include "tensor.h"
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,7 +54,8 @@ struct Node {
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
 };
 
-/// Records what this thread computes, from its making until it goes out of scope.
+/// Records what this thread computes, from its making until it goes out of scope, on the thread that made it.
+/// Open a new one for each step of training: one that stays open grows, and each backward goes through all of it.
 /// Throws GraphError if a graph is already recording on this thread.
 class Graph {
  public:
@@ -72,6 +74,8 @@ class Graph {
   Scalar gradient(const Scalar& y, const Scalar& x);
   Tensor gradient(const Scalar& y, const Tensor& x);
   Scalar gradient(const Tensor& y, const Scalar& x);
+  std::vector<Tensor> gradient(const Tensor& y, std::initializer_list<Tensor> x) { return gradient(y, std::vector(x)); }
+  std::vector<Scalar> gradient(const Scalar& y, std::initializer_list<Scalar> x) { return gradient(y, std::vector(x)); }
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x);
   std::vector<Scalar> gradient(const Scalar& y, const std::vector<Scalar>& x);
   std::vector<Tensor> gradient(const Scalar& y, const std::vector<Tensor>& x);

@@ -99,9 +99,10 @@ struct List : Tape {
   bool observing = false;
   Chunked<Observation> observations;                             // beside tensors
   std::uint32_t root = 0;                                        // of the last backward; 0: none yet
-  std::uint32_t let_go_root = 0;                                 // of the last backward that let nodes go, ...
-  std::uint32_t let_go_upto = 0;                                 // ... the highest such root, and how many nodes went
-  std::uint32_t let_go_count = 0;
+  bool retained = false;                                         // whether that one kept what it passed through
+  std::uint32_t let_go_root = 0;                                 // of the last backward that did not
+  std::uint32_t let_go_count = 0;                                // how many nodes were let go
+  std::vector<bool> gone;                                        // scalar ops among them, as far as noted
 
   List();
   ~List();
@@ -124,7 +125,7 @@ struct List : Tape {
   void enter(const Scope* scope);
 
   // sweep.cpp
-  void backward(std::uint32_t from, bool retain);
+  void backward(std::uint32_t from, bool retain, bool to_parameters = true);
   /// Recorded gradients of entry `from` (seeded with dy) by the entries `by`, passing through entries > `floor` only.
   std::vector<std::pair<Scalar, Tensor>> recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
                                                         std::uint32_t floor, const std::vector<std::uint32_t>& by);

@@ -30,6 +30,10 @@ struct Num {
     if constexpr (std::is_integral_v<T>) return Word(0) - Word(a.v);
     else return -a.v;
   }
+  constexpr Num& operator+=(Num b) { return *this = *this + b; }
+  constexpr Num& operator-=(Num b) { return *this = *this - b; }
+  constexpr Num& operator*=(Num b) { return *this = *this * b; }
+  constexpr Num& operator/=(Num b) { return *this = *this / b; }
   friend constexpr bool operator<(Num a, Num b) { return a.v < b.v; }
   friend constexpr bool operator<=(Num a, Num b) { return a.v <= b.v; }
   friend constexpr bool operator>(Num a, Num b) { return a.v > b.v; }

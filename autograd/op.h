@@ -18,6 +18,7 @@
 #include "keep.h"
 #include "scalar.h"
 
+#include <cmath>
 #include <cstdint>
 #include <new>
 #include <span>
@@ -52,6 +53,8 @@ struct OpInfo {
   void (*copy)(void* to, const void* op);
   void (*destroy)(void* op);
   std::uint32_t size;
+  /// Adds the gradient for the only operand to one that is there; nullptr: `gradient` and a sum do.
+  void (*add_gradient)(const void* op, Tensor& sum, const Tensor& dy);
   /// The plain number that stands in for an operand, and whether for the first; nullptr if none does.
   double (*number)(const void* op);
   bool number_first;
@@ -113,9 +116,11 @@ Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in,
 template <class Op>
 constexpr OpInfo make_info(const char* name) {
   OpInfo info{name,    Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
-              sizeof(Op), nullptr, false, nullptr};
+              sizeof(Op), nullptr, nullptr, false, nullptr};
   info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
   if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
+  if constexpr (requires(const Op& op, Tensor& sum) { op.add_dx(sum, sum); })
+    info.add_gradient = [](const void* op, Tensor& sum, const Tensor& dy) { static_cast<const Op*>(op)->add_dx(sum, dy); };
   if constexpr (requires(const Op& op) { op.number; }) {
     info.number = [](const void* op) { return static_cast<const Op*>(op)->number; };
     info.number_first = Op::number_stands_first;
@@ -167,6 +172,9 @@ inline Tensor share(TensorImpl* head) {
 }
 template <class T> const T* read(const Tensor& t) { return static_cast<const T*>(impl(t).data); }
 template <class T> T* write(Tensor& t) { return static_cast<T*>(impl(t).data); }
+
+/// Whether a double is one of the 64-bit integers.
+inline bool is_whole(double v) { return v >= -0x1p63 && v < 0x1p63 && std::trunc(v) == v; }
 
 /// Calls f with a number of the C++ type that `dtype` names.
 template <class F> decltype(auto) dispatch(DType dtype, F&& f) {

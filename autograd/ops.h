@@ -10,6 +10,8 @@
 #include "scalar.h"
 #include "tensor.h"
 
+#include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <optional>
 #include <vector>
@@ -69,6 +71,10 @@ inline Scalar& operator+=(Scalar& a, Scalar b) { return a = a + b; }
 inline Scalar& operator-=(Scalar& a, Scalar b) { return a = a - b; }
 inline Scalar& operator*=(Scalar& a, Scalar b) { return a = a * b; }
 inline Scalar& operator/=(Scalar& a, Scalar b) { return a = a / b; }
+template <class T, int N> Dual<T, N>& operator+=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a + b; }
+template <class T, int N> Dual<T, N>& operator-=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a - b; }
+template <class T, int N> Dual<T, N>& operator*=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a * b; }
+template <class T, int N> Dual<T, N>& operator/=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a / b; }
 // A new value in the same handle: whoever else holds the old tensor keeps it.
 inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = a + b; }
 inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = a - b; }
@@ -96,11 +102,20 @@ EBB_COMPARISON(!=)
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b);
 Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
+/// Of two numbers: an f32 tensor.
+Tensor where(const Tensor& condition, const Scalar& a, const Scalar& b);
 inline Scalar where(bool condition, const Scalar& a, const Scalar& b) { return condition ? a : b; }
+template <class A, class B> requires(std::is_arithmetic_v<A> && std::is_arithmetic_v<B>)
+double where(bool condition, A a, B b) {
+  return condition ? static_cast<double>(a) : static_cast<double>(b);
+}
 
 /// x held within [low, high]; the gradient at the edges is 1.  Throws UsageError if low > high.
 Tensor clamp(const Tensor& x, double low, double high);
 Scalar clamp(const Scalar& x, double low, double high);
+template <detail::AnyNumber N> N clamp(const N& x, double low, double high) {
+  return where(x < low, N(low), where(x > high, N(high), x));
+}
 
 // ---- reductions ------------------------------------------------------------------------------------------------
 
@@ -155,9 +170,25 @@ Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 // ---- movement --------------------------------------------------------------------------------------------------
 
-/// The same numbers in another shape, without copying; one size may be -1, to be found from the others.
-Tensor reshape(const Tensor& x, const Shape& shape);
-Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes);
+/// The shape that reshape() is to give: a Shape, or sizes of which one may be -1, to be found from the others.
+class NewShape {
+ public:
+  NewShape() = default;
+  NewShape(const Shape& shape) : count_(shape.sizes().size()) { std::copy(shape.begin(), shape.end(), sizes_.begin()); }
+  NewShape(std::initializer_list<detail::Size> sizes) : count_(sizes.size()) {
+    std::size_t i = 0;
+    for (const detail::Size& size : sizes)
+      if (i < sizes_.size()) sizes_[i++] = size.value;
+  }
+  /// The shape for that many elements.  Throws a Complaint if there is none.
+  Shape of(std::int64_t elements) const;
+
+ private:
+  std::array<std::int64_t, Shape::max_rank> sizes_{};
+  std::size_t count_ = 0;
+};
+/// The same numbers in another shape, without copying.
+Tensor reshape(const Tensor& x, const NewShape& shape);
 /// From `axis` on, all axes become one.
 Tensor flatten(const Tensor& x, int axis = 0);
 /// Removes axes of size 1: all of them, or the one named.

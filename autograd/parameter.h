@@ -1,9 +1,10 @@
 // Parameter: a tensor that training changes.
 #pragma once
 
-#include "tensor.h"
+#include "scalar.h"
 
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -47,6 +48,8 @@ class Parameter {
 
   /// What the graph that records (or none) sees.
   operator Tensor() const;
+  Tensor operator[](std::int64_t i) const { return Tensor(*this)[i]; }
+  template <std::integral... I> auto operator()(I... i) const { return Tensor(*this)(i...); }
 
   /// What an optimizer holds: the same parameter, wherever this object moves.
   const std::shared_ptr<detail::ParameterState>& state() const;

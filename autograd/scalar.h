@@ -54,7 +54,7 @@ struct ScalarRule {
   int arity;
   void (*gradient)(const Scalar& dy, const Scalar* operands, const Scalar& y, Scalar* out);
 };
-/// Enters a rule in the table of codes.  Throws std::length_error past 65,000.
+/// Enters a rule in the table of codes.  Throws UsageError if the table is full.
 std::uint16_t register_scalar_rule(const ScalarRule& rule);
 
 /// The one door into what handles keep to themselves.

@@ -9,8 +9,29 @@
 #include <algorithm>
 #include <limits>
 #include <ostream>
+#include <vector>
 
 namespace ebb {
+
+namespace {
+std::vector<std::int64_t> numbers(std::initializer_list<detail::Size> sizes) {
+  std::vector<std::int64_t> all;
+  for (const detail::Size& size : sizes) all.push_back(size.value);
+  return all;
+}
+}  // namespace
+
+// The usual case is short, and must not allocate.
+Shape::Shape(std::initializer_list<detail::Size> sizes) {
+  std::array<std::int64_t, max_rank> few{};
+  if (sizes.size() > few.size()) {
+    *this = Shape(std::span<const std::int64_t>(numbers(sizes)));
+    return;
+  }
+  std::size_t n = 0;
+  for (const detail::Size& size : sizes) few[n++] = size.value;
+  *this = Shape(std::span<const std::int64_t>(few.data(), n));
+}
 
 Shape::Shape(std::span<const std::int64_t> sizes) {
   if (sizes.size() > static_cast<std::size_t>(max_rank))

@@ -4,12 +4,22 @@
 #include "kernels/walk.h"
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace ebb {
+
+namespace detail {
+/// A whole number of any type, so that {v.size(), 3} is a shape too.
+struct Size {
+  template <std::integral I> constexpr Size(I n) : value(std::in_range<std::int64_t>(n) ? static_cast<std::int64_t>(n) : -2) {}
+  std::int64_t value;
+};
+}  // namespace detail
 
 /// The sizes of a tensor's axes, outermost first; rank 0 is a single number.
 /// Throws ShapeError for a negative size, more than 8 axes, or more elements than 64 bits count.
@@ -18,7 +28,7 @@ class Shape {
   static constexpr int max_rank = kernels::max_rank;
 
   Shape() = default;
-  Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
+  Shape(std::initializer_list<detail::Size> sizes);
   explicit Shape(std::span<const std::int64_t> sizes);
 
   int rank() const { return rank_; }

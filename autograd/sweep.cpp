@@ -121,15 +121,19 @@ void sweep_entries(const Entry* entry, double* adjoint, std::uint32_t hi, std::u
   }
 }
 
-/// The gradient of a tensor that is read element by element: its own zero-filled buffer, made once.
-double* element_gradient_f64(Tensor& gradient) { return static_cast<double*>(writable(gradient)); }
-
-void receive_element(TensorNode& node, std::int64_t place, double g) {
+/// Adds to a tensor's gradient in place: zeros are made once, however many parts of the tensor were read.
+template <class Add> void receive_part(TensorNode& node, Add&& add) {
   Tensor gradient = node.gradient == nullptr ? zeros(node.shape, node.dtype)
                                              : Access::tensor(std::exchange(node.gradient, nullptr));
-  if (node.dtype == f64) element_gradient_f64(gradient)[place] += g;
-  else static_cast<float*>(writable(gradient))[place] += static_cast<float>(g);
+  add(gradient);
   node.gradient = Access::take(gradient);
+}
+
+void receive_element(TensorNode& node, std::int64_t place, double g) {
+  receive_part(node, [&](Tensor& gradient) {
+    if (node.dtype == f64) static_cast<double*>(writable(gradient))[place] += g;
+    else static_cast<float*>(writable(gradient))[place] += static_cast<float>(g);
+  });
 }
 
 void backward_of(List& list, TensorNode& node) {
@@ -150,6 +154,10 @@ void backward_of(List& list, TensorNode& node) {
     for (std::uint32_t i = 0; i < node.count; ++i) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
+      if (node.op->add_gradient != nullptr && seen == nullptr) {
+        receive_part(input, [&](Tensor& sum) { node.op->add_gradient(node.self, sum, dy); });
+        continue;
+      }
       Tensor dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
                                     operands.output());
       if (!dx.defined()) continue;
@@ -164,6 +172,19 @@ void backward_of(List& list, TensorNode& node) {
   if (seen != nullptr) seen->backward_seconds = seconds_since(started);
 }
 
+/// Scalar ops hold on to what they have, but one that a backward went through without retain is as gone as a tensor
+/// op.  Only a further backward asks, so what the last one reached is noted when the next begins.
+void note_what_is_gone(List& list) {
+  if (list.retained || list.root == 0) return;
+  list.gone.resize(list.root + std::size_t{1});
+  for (std::uint32_t id = 1; id <= list.root; ++id) {
+    const bool op = list.code[id] >= first_rule_code || list.code[id] == element_code;
+    if (!op || list.adjoint[id] == 0 || list.gone[id]) continue;
+    list.gone[id] = true;
+    ++list.let_go_count;
+  }
+}
+
 /// Whether a new backward from `from` would pass through what an earlier one let go.
 bool meets_what_is_gone(List& list, std::uint32_t from) {
   std::vector<bool> reached(from + std::size_t{1});
@@ -175,7 +196,7 @@ bool meets_what_is_gone(List& list, std::uint32_t from) {
       if (node.let_go) return true;
       for (std::uint32_t i = 0; i < node.count; ++i) reached[node.input[i]] = true;
     } else {
-      if (list.code[id] != leaf_code && id <= list.let_go_upto) return true;
+      if (id < list.gone.size() && list.gone[id]) return true;
       reached[list.entry[id].a] = reached[list.entry[id].b] = true;
     }
   }
@@ -188,11 +209,12 @@ std::string with_commas(std::uint32_t n) {
 
 }  // namespace
 
-void List::backward(std::uint32_t from, bool retain) {
-  if (let_go_upto != 0 && meets_what_is_gone(*this, from)) {
+void List::backward(std::uint32_t from, bool retain, bool to_parameters) {
+  if (let_go_root != 0) note_what_is_gone(*this);
+  if (let_go_root != 0 && meets_what_is_gone(*this, from)) {
     const std::string name = name_of(let_go_root);
     throw GraphError(fmt::format("backward(): already run on this graph ({}{} nodes let go)\n"
-                                 "  help: backward({{.retain = true}}) the first time",
+                                 "  help: backward({{.retain = true}}) the first time, or a new Graph for each step",
                                  name.empty() ? "" : fmt::format("root \"{}\", ", name), with_commas(let_go_count)));
   }
   const Pause pause;
@@ -206,11 +228,8 @@ void List::backward(std::uint32_t from, bool retain) {
   root = from;
   if (is_tensor(from)) receive(tensor(from), ones(tensor(from).shape, tensor(from).dtype), observing);
   else adjoint[from] = 1;
-  const std::uint32_t gone_before = let_go_count;
-  if (!retain) {
-    let_go_root = from;
-    let_go_upto = std::max(let_go_upto, from);
-  }
+  retained = retain;
+  if (!retain) let_go_root = from;
 
   auto station = static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), from) - stations.begin());
   std::uint32_t id = from;
@@ -237,13 +256,12 @@ void List::backward(std::uint32_t from, bool retain) {
     }
     if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
   }
-  if (!retain && let_go_count == gone_before) let_go_count += from - static_cast<std::uint32_t>(tensor_count);
 
   // Parameters take their gradients only now that nothing can fail any more.
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
     if (node.kind != Node::Kind::parameter) continue;
-    if (node.gradient != nullptr) {
+    if (node.gradient != nullptr && to_parameters) {
       parameters[node.parameter - 1]->add_gradient(share(node.gradient));
       if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
     }
@@ -331,6 +349,10 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
         const Tensor again = node.op->compose(node.self, operands.in(), static_cast<int>(node.count));
         if (impl(again).graph != graph()) continue;  // it came out constant
         std::vector<std::uint32_t> inputs(node.input, node.input + node.count);
+        if (impl(again).node <= before) {  // it came out as one of its operands
+          if (matters(impl(again).node)) give_tensor(impl(again).node, sum_to(g, again.shape()));
+          continue;
+        }
         const auto arrived = recorded_sweep(impl(again).node, {0, sum_to(g, again.shape())}, before, inputs);
         for (std::uint32_t i = 0; i < node.count; ++i) {
           const bool first = std::find(inputs.begin(), inputs.begin() + i, inputs[i]) == inputs.begin() + i;
@@ -397,6 +419,11 @@ void composed_gradient(const Scalar& dy, const Scalar* x, int n, Scalar (*compos
   if (Access::id(again) == 0) return;
   std::vector<std::uint32_t> by;
   for (int i = 0; i < n; ++i) by.push_back(Access::id(x[i]));
+  if (Access::id(again) <= before) {  // it came out as one of its operands
+    const auto same = std::find(by.begin(), by.end(), Access::id(again));
+    if (same != by.end()) out[same - by.begin()] = dy;
+    return;
+  }
   const auto parts = list.recorded_sweep(Access::id(again), {dy, Tensor()}, before, by);
   for (std::size_t i = 0; i < by.size(); ++i)
     if (by[i] != 0 && std::find(by.begin(), by.begin() + static_cast<std::ptrdiff_t>(i), by[i]) ==
@@ -431,6 +458,18 @@ std::uint32_t id_in(const List& list, const Tensor& t, const char* what) {
   return id_in(list, impl(t).graph, impl(t).node, what);
 }
 
+/// The entry itself, or all leaves of the same Parameter.
+std::vector<std::uint32_t> leaves_like(List& list, std::uint32_t id) {
+  if (!list.is_tensor(id) || list.tensor(id).kind != Node::Kind::parameter) return {id};
+  const auto& state = list.parameters[list.tensor(id).parameter - 1];
+  std::vector<std::uint32_t> all;
+  for (std::size_t i = 0; i < list.tensor_count; ++i) {
+    const TensorNode& node = list.tensors[i];
+    if (node.kind == Node::Kind::parameter && list.parameters[node.parameter - 1] == state) all.push_back(node.id);
+  }
+  return all;
+}
+
 template <class Y> std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
   if (tape != &list) throw GraphError("gradient(): the graph is paused, and gradients are recorded\n"
                                       "  help: let the Pause go out of scope first");
@@ -443,13 +482,24 @@ template <class Y> std::vector<std::pair<Scalar, Tensor>> gradients(List& list, 
   } else if (Access::graph(y) != 0) {
     from = id_in(list, y, "gradient()");
   }
+  // What was made after y has no path to it; a Parameter may have met this graph as several leaves.
+  std::vector<std::uint32_t> places;
+  std::vector<std::size_t> owner;
+  for (std::size_t i = 0; i < by.size(); ++i) {
+    for (const std::uint32_t id : leaves_like(list, by[i])) {
+      if (id > from) continue;
+      places.push_back(id);
+      owner.push_back(i);
+    }
+  }
   std::vector<std::pair<Scalar, Tensor>> result(by.size());
-  if (from != 0) {
-    const bool any = std::any_of(by.begin(), by.end(), [&](std::uint32_t id) { return id <= from; });
-    std::vector<std::uint32_t> reachable(by);
-    for (std::uint32_t& id : reachable)
-      if (id > from) id = 0;  // made after y: no path
-    if (any) result = list.recorded_sweep(from, seed, 0, reachable);
+  if (!places.empty()) {
+    const auto arrived = list.recorded_sweep(from, seed, 0, places);
+    for (std::size_t k = 0; k < places.size(); ++k) {
+      auto& [scalar, whole] = result[owner[k]];
+      if (!list.is_tensor(places[k])) scalar = arrived[k].first;
+      else if (arrived[k].second.defined()) whole = whole.defined() ? whole + arrived[k].second : arrived[k].second;
+    }
   }
   for (std::size_t i = 0; i < by.size(); ++i)
     if (list.is_tensor(by[i]) && !result[i].second.defined())

@@ -162,7 +162,7 @@ Tensor Tensor::operator[](std::int64_t i) const {
 // ---- making them -----------------------------------------------------------------------------------------------
 
 Tensor full(const Shape& shape, double value, DType dtype) {
-  if (dtype == i64 && std::trunc(value) != value)
+  if (dtype == i64 && !is_whole(value))
     throw DTypeError(fmt::format("full({}, {}, i64): whole numbers only", to_string(shape), value));
   Tensor t = empty(shape, dtype);
   dispatch(dtype, [&]<class T>(T) { std::fill_n(write<T>(t), shape.size(), static_cast<T>(value)); });
@@ -210,7 +210,7 @@ Tensor linspace(double a, double b, std::int64_t n, DType dtype) {
   return t;
 }
 
-template <class T>
+template <class T> requires ElementType<T>
 Tensor from(std::span<const T> values, const Shape& shape) {
   if (static_cast<std::int64_t>(values.size()) != shape.size())
     throw ShapeError(fmt::format("from(): {} values do not fill shape {} of {} elements", values.size(),
@@ -260,7 +260,7 @@ Tensor tensor(std::initializer_list<Nested> values, DType dtype) {
   Tensor t = empty(Shape(std::span<const std::int64_t>(sizes)), dtype);
   dispatch(dtype, [&]<class T>(T) {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      if (dtype == i64 && std::trunc(numbers[i]) != numbers[i])
+      if (dtype == i64 && !is_whole(numbers[i]))
         throw DTypeError(fmt::format("tensor({{...}}, i64): {} is no whole number", numbers[i]));
       write<T>(t)[i] = static_cast<T>(numbers[i]);
     }
@@ -307,6 +307,7 @@ std::string to_string(const Tensor& t) {
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& t) { return out << to_string(t); }
+std::ostream& operator<<(std::ostream& out, DType d) { return out << to_string(d); }
 std::ostream& operator<<(std::ostream& out, const Scalar& s) { return out << s.value(); }
 
 }  // namespace ebb

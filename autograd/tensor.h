@@ -8,6 +8,7 @@
 #include <concepts>
 #include <initializer_list>
 #include <iosfwd>
+#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -125,6 +126,10 @@ std::ostream& operator<<(std::ostream& out, const Tensor& t);
 std::string to_string(const Tensor& t);
 
 namespace detail {
+
+template <class T> concept ElementType =
+    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int64_t>;
+
 /// Nested braces of numbers, up to rank 4.
 struct Nested {
   template <class T> requires std::is_arithmetic_v<T> Nested(T v) : number(static_cast<double>(v)) {}
@@ -136,9 +141,12 @@ struct Nested {
 }  // namespace detail
 
 /// A copy of `values` in the given shape.  Throws ShapeError if the count differs.
-template <class T> Tensor from(std::span<const T> values, const Shape& shape);
-template <class T> Tensor from(const std::vector<T>& values, const Shape& shape) {
-  return from(std::span<const T>(values), shape);
+template <class T> requires detail::ElementType<T>
+Tensor from(std::span<const T> values, const Shape& shape);
+/// The same of a vector, array or span of float, double or std::int64_t.
+template <std::ranges::contiguous_range R> requires detail::ElementType<std::ranges::range_value_t<R>>
+Tensor from(const R& values, const Shape& shape) {
+  return from(std::span<const std::ranges::range_value_t<R>>(std::ranges::data(values), std::ranges::size(values)), shape);
 }
 
 Tensor zeros(const Shape& shape, DType dtype = f32);

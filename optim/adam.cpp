@@ -11,7 +11,9 @@ Adam::Adam(std::string_view name, const ParameterList& parameters, const AdamOpt
     : Optimizer(name, parameters, options.lr, 2, options.allow_missing), options_(options), decoupled_(decoupled) {
   check(options.beta1 >= 0 && options.beta1 < 1, "beta1", "must be in [0, 1)", options.beta1);
   check(options.beta2 >= 0 && options.beta2 < 1, "beta2", "must be in [0, 1)", options.beta2);
-  check(options.epsilon > 0 && std::isfinite(options.epsilon), "epsilon", "must be positive", options.epsilon);
+  // As a float too: 0 / 0 would make NaN of a parameter whose gradient is 0.
+  check(static_cast<float>(options.epsilon) > 0 && std::isfinite(options.epsilon), "epsilon",
+        "must be positive, also as an f32", options.epsilon);
   check(options.weight_decay >= 0 && std::isfinite(options.weight_decay), "weight_decay", "must not be negative",
         options.weight_decay);
 }

@@ -64,7 +64,8 @@ void Optimizer::check_gradients() const {
   const auto lacks = [](const auto& parameter) { return !parameter->grad.defined(); };
   const auto missing = static_cast<std::size_t>(std::count_if(parameters_.begin(), parameters_.end(), lacks));
   if (missing == parameters_.size())
-    throw GraphError(name_ + "::step: no parameter has a gradient; call backward() on a loss first");
+    throw GraphError(name_ + "::step: no parameter has a gradient; call backward() on a loss first\n"
+                             "  help: a model that was replaced by another since has other parameters");
   if (missing == 0 || allow_missing_) return;
 
   constexpr std::size_t most = 5;

@@ -60,7 +60,7 @@ TEST_CASE("a second backward needs retain, and then replaces the gradients of va
   CHECK(numbers(x.grad()) == Numbers{4, 6});
   CHECK_THROWS_WITH_AS(loss.backward(),
                        "backward(): already run on this graph (2 nodes let go)\n"
-                       "  help: backward({.retain = true}) the first time",
+                       "  help: backward({.retain = true}) the first time, or a new Graph for each step",
                        GraphError);
   CHECK(numbers(x.grad()) == Numbers{4, 6});
 }

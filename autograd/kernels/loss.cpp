@@ -10,8 +10,11 @@ namespace ebb::kernels {
 template <class T>
 double bce_with_logits(const T* z, const T* y, std::int64_t n) {
   double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i)
-    sum += static_cast<double>(std::max(z[i], T(0)) - z[i] * y[i] + std::log1p(std::exp(-std::abs(z[i]))));
+  for (std::int64_t i = 0; i < n; ++i) {
+    // max(z, 0) - z·y, where a share of 0 stays 0 even of an infinite z.
+    const T share = z[i] < 0 ? y[i] : T(1) - y[i];
+    sum += static_cast<double>((share == 0 ? T(0) : std::abs(z[i]) * share) + std::log1p(std::exp(-std::abs(z[i]))));
+  }
   return sum;
 }
 

@@ -9,6 +9,7 @@
 #include "../scalar.h"
 
 #include <cmath>
+#include <limits>
 
 namespace ebb {
 
@@ -172,8 +173,9 @@ template <class F> Tensor fit(const Tensor& x, DType type) { return x.dtype() ==
 template <class F> DType type_for(DType type) { return F::integers || type != i64 ? type : f32; }
 
 template <class F> void must_be_whole(const Tensor& x, double number, bool number_first) {
-  if (!F::integers || x.dtype() != i64 || std::trunc(number) == number) return;
-  refuse({Complaint::dtype, "a fraction does not fit an i64 tensor", "to(f32)"},
+  if (!F::integers || x.dtype() != i64 || is_whole(number)) return;
+  const bool fraction = std::trunc(number) != number;
+  refuse({Complaint::dtype, fmt::format("{} does not fit an i64 tensor", fraction ? "a fraction" : "the number"), "to(f32)"},
          number_first ? fmt::format("{}({}, i64 {})", F::name, number, to_string(x.shape()))
                       : fmt::format("{}(i64 {}, {})", F::name, to_string(x.shape()), number));
 }
@@ -200,17 +202,23 @@ template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
 
 template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
   must_hold(F::name, a, 0);
+  if (Access::graph(b) != 0) {  // its gradient must find a way back, and none leads through whole numbers
+    const Tensor x = a.dtype() == i64 ? a.to(f32) : a;
+    return apply(OfTwo<F>{}, x, as_tensor(b, x.dtype()));
+  }
   must_be_whole<F>(a, b.value(), false);
   const Tensor x = fit<F>(a, type_for<F>(a.dtype()));
-  if (Access::graph(b) != 0) return apply(OfTwo<F>{}, x, as_tensor(b, x.dtype()));
   return apply(WithNumber<F, false>{b.value()}, x);
 }
 
 template <class F> Tensor on_tensors(const Scalar& a, const Tensor& b) {
   must_hold(F::name, b, 1);
+  if (Access::graph(a) != 0) {
+    const Tensor x = b.dtype() == i64 ? b.to(f32) : b;
+    return apply(OfTwo<F>{}, as_tensor(a, x.dtype()), x);
+  }
   must_be_whole<F>(b, a.value(), true);
   const Tensor x = fit<F>(b, type_for<F>(b.dtype()));
-  if (Access::graph(a) != 0) return apply(OfTwo<F>{}, as_tensor(a, x.dtype()), x);
   return apply(WithNumber<F, true>{a.value()}, x);
 }
 
@@ -244,7 +252,7 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
 
 /// A plain number beside a tensor, in the tensor's type if it fits there, else as f64.
 Tensor beside(const Scalar& s, const Tensor& t) {
-  const bool fits = t.dtype() != i64 || std::trunc(s.value()) == s.value();
+  const bool fits = t.dtype() != i64 || is_whole(s.value());
   return full({}, s.value(), t.defined() && fits ? t.dtype() : f64);
 }
 
@@ -309,7 +317,10 @@ struct Clamp {
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>(T) {
-      const T least = static_cast<T>(low), most = static_cast<T>(high);
+      // An i64 tensor's limits are whole numbers or beyond all of them.
+      const bool open_below = std::is_integral_v<T> && low < -0x1p63, open_above = std::is_integral_v<T> && high >= 0x1p63;
+      const T least = open_below ? std::numeric_limits<T>::min() : static_cast<T>(low);
+      const T most = open_above ? std::numeric_limits<T>::max() : static_cast<T>(high);
       kernels::map(write<T>(y), x.size(), [=](T v) { return v < least ? least : v > most ? most : v; }, read<T>(x));
     });
     return y;
@@ -335,14 +346,25 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return apply(Where{}, condition, a.to(type), b.to(type));
 }
 
+namespace {
+/// The type of a Scalar beside a tensor: the tensor's own, unless that holds whole numbers and the Scalar is none.
+DType beside_type(const Tensor& t, const Scalar& s) {
+  return t.dtype() == i64 && (Access::graph(s) != 0 || !is_whole(s.value())) ? f32 : t.dtype();
+}
+}  // namespace
+
 Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b) {
   must_hold(Where::name, a, 1);
-  return where(condition, a, as_tensor(b, a.dtype()));
+  return where(condition, a, as_tensor(b, beside_type(a, b)));
 }
 
 Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b) {
   must_hold(Where::name, b, 2);
-  return where(condition, as_tensor(a, b.dtype()), b);
+  return where(condition, as_tensor(a, beside_type(b, a)), b);
+}
+
+Tensor where(const Tensor& condition, const Scalar& a, const Scalar& b) {
+  return where(condition, as_tensor(a, f32), as_tensor(b, f32));
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {

@@ -5,6 +5,7 @@
 #include "../require.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace ebb {
 
@@ -16,6 +17,12 @@ Shape matrix(std::int64_t rows, std::int64_t columns) { return {rows, columns}; 
 
 /// The leading axes of a batch of matrices.
 Shape batch_of(const Shape& s) { return Shape(std::span<const std::int64_t>(s.begin(), static_cast<std::size_t>(s.rank() - 2))); }
+
+// BLAS counts in 32 bits.
+void must_count(std::int64_t m, std::int64_t n, std::int64_t k) {
+  for (const std::int64_t size : {m, n, k})
+    require(size <= std::numeric_limits<std::int32_t>::max(), "a side of {} is longer than a matrix product can be", size);
+}
 
 Shape batch_shape(const Shape& a, const Shape& b) {
   try {
@@ -44,6 +51,7 @@ struct Matmul {
     require(sa.rank() >= 2 && sb.rank() >= 2, "both must have at least one axis");
     const std::int64_t m = sa[ta ? -1 : -2], k = sa[ta ? -2 : -1], k2 = sb[tb ? -1 : -2], n = sb[tb ? -2 : -1];
     require(k == k2, "inner sizes differ, {} != {}", k, k2);
+    must_count(m, n, k);
     if (sa.rank() == 2 && sb.rank() == 2) {
       Tensor y = empty({m, n}, a.dtype());
       dispatch_floating(y.dtype(), [&]<class T>(T) {
@@ -52,6 +60,7 @@ struct Matmul {
       return y;
     }
     const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = batch_shape(batch_a, batch_b);
+    if (sb.rank() == 2 && !ta) must_count(batch.size() * m, n, k);
     Tensor y = empty(batch.inserted(batch.rank(), m).inserted(batch.rank() + 1, n), a.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       T* const to = write<T>(y);
@@ -98,6 +107,7 @@ struct Affine {
     require(b.shape()[0] == out, "the bias has {} numbers for {} outputs", b.shape()[0], out);
     Tensor y = empty(x.shape().with(-1, out), x.dtype());
     const std::int64_t rows = out == 0 ? 0 : y.size() / out;
+    must_count(rows, out, in);
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       T* to = write<T>(y);
       for (std::int64_t row = 0; row < rows; ++row) std::copy_n(read<T>(b), out, to + row * out);

@@ -52,7 +52,6 @@ struct Reshape {
   Shape shape;
 
   Tensor run(const Tensor& x) const {
-    require(x.size() == shape.size(), "{} elements do not fill {}", x.size(), to_string(shape));
     return view(x, shape);
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return reshape(dy, x.shape()); }
@@ -121,6 +120,18 @@ struct Slice {
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const;
   static constexpr auto gradients() { return std::tuple(&Slice::dx); }
+
+  /// dx, added to a gradient that is there already: a tensor read slice by slice is not gone through for each of them.
+  void add_dx(Tensor& sum, const Tensor& dy) const {
+    const Shape& whole = sum.shape();
+    const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
+    dispatch_floating(sum.dtype(), [&]<class T>(T) {
+      T* to = static_cast<T*>(writable(sum)) + begin * inner;
+      const T* from = read<T>(dy);
+      for (std::int64_t o = product(whole, 0, axis); o > 0; --o, to += whole[axis] * inner, from += line)
+        for (std::int64_t i = 0; i < line; ++i) to[i] += from[i];
+    });
+  }
 };
 
 /// g in its place within zeros of another size along one axis: what a slice's gradient is.
@@ -217,39 +228,42 @@ Tensor input_of(const Tensor& t, std::string_view op) {
   List* const list = recording_list();
   if (list == nullptr || !t.defined() || impl(t).graph != list->graph()) return {};
   const TensorNode& node = list->tensor(impl(t).node);
-  if (node.op == nullptr || node.op->name != op || node.count != 1) return {};
+  // An op of the user's may bear any name, and can be told by its compose().
+  if (node.op == nullptr || node.op->name != op || node.count != 1 || node.op->compose != nullptr) return {};
   // Its numbers are needed again: only a node that still holds them can give them.
   const TensorNode& input = list->tensor(node.input[0]);
   if (input.output != nullptr) return share(input.output);
   return node.kept != nullptr && node.kept[0] != nullptr ? share(node.kept[0]) : Tensor();
 }
 
-Tensor reshape(const Tensor& x, const Shape& shape) {
-  if (!x.defined()) undefined_operand("reshape", 0);
-  if (x.shape() == shape) return x;
-  return apply(Reshape{shape}, x);
+Shape NewShape::of(std::int64_t elements) const {
+  require(count_ <= sizes_.size(), "{} axes are more than the {} that a tensor can have", count_, sizes_.size());
+  std::array<std::int64_t, Shape::max_rank> sizes = sizes_;
+  const auto text = [&] { return fmt::format("[{}]", fmt::join(sizes_.begin(), sizes_.begin() + count_, ", ")); };
+  std::int64_t known = 1;
+  std::optional<std::size_t> open;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (sizes[i] == -1) {
+      require(!open, "only one size can be -1");
+      open = i;
+      continue;
+    }
+    require(sizes[i] >= 0, "a size must not be negative, got {}", sizes[i]);
+    require(!__builtin_mul_overflow(known, sizes[i], &known), "{} has more elements than can be counted", text());
+  }
+  if (open) {
+    require(known > 0 && elements % known == 0, "{} elements do not fill {}", elements, text());
+    sizes[*open] = elements / known;
+  } else {
+    require(known == elements, "{} elements do not fill {}", elements, text());
+  }
+  return Shape(std::span<const std::int64_t>(sizes.data(), count_));
 }
 
-Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
-  return asked_of("reshape", {&x}, [&] {
-    std::vector<std::int64_t> all(sizes);
-    std::int64_t known = 1;
-    std::ptrdiff_t open = -1;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all[i] != -1) {
-        require(all[i] >= 0, "a size must not be negative, got {}", all[i]);
-        require(!__builtin_mul_overflow(known, all[i], &known), "[{}] has more elements than can be counted",
-                fmt::join(all, ", "));
-        continue;
-      }
-      require(open < 0, "only one size can be -1");
-      open = static_cast<std::ptrdiff_t>(i);
-    }
-    if (open >= 0) {
-      require(known > 0 && x.size() % known == 0, "{} elements do not fill [{}]", x.size(), fmt::join(all, ", "));
-      all[static_cast<std::size_t>(open)] = x.size() / known;
-    }
-    return reshape(x, Shape(std::span<const std::int64_t>(all)));
+Tensor reshape(const Tensor& x, const NewShape& shape) {
+  return asked_of(Reshape::name, {&x}, [&] {
+    const Shape wanted = shape.of(x.size());
+    return x.shape() == wanted ? x : apply(Reshape{wanted}, x);
   });
 }
 

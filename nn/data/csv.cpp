@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <type_traits>
+#include <limits>
 #include <cmath>
 #include <string_view>
 
@@ -111,6 +113,12 @@ class Reader {
 
 /// A cell as a number of type T, in whatever locale the program runs.
 template <class T> bool parse(std::string_view text, T& value) {
+  if constexpr (std::is_same_v<T, float>) {  // too small for a float is 0, and a number
+    double whole = 0;
+    if (!parse(text, whole) || std::abs(whole) > static_cast<double>(std::numeric_limits<float>::max())) return false;
+    value = static_cast<float>(whole);
+    return true;
+  }
   text = trimmed(text);
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

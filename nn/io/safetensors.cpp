@@ -192,7 +192,7 @@ void check(Entry& e, std::uint64_t data_begin, std::uint64_t file_end, const std
                  __builtin_mul_overflow(bytes, std::max<std::uint64_t>(size, 1), &bytes);
     sizes[axis] = static_cast<std::int64_t>(size);
   }
-  if (overflows || bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+  if (overflows || bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 16)  // as Shape counts
     refuse(fmt::format("has shape [{}], which is more than 64 bits count", fmt::join(*e.shape, ", ")));
   e.sizes = Shape(std::span<const std::int64_t>(sizes.data(), e.shape->size()));
   if (e.sizes.size() == 0) bytes = 0;
