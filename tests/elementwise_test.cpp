@@ -305,3 +305,42 @@ TEST_CASE("plain doubles keep the functions of <cmath> beside the library's") {
   CHECK(sqrt(2.0) == std::sqrt(2.0));
   CHECK(pow(2.0, 3.0) == 8.0);
 }
+
+TEST_CASE("a formula may return its operand as it is, and is differentiated to any order") {
+  const auto mine = elementwise("mine", [](auto x) { return where(x > 0, x, 0.0); });
+  const auto same = elementwise("same", [](auto x) { return x; });
+  Graph graph;
+  const Scalar a = graph.variable(2.0);
+  CHECK(graph.gradient(mine(a) * a, a).value() == 4);
+  CHECK(graph.gradient(same(a) * a, a).value() == 4);
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  CHECK(graph.gradient(sum(same(x) * x), x).to_vector<double>() == std::vector<double>{2, 4});
+}
+
+TEST_CASE("formulas may clamp, add up in place and choose between numbers") {
+  const auto f = elementwise("f", [](auto x) {
+    auto r = clamp(x, -1, 1);
+    r += x;
+    r *= 2;
+    return r * where(x > 0, 1, 3);
+  });
+  CHECK(f(Scalar(0.5)).value() == 2);
+  CHECK(gradcheck(f, {tensor({0.5, -0.5, 1.7, -2.1}, f64)}, {.order = 2}) < 1e-9);
+}
+
+TEST_CASE("gradcheck reports a NaN wherever it stands") {
+  const auto f = [](const Tensor& x) { return sqrt(x * x); };
+  CHECK(std::isnan(gradcheck(f, {tensor({0, 2}, f64)})));
+  CHECK(gradcheck(f, {tensor({1, 2}, f64)}) < 1e-7);
+  CHECK(gradcheck([](auto x) { return x(0) * x(1); }, {tensor({1, 2}, f64)}) < 1e-7);
+  CHECK_THROWS_WITH_AS(gradcheck([](const Tensor& a, const Tensor& b) { return a * b; }, {ones({2})}),
+                       "gradcheck(): the function takes 2 tensors, and 1 were given", UsageError);
+}
+
+TEST_CASE("an op of one's own is not taken for the library's of the same name") {
+  const auto steep = elementwise("sigmoid", [](auto x) { return 1 / (1 + exp(-5 * x)); });
+  Graph graph;
+  const Tensor x = graph.variable(tensor({0.3}, f64));
+  CHECK_FALSE(input_of(steep(x), "sigmoid").defined());
+  CHECK(input_of(sigmoid(x), "sigmoid").defined());
+}

@@ -622,3 +622,76 @@ TEST_CASE("input_of finds what an op was given, while its graph records") {
   CHECK_FALSE(input_of(x, "sigmoid").defined());
   CHECK_FALSE(input_of(ones({2}), "sigmoid").defined());
 }
+
+TEST_CASE("observing may begin after something was recorded") {
+  // On a thread of its own, whose list nobody has used before.
+  std::thread([] {
+    Graph graph;
+    const Tensor x = graph.variable(tensor({1, 2}, f64));
+    const Tensor y = sum(x * x);
+    graph.observe();
+    y.backward();
+    CHECK(x.grad().to_vector<double>() == std::vector<double>{2, 4});
+    CHECK(graph.nodes().size() == graph.size());
+  }).join();
+}
+
+TEST_CASE("the gradient by a Parameter counts every way in which the graph met it") {
+  Parameter w(tensor({2, 3}, f64));
+  SUBCASE("after a backward of another loss") {
+    Graph graph;
+    const Tensor y = sum(w * w), z = sum(w * 3.0);
+    y.backward();
+    CHECK(graph.gradient(z, w).to_vector<double>() == std::vector<double>{3, 3});
+  }
+  SUBCASE("after another thread's graph used it") {
+    Graph graph;
+    const Tensor y = sum(w * w);
+    std::thread([&] {
+      Graph other;
+      CHECK((w * 2.0).defined());
+    }).join();
+    CHECK(graph.gradient(y + sum(w * 1.0), w).to_vector<double>() == std::vector<double>{5, 7});
+  }
+}
+
+TEST_CASE("two losses of one graph can go back one after the other, in either order, on both lanes") {
+  Graph graph;
+  const Scalar x = graph.variable(2.0);
+  const Scalar a = x * x, b = x * 3;
+  b.backward();
+  CHECK(x.grad() == 3);
+  a.backward();
+  CHECK(x.grad() == 4);
+  CHECK_THROWS_AS(a.backward(), GraphError);
+  const Tensor t = graph.variable(tensor({1, 2}, f64));
+  const Tensor c = sum(t * t), d = sum(t * 3.0);
+  d.backward();
+  c.backward();
+  CHECK(t.grad().to_vector<double>() == std::vector<double>{2, 4});
+}
+
+TEST_CASE("a list of one gives a list of gradients") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const std::vector<Tensor> g = graph.gradient(sum(x * x), {x});
+  CHECK(g.size() == 1);
+  CHECK(g[0].to_vector<double>() == std::vector<double>{2, 4});
+}
+
+TEST_CASE("a recorded Scalar beside whole numbers keeps its gradient") {
+  Graph graph;
+  const Scalar w = graph.variable(3.0);
+  sum(arange(3) * w).backward();
+  CHECK(w.grad() == 3);
+}
+
+TEST_CASE("a tensor read row by row gathers its gradient in time that grows with its size") {
+  Graph graph;
+  const Tensor x = graph.variable(ones({20000, 8}, f64));
+  Tensor total = tensor(0.0, f64);
+  for (std::int64_t i = 0; i < 20000; ++i) total = total + sum(x[i]) * static_cast<double>(i % 3);
+  total.backward();  // for each row through the whole tensor, this would be 26 GB of traffic
+  CHECK(x.grad()[19999].to_vector<double>() == std::vector<double>(8, 1.0));
+  CHECK(x.grad()[2].to_vector<double>() == std::vector<double>(8, 2.0));
+}

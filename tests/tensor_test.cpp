@@ -226,3 +226,19 @@ TEST_CASE("a tensor prints its numbers, its type and its shape; long axes are sh
   CHECK(to_string(zeros({0, 3})) == "[]  f32 [0, 3]");
   CHECK(to_string(Tensor()) == "no tensor");
 }
+
+TEST_CASE("shapes and values come from what programs have at hand") {
+  const std::vector<float> v{1, 2, 3, 4};
+  const std::array<double, 2> a{5, 6};
+  const std::int64_t raw[] = {7, 8};
+  CHECK(zeros({v.size(), 3}).shape() == Shape{4, 3});
+  CHECK(from(v, {v.size() / 2, 2})(1, 1).value() == 4);
+  CHECK(from(a, {2})(0).value() == 5);
+  CHECK(from(raw, {2}).dtype() == i64);
+  CHECK(from(std::span(v).subspan(2), {2})(0).value() == 3);
+  CHECK(reshape(from(v, {4}), {v.size() / 2, -1}).shape() == Shape{2, 2});
+  CHECK(where(from(v, {4}) > 2, 1.0, 0.0).to_vector<float>() == std::vector<float>{0, 0, 1, 1});
+  const Parameter w(from(v, {2, 2}));
+  CHECK(w[1].shape() == Shape{2});
+  CHECK(w(1, 0).value() == 3);
+}

@@ -22,7 +22,7 @@ struct Split;
 /// Rows of inputs x [n, ...] and their answers y [n, ...].
 struct Dataset {
   Tensor x, y;
-  std::vector<std::string> features;  ///< the names of x's columns; empty if they have none
+  std::vector<std::string> features = {};  ///< the names of x's columns; empty if they have none
 
   /// The number of rows.  Throws ShapeError if x and y disagree about it.
   std::int64_t size() const;
