@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdlib>
 #include <initializer_list>
 #include <optional>
 #include <vector>
@@ -51,6 +53,9 @@ EBB_ELEMENTWISE_1(mish, Mish)              ///< x·tanh(softplus(x))
 EBB_ELEMENTWISE_1(hardtanh, Hardtanh)      ///< x held within [-1, 1]; the gradient at the edges is 1
 EBB_ELEMENTWISE_1(leaky_relu, LeakyRelu)   ///< x above 0, 0.01·x below
 EBB_ELEMENTWISE_1(elu, Elu)                ///< x above 0, eˣ - 1 below
+
+// abs() of a plain number stays the number's own, of its own type: the C library's takes int alone.
+using std::abs;
 
 // Of two tensors, or a tensor and a number, or two Scalars; shapes broadcast by NumPy's rule.  Numbers never promote a
 // tensor: an i64 tensor takes whole numbers only.  At a tie, maximum and minimum give half the gradient to each.
@@ -97,6 +102,10 @@ EBB_COMPARISON(>=)
 EBB_COMPARISON(==)
 EBB_COMPARISON(!=)
 #undef EBB_COMPARISON
+/// Both, either, not: of numbers that are 0 or not, as i64.
+inline Tensor operator&&(const Tensor& a, const Tensor& b) { return (a != 0) * (b != 0); }
+inline Tensor operator||(const Tensor& a, const Tensor& b) { return (a != 0) + (b != 0) > 0; }
+inline Tensor operator!(const Tensor& a) { return a == 0; }
 
 /// a where condition is not 0, else b; all three broadcast.  The gradient of what is not chosen is exactly 0.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);

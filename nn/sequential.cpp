@@ -23,12 +23,14 @@ Sequential& Sequential::operator=(const Sequential& other) {
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {
+  static_cast<void>(here_.state());  // throws if the layers were moved away
   Tensor y = x;
   for (const auto& child : children_) y = child->call(y);
   return y;
 }
 
 void Sequential::ebb_visit(Visitor& visitor) const {
+  visitor.skip(here_);
   for (std::size_t i = 0; i < size(); ++i) children_[i]->visit(visitor, std::to_string(i));
 }
 

@@ -73,6 +73,9 @@ class Sequential {
   [[noreturn]] static void cannot_copy(const std::type_info& type);
 
   std::vector<std::unique_ptr<Child>> children_;
+  // Its layers' Parameters lie elsewhere; this empty one stands among a model's fields for them, so that a Sequential that
+  // EBB_FIELDS forgot is found as a forgotten Parameter is.
+  Parameter here_{zeros({0})};
 };
 
 template <class T> struct Sequential::Holder final : Child {

@@ -74,7 +74,7 @@ void Optimizer::check_gradients() const {
     if (lacks(parameters_[i])) names.push_back(describe(*parameters_[i], i));
   throw GraphError(fmt::format(
       "{}::step: {} of {} parameters got no gradient since the last step: {}{}; {} not connected "
-      "to the loss",
+      "to the loss\n  help: if that is meant, set allow_missing among the optimizer's options",
       name_, missing, parameters_.size(), fmt::join(names, ", "),
       missing > most ? fmt::format(" (+{} more)", missing - most) : "", missing == 1 ? "it is" : "they are"));
 }

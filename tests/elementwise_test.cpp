@@ -328,6 +328,17 @@ TEST_CASE("formulas may clamp, add up in place and choose between numbers") {
   CHECK(gradcheck(f, {tensor({0.5, -0.5, 1.7, -2.1}, f64)}, {.order = 2}) < 1e-9);
 }
 
+TEST_CASE("formulas may join conditions") {
+  const auto f = elementwise("f", [](auto x) { return where(x > 0 && !(x > 1), x * x, where(x > 2 || x < -2, 3 * x, x)); });
+  CHECK(f(tensor({0.5, 1.5, 3, -3}, f64)).to_vector<double>() == std::vector<double>{0.25, 1.5, 9, -9});
+  CHECK(gradcheck(f, {tensor({0.5, 1.5, 3, -3}, f64)}, {.order = 2}) < 1e-9);
+}
+
+TEST_CASE("abs of a plain number is the number's own") {
+  CHECK(abs(-2.5) == 2.5);
+  CHECK(abs(-2) == 2);
+}
+
 TEST_CASE("gradcheck reports a NaN wherever it stands") {
   const auto f = [](const Tensor& x) { return sqrt(x * x); };
   CHECK(std::isnan(gradcheck(f, {tensor({0, 2}, f64)})));

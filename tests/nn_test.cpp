@@ -561,3 +561,23 @@ TEST_CASE("a summary is a table of layers, parameters and counts") {
         "---------------------------------------------------------------------\n"
         "1,904 parameters, 7.4 KiB\n");
 }
+
+TEST_CASE("a Sequential that EBB_FIELDS forgot is reported") {
+  struct Net {
+    nn::Sequential body{nn::Dense(2, 2)};
+    nn::Dense out{2, 1};
+    Tensor operator()(const Tensor& x) const { return out(body(x)); }
+    EBB_FIELDS(out)
+  } net;
+  CHECK_THROWS_WITH_AS(nn::parameters(net),
+                       "nn::parameters: a Sequential inside the model is not reached by EBB_FIELDS; add the field that "
+                       "holds it to EBB_FIELDS, or it will never train",
+                       UsageError);
+  // Inside another Sequential, in a copy and after a move, it is found where it is listed.
+  nn::Sequential outer{nn::Sequential{nn::Dense(2, 2)}, nn::Dense(2, 1)};
+  const nn::Sequential copy = outer;
+  const nn::Sequential moved = std::move(outer);
+  CHECK_THROWS_AS(outer(ones({1, 2})), UsageError);
+  CHECK(nn::parameters(copy).size() == 4);
+  CHECK(nn::parameters(moved)[0].name == "0.0.weight");
+}

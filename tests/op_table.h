@@ -181,6 +181,9 @@ inline std::vector<OpCase> op_cases() {
       constant("operator>=", [](T a, T b) { return a >= b; }, binary_shapes()),
       constant("operator==", [](T a, T b) { return a == b; }, binary_shapes()),
       constant("operator!=", [](T a, T b) { return a != b; }, binary_shapes()),
+      constant("operator&&", [](T a, T b) { return a > 0 && b > 0; }, binary_shapes()),
+      constant("operator||", [](T a, T b) { return a > 0 || b > 0; }, binary_shapes()),
+      constant("operator!", [](T a, T b) { return !(a > b); }, binary_shapes()),
       whole("where", [](T a, T b) { return where(choices(broadcast(a.shape(), b.shape())), a, b); }, binary_shapes()),
       whole("where", [](T x) { return where(choices({7}), x, 2.0) * where(choices({7}), 3.0, x); }, {{{7}}, {{33, 1}}}),
 

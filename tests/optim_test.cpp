@@ -200,7 +200,8 @@ TEST_CASE("parameters that the loss does not reach are named, and nothing change
   backward(3);
   CHECK_THROWS_WITH_AS(adam.step(),
                        "Adam::step: 2 of 8 parameters got no gradient since the last step: out.weight [2, 3], out.bias "
-                       "[2]; they are not connected to the loss",
+                       "[2]; they are not connected to the loss\n"
+                       "  help: if that is meant, set allow_missing among the optimizer's options",
                        GraphError);
   CHECK(decoder.a.weight.value().to_vector<float>() == before);
   CHECK(decoder.a.weight.has_grad());
@@ -211,7 +212,8 @@ TEST_CASE("parameters that the loss does not reach are named, and nothing change
   CHECK_THROWS_WITH_AS(
       adam.step(),
       "Adam::step: 6 of 8 parameters got no gradient since the last step: b.weight [3, 3], b.bias [3], "
-      "c.weight [3, 3], c.bias [3], out.weight [2, 3] (+1 more); they are not connected to the loss",
+      "c.weight [3, 3], c.bias [3], out.weight [2, 3] (+1 more); they are not connected to the loss\n"
+      "  help: if that is meant, set allow_missing among the optimizer's options",
       GraphError);
 }
 
@@ -222,7 +224,7 @@ TEST_CASE("a parameter without a name goes by its place in the list") {
   CHECK_THROWS_WITH_AS(
       sgd.step(),
       "SGD::step: 1 of 2 parameters got no gradient since the last step: parameter 1 [3, 1]; it is not "
-      "connected to the loss",
+      "connected to the loss\n  help: if that is meant, set allow_missing among the optimizer's options",
       GraphError);
 }
 

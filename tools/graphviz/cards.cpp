@@ -62,7 +62,11 @@ class Writer {
   }
 
   // A hub with long wires hides the rest: a shared parameter stands beside each op that uses it, and below with its sum.
-  bool is_shared(const Record& r) const { return r.kind == Node::Kind::parameter && r.users > 1; }
+  // Lines from one leaf to many ops would cross the picture, and cost dot most of its time.
+  static constexpr int most_lines = 8;
+  bool is_shared(const Record& r) const {
+    return !r.is_op() && r.users > (r.kind == Node::Kind::parameter ? 1 : most_lines);
+  }
   // A parameter of one op stands in the band of that op.
   bool lives_in_band(const Record& r) const { return r.kind == Node::Kind::parameter && r.users == 1; }
 
@@ -159,15 +163,16 @@ class Writer {
   void stub(const Record& op, std::size_t operand) {
     const Record& leaf = trace_[op.operands[operand].id];
     const Gradient sent = flow(trace_, op, operand);
+    const std::string name = leaf_name(trace_, leaf);
     std::string rows = row(
-        cell(font(html(fit(leaf.name.empty() ? shape_text(leaf.shape) : leaf.name, 160, 12, true)), 12, {}, true), ""));
+        cell(font(html(fit(name.empty() ? shape_text(leaf.shape) : name, 160, 12, true)), 12, {}, true), ""));
     if (sent.state == Gradient::State::known) {
       const std::string fill = style_.heat.fill(sent.size);
       rows += row(cell(font("+" + number(sent.size), 9, sent.size == 0 ? c_.text : ink_on(fill)),
                        fmt::format("BGCOLOR=\"{}\"", fill)));
     }
     line("s{}_{} [class=\"stub{}\" tooltip={} {}]", op.id, operand, step_of(op),
-         quoted(fmt::format("{}, one of {} uses: {}", shorten(leaf.name, 80), leaf.users, gradient_words(sent, false))),
+         quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users, gradient_words(sent, false))),
          label(table({c_.parameter_line, c_.parameter}, rows)));
   }
 
@@ -231,7 +236,7 @@ class Writer {
     constexpr std::size_t most_shown = 8;
     std::string rows;
     for (const Record& leaf : trace_.records) {
-      if (!is_shared(leaf)) continue;
+      if (!is_shared(leaf) || leaf.kind == Node::Kind::constant) continue;
       std::string cells = cell(
           font(html(fit(leaf.name, 200, 12, true)), 12, {}, true) + " " + font(shape_text(leaf.shape), 10, c_.muted),
           "ALIGN=\"LEFT\"");
