@@ -46,7 +46,8 @@ double worst_error(const std::function<double(const std::vector<Tensor>&)>& valu
         }
       }
       moved[k] = inputs[k];
-      const double fd = difference / h, error = std::abs(read<double>(gradients[k])[i] - fd) / std::max(1.0, std::abs(fd));
+      const double fd = difference / h,
+                   error = std::abs(read<double>(gradients[k])[i] - fd) / std::max(1.0, std::abs(fd));
       if (std::isnan(error)) return error;  // nothing is worse
       worst = std::max(worst, error);
     }
@@ -91,7 +92,8 @@ void gradcheck_takes(std::size_t takes, std::size_t given) {
 }
 
 double check_gradients(const Function& f, const std::vector<Tensor>& given, const GradcheckOptions& options) {
-  if (recording()) throw GraphError("gradcheck(): a graph is recording on this thread\n  help: call it outside of any graph");
+  if (recording())
+    throw GraphError("gradcheck(): a graph is recording on this thread\n  help: call it outside of any graph");
   if (options.order != 1 && options.order != 2)
     throw UsageError(fmt::format("gradcheck(): order must be 1 or 2, got {}", options.order));
   if (!(options.step > 0)) throw UsageError(fmt::format("gradcheck(): step must be positive, got {}", options.step));

@@ -39,7 +39,8 @@ double gradcheck(const F& f, const std::vector<Tensor>& inputs, const GradcheckO
         const auto takes = [&](std::size_t n) { detail::gradcheck_takes(n, x.size()); };
         if constexpr (std::is_invocable_v<const F&, T>) return takes(1), detail::tensor_of(f(x[0]));
         else if constexpr (std::is_invocable_v<const F&, T, T>) return takes(2), detail::tensor_of(f(x[0], x[1]));
-        else if constexpr (std::is_invocable_v<const F&, T, T, T>) return takes(3), detail::tensor_of(f(x[0], x[1], x[2]));
+        else if constexpr (std::is_invocable_v<const F&, T, T, T>)
+          return takes(3), detail::tensor_of(f(x[0], x[1], x[2]));
         else if constexpr (std::is_invocable_v<const F&, T, T, T, T>)
           return takes(4), detail::tensor_of(f(x[0], x[1], x[2], x[3]));
         else return detail::tensor_of(f(x));

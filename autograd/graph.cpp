@@ -38,7 +38,8 @@ std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
     const std::uint32_t serial = last_serial.fetch_add(1) + 1;
     std::uint32_t none = 0;
-    if (serial != 0 && serial != Tape::no_graph && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
+    if (serial != 0 && serial != Tape::no_graph && open_graphs[serial % slots].compare_exchange_strong(none, serial))
+      return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
 }
@@ -46,12 +47,12 @@ std::uint32_t open_serial() {
 bool is_open(std::uint32_t serial) { return open_graphs[serial % slots].load() == serial; }
 
 [[noreturn]] void used_from_another_thread() {
-  throw GraphError("this value belongs to a graph that another thread is recording\n"
-                   "  help: pass its numbers on instead: value() of a Scalar, detach() of a Tensor on its own thread");
+  throw GraphError(
+      "this value belongs to a graph that another thread is recording\n"
+      "  help: pass its numbers on instead: value() of a Scalar, detach() of a Tensor on its own thread");
 }
 
-template <class T>
-T* grown(T* old, std::size_t count) {
+template <class T> T* grown(T* old, std::size_t count) {
   void* const larger = std::realloc(static_cast<void*>(old), count * sizeof(T));
   if (larger == nullptr) throw std::bad_alloc();
   return static_cast<T*>(larger);
@@ -87,8 +88,10 @@ std::uint16_t register_scalar_rule(const ScalarRule& rule) {
   const std::uint16_t code = rule_count.fetch_add(1);
   if (code >= most_rules) {
     rule_count.store(most_rules);
-    throw UsageError(fmt::format("elementwise(): {} kinds of scalar ops are the limit\n"
-                                 "  help: make each op once, not in a loop", most_rules));
+    throw UsageError(
+        fmt::format("elementwise(): {} kinds of scalar ops are the limit\n"
+                    "  help: make each op once, not in a loop",
+                    most_rules));
   }
   rules[code] = rule;
   return code;
@@ -158,7 +161,8 @@ Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b,
   if (!a_here && Access::graph(a) != 0) a = outside(a);
   if (!b_here && Access::graph(b) != 0) b = outside(b);
   if (!a_here && !b_here) return v;
-  return Access::scalar(v, t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()));
+  return Access::scalar(
+      v, t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()));
 }
 
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {
@@ -225,7 +229,8 @@ void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
   for (std::uint32_t i = 0; i < node.count && node.kept != nullptr; ++i)
     if (node.kept[i] != nullptr) Access::tensor(std::exchange(node.kept[i], nullptr));
   if (!keep_output && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
-  if (node.self != nullptr && node.op != nullptr && node.op->destroy != nullptr) node.op->destroy(std::exchange(node.self, nullptr));
+  if (node.self != nullptr && node.op != nullptr && node.op->destroy != nullptr)
+    node.op->destroy(std::exchange(node.self, nullptr));
 }
 
 void List::take_back(std::uint32_t size) noexcept {
@@ -363,13 +368,17 @@ void List::enter(const Scope* scope) {
 List& list_of(std::uint32_t graph, const char* asked) {
   if (open_list != nullptr && open_list->graph() == graph) return *open_list;
   if (graph == 0) {
-    throw GraphError(fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
-                                 "in it depends on a variable or Parameter\n"
-                                 "  help: open a Graph before computing it", asked));
+    throw GraphError(
+        fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
+                    "in it depends on a variable or Parameter\n"
+                    "  help: open a Graph before computing it",
+                    asked));
   }
   if (is_open(graph)) used_from_another_thread();
-  throw GraphError(fmt::format("{}: the graph that recorded this value is closed\n"
-                               "  help: keep the graph open, or make it a Parameter", asked));
+  throw GraphError(
+      fmt::format("{}: the graph that recorded this value is closed\n"
+                  "  help: keep the graph open, or make it a Parameter",
+                  asked));
 }
 
 std::int64_t start_clock() {
@@ -414,8 +423,9 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
 // ---- crossings between the lanes -------------------------------------------------------------------------------
 
 namespace {
-constexpr OpInfo stack_info{"stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr,
-                            0,       nullptr, nullptr, false, nullptr};
+constexpr OpInfo stack_info{
+    "stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr, 0, nullptr, nullptr,
+    false,   nullptr};
 }
 
 Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype) {
@@ -474,8 +484,9 @@ bool recording() { return tape != &no_tape; }
 
 Graph::Graph() {
   if (open_list != nullptr) {
-    throw GraphError("Graph: a graph is already recording on this thread\n"
-                     "  help: let it go out of scope first, or record into the one that is open");
+    throw GraphError(
+        "Graph: a graph is already recording on this thread\n"
+        "  help: let it go out of scope first, or record into the one that is open");
   }
   list_ = spare != nullptr ? std::move(spare) : std::make_unique<List>();
   if (list_->capacity == 0) list_->grow();
@@ -617,7 +628,9 @@ void put_number(const OpInfo& op, double number, Node& node) {
   for (std::string* line : {&node.formula, &node.rule}) {
     std::string put;
     for (std::size_t i = 0; i < line->size(); ++i) {
-      const auto is_letter = [&](std::size_t at) { return at < line->size() && std::isalpha(static_cast<unsigned char>((*line)[at])); };
+      const auto is_letter = [&](std::size_t at) {
+        return at < line->size() && std::isalpha(static_cast<unsigned char>((*line)[at]));
+      };
       const bool alone = (*line)[i] == letter && !is_letter(i + 1) && (i == 0 || !is_letter(i - 1));
       if (alone) put += text;
       else put += (*line)[i];

@@ -38,18 +38,18 @@ struct Node {
   std::vector<double> numbers;        ///< scalar lane: the operands' values
   Shape shape;
   DType dtype = f32;
-  std::string scope;                  ///< the module path, e.g. "encoder.0"; empty outside of any
-  std::uint32_t scope_call = 0;       ///< tells one call of a module from the next
-  std::string scope_kind;             ///< what the module is, e.g. "Dense(10 -> 64)"
-  std::string name;                   ///< of a variable or parameter
+  std::string scope;             ///< the module path, e.g. "encoder.0"; empty outside of any
+  std::uint32_t scope_call = 0;  ///< tells one call of a module from the next
+  std::string scope_kind;        ///< what the module is, e.g. "Dense(10 -> 64)"
+  std::string name;              ///< of a variable or parameter
   std::vector<Saved> saved;
 
   // What observe() kept.  Undefined tensors and NaN where there is nothing.
   Tensor value, gradient;
   double value_number = 0, gradient_number = 0;
-  std::uint32_t order = 0;            ///< the position of this node's step in the last backward, from 1; 0: it took none
-  bool differentiated = false;        ///< the last backward brought a gradient here
-  std::uint32_t uses = 0;             ///< how many gradients were added up here
+  std::uint32_t order = 0;      ///< the position of this node's step in the last backward, from 1; 0: it took none
+  bool differentiated = false;  ///< the last backward brought a gradient here
+  std::uint32_t uses = 0;       ///< how many gradients were added up here
   double forward_seconds = 0, backward_seconds = 0;
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
 };
@@ -89,7 +89,7 @@ class Graph {
   std::size_t size() const;
   /// All of them, in the order in which they came.
   std::vector<Node> nodes() const;
-  /// The bytes that one backward of the scalar lane keeps for each op.
+  /// What an op of the scalar lane takes: two operands, two partials, value, adjoint and the op's name.
   static constexpr std::size_t bytes_per_scalar_op = 42;
 
  private:

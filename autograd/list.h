@@ -30,19 +30,19 @@ enum : std::uint16_t {
 
 /// One entry of the tensor lane.
 struct TensorNode {
-  const OpInfo* op = nullptr;        // nullptr: a leaf, or a tensor made of Scalars
-  void* self = nullptr;              // the op; of a constant, its head
-  std::uint32_t* input = nullptr;    // ids
-  TensorImpl** kept = nullptr;       // each operand whose numbers backward reads, else nullptr
-  TensorImpl* output = nullptr;      // kept for backward, or because it is a leaf or observed
-  TensorImpl* gradient = nullptr;    // arrived so far
-  std::uint32_t id = 0, count = 0;   // its entry; how many inputs
-  std::uint32_t parameter = 0;       // position + 1 in List::parameters
+  const OpInfo* op = nullptr;       // nullptr: a leaf, or a tensor made of Scalars
+  void* self = nullptr;             // the op; of a constant, its head
+  std::uint32_t* input = nullptr;   // ids
+  TensorImpl** kept = nullptr;      // each operand whose numbers backward reads, else nullptr
+  TensorImpl* output = nullptr;     // kept for backward, or because it is a leaf or observed
+  TensorImpl* gradient = nullptr;   // arrived so far
+  std::uint32_t id = 0, count = 0;  // its entry; how many inputs
+  std::uint32_t parameter = 0;      // position + 1 in List::parameters
   Node::Kind kind = Node::Kind::op;
   DType dtype = f32;
-  bool holds_output = false;         // backward reads the output
-  bool let_go = false;               // what backward reads is gone
-  bool reached = false;              // the last backward brought a gradient here
+  bool holds_output = false;  // backward reads the output
+  bool let_go = false;        // what backward reads is gone
+  bool reached = false;       // the last backward brought a gradient here
   Shape shape;
 };
 
@@ -54,8 +54,7 @@ struct Observation {
 };
 
 /// An array that grows without moving what it holds, and keeps its memory.
-template <class T>
-class Chunked {
+template <class T> class Chunked {
  public:
   T& operator[](std::size_t i) { return chunks_[i / chunk][i % chunk]; }
   const T& operator[](std::size_t i) const { return chunks_[i / chunk][i % chunk]; }
@@ -82,27 +81,29 @@ class Arena {
   std::size_t current_ = 0, used_ = 0;
 };
 
+static_assert(sizeof(Entry) + 2 * sizeof(double) + sizeof(std::uint16_t) == Graph::bytes_per_scalar_op);
+
 struct List : Tape {
   Chunked<TensorNode> tensors;
-  std::size_t tensor_count = 0;     // of them in use
+  std::size_t tensor_count = 0;  // of them in use
   std::vector<std::uint32_t> stations;
-  std::uint32_t parts = 0;          // entries that are only a part of an op
+  std::uint32_t parts = 0;  // entries that are only a part of an op
   Arena arena;
   std::vector<std::shared_ptr<ParameterState>> parameters;
   std::vector<std::pair<std::uint32_t, std::string>> names;
   struct ScopeEntry {
     std::string path, kind;
   };
-  std::vector<ScopeEntry> scopes;                                // entry 0: outside of all
+  std::vector<ScopeEntry> scopes;  // entry 0: outside of all
   std::size_t scope_count = 1;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;    // from this id on, the scope in force
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;  // from this id on, the scope in force
   bool observing = false;
-  Chunked<Observation> observations;                             // beside tensors
-  std::uint32_t root = 0;                                        // of the last backward; 0: none yet
-  bool retained = false;                                         // whether that one kept what it passed through
-  std::uint32_t let_go_root = 0;                                 // of the last backward that did not
-  std::uint32_t let_go_count = 0;                                // how many nodes were let go
-  std::vector<bool> gone;                                        // scalar ops among them, as far as noted
+  Chunked<Observation> observations;  // beside tensors
+  std::uint32_t root = 0;             // of the last backward; 0: none yet
+  bool retained = false;              // whether that one kept what it passed through
+  std::uint32_t let_go_root = 0;      // of the last backward that did not
+  std::uint32_t let_go_count = 0;     // how many nodes were let go
+  std::vector<bool> gone;             // scalar ops among them, as far as noted
 
   List();
   ~List();
@@ -120,7 +121,6 @@ struct List : Tape {
   bool stands_for(std::uint32_t id, const TensorImpl& head);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
-  bool wants_gradient(std::uint32_t id) { return !is_tensor(id) || tensor(id).kind != Node::Kind::constant; }
   std::string name_of(std::uint32_t id) const;
   void enter(const Scope* scope);
 

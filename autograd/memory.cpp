@@ -13,9 +13,9 @@ namespace ebb::detail {
 
 namespace {
 
-constexpr std::size_t small = 1024;                            // up to here, a bucket for every 64 bytes
-constexpr std::size_t buckets = 16 + 4 * 40;                   // above, four for every doubling
-constexpr std::size_t most_idle = std::size_t{512} << 20;      // bytes that a thread keeps at most
+constexpr std::size_t small = 1024;                        // up to here, a bucket for every 64 bytes
+constexpr std::size_t buckets = 16 + 4 * 40;               // above, four for every doubling
+constexpr std::size_t most_idle = std::size_t{512} << 20;  // bytes that a thread keeps at most
 
 constexpr std::size_t bucket_of(std::size_t bytes) {
   if (bytes <= small) return bytes == 0 ? 0 : (bytes - 1) / 64;
@@ -30,7 +30,8 @@ constexpr std::size_t bytes_of(std::size_t bucket) {
   const std::size_t power = (bucket - 16) / 4 + 11, step = (bucket - 16) % 4 + 1;
   return (std::size_t{1} << (power - 1)) + step * (std::size_t{1} << (power - 3));
 }
-static_assert(bytes_of(bucket_of(1025)) == 1280 && bytes_of(bucket_of(2048)) == 2048 && bytes_of(bucket_of(2049)) == 2560);
+static_assert(bytes_of(bucket_of(1025)) == 1280 && bytes_of(bucket_of(2048)) == 2048 &&
+              bytes_of(bucket_of(2049)) == 2560);
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool pooled = false;

@@ -11,12 +11,12 @@ namespace ebb {
 
 /// One number.  It is a type of its own so that a formula's exp(x) means the function of this precision, on every
 /// system, whatever headers are included.
-template <class T>
-struct Num {
+template <class T> struct Num {
   T v{};
 
   constexpr Num() = default;
-  template <class U> requires std::is_arithmetic_v<U>
+  template <class U>
+  requires std::is_arithmetic_v<U>
   constexpr Num(U value) : v(static_cast<T>(value)) {}
 
   // Whole numbers wrap around, as NumPy's do, instead of being undefined.
@@ -62,13 +62,13 @@ struct Num {
 };
 
 /// A number with its derivatives by N variables: what an op made by elementwise() is differentiated with.
-template <class T, int N>
-struct Dual {
+template <class T, int N> struct Dual {
   Num<T> v{};
   Num<T> d[N]{};
 
   constexpr Dual() = default;
-  template <class U> requires std::is_arithmetic_v<U>
+  template <class U>
+  requires std::is_arithmetic_v<U>
   constexpr Dual(U value) : v(value) {}
   constexpr Dual(Num<T> value) : v(value) {}
 
@@ -86,7 +86,8 @@ namespace detail {
 template <class T> struct IsNumber : std::false_type {};
 template <class T> struct IsNumber<Num<T>> : std::true_type {};
 template <class T, int N> struct IsNumber<Dual<T, N>> : std::true_type {};
-template <class T> concept AnyNumber = IsNumber<T>::value;
+template <class T>
+concept AnyNumber = IsNumber<T>::value;
 
 /// p·d where no derivative (an exact 0) stays none, even against an infinite p.
 template <class T> Num<T> chain(Num<T> p, Num<T> d) { return d == Num<T>(0) ? Num<T>(0) : p * d; }

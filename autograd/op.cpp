@@ -13,10 +13,14 @@ namespace {
 
 [[noreturn]] void raise(Complaint::Kind kind, const std::string& message) {
   switch (kind) {
-    case Complaint::dtype: throw DTypeError(message);
-    case Complaint::index: throw IndexError(message);
-    case Complaint::usage: throw UsageError(message);
-    default: throw ShapeError(message);
+    case Complaint::dtype:
+      throw DTypeError(message);
+    case Complaint::index:
+      throw IndexError(message);
+    case Complaint::usage:
+      throw UsageError(message);
+    default:
+      throw ShapeError(message);
   }
 }
 
@@ -50,8 +54,8 @@ std::string where_in_model() {
 }
 
 void refuse(const Complaint& why, const std::string& what) {
-  raise(why.kind, fmt::format("{}: {}{}{}{}", what, why.reason, where_in_model(), why.help.empty() ? "" : "\n  help: ",
-                              why.help));
+  raise(why.kind, fmt::format("{}: {}{}{}{}", what, why.reason, where_in_model(),
+                              why.help.empty() ? "" : "\n  help: ", why.help));
 }
 
 void refuse(const Complaint& why, const char* name, const Tensor* const* in, int n) {
@@ -61,8 +65,8 @@ void refuse(const Complaint& why, const char* name, const Tensor* const* in, int
 void undefined_operand(const char* name, int i) {
   const char* const ordinals[] = {"first", "second", "third", "fourth"};
   const std::string which = i < 4 ? std::string(ordinals[i]) : fmt::format("{}th", i + 1);
-  throw UsageError(fmt::format("{}: the {} operand holds nothing: a Tensor made without a value{}", name, which,
-                               where_in_model()));
+  throw UsageError(
+      fmt::format("{}: the {} operand holds nothing: a Tensor made without a value{}", name, which, where_in_model()));
 }
 
 }  // namespace ebb::detail

@@ -86,8 +86,9 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
 
 // ---- from an op's struct to its OpInfo ---------------------------------------------------------------------------
 
-template <class Op, class Rule, std::size_t... I>
-Tensor call_rule(const Op& op, Rule rule, const Tensor& dy, const Tensor* in, const Tensor& y, std::index_sequence<I...>) {
+template <class Op, class Rule, std::size_t... I> Tensor call_rule(const Op& op, Rule rule, const Tensor& dy,
+                                                                   const Tensor* in, const Tensor& y,
+                                                                   std::index_sequence<I...>) {
   if constexpr (std::is_same_v<Rule, std::nullptr_t>) {
     return {};
   } else if constexpr (std::is_invocable_v<Rule, const Op&, const Tensor&, decltype(in[I])..., const Tensor&>) {
@@ -109,18 +110,20 @@ Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in,
       Tensor dx;
       ((static_cast<int>(I) == i ? (dx = call_rule(op, std::get<I>(rules), dy, in, y, all), 0) : 0), ...);
       return dx;
-    }(std::make_index_sequence<count>());
+    }
+    (std::make_index_sequence<count>());
   }
 }
 
-template <class Op>
-constexpr OpInfo make_info(const char* name) {
-  OpInfo info{name,    Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
-              sizeof(Op), nullptr, nullptr, false, nullptr};
+template <class Op> constexpr OpInfo make_info(const char* name) {
+  OpInfo info{name,       Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
+              sizeof(Op), nullptr,     nullptr,  false,        nullptr};
   info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
   if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
   if constexpr (requires(const Op& op, Tensor& sum) { op.add_dx(sum, sum); })
-    info.add_gradient = [](const void* op, Tensor& sum, const Tensor& dy) { static_cast<const Op*>(op)->add_dx(sum, dy); };
+    info.add_gradient = [](const void* op, Tensor& sum, const Tensor& dy) {
+      static_cast<const Op*>(op)->add_dx(sum, dy);
+    };
   if constexpr (requires(const Op& op) { op.number; }) {
     info.number = [](const void* op) { return static_cast<const Op*>(op)->number; };
     info.number_first = Op::number_stands_first;
@@ -133,8 +136,7 @@ constexpr OpInfo make_info(const char* name) {
 template <class Op> inline constexpr OpInfo op_info = make_info<Op>(Op::name);
 
 /// Runs an op on any number of operands and records it.
-template <class Op>
-Tensor apply_all(const OpInfo& info, const Op& op, const Tensor* const* in, int n, auto&& run) {
+template <class Op> Tensor apply_all(const OpInfo& info, const Op& op, const Tensor* const* in, int n, auto&& run) {
   for (int i = 0; i < n; ++i)
     if (!in[i]->defined()) undefined_operand(info.name, i);
   const std::int64_t started = start_clock();
@@ -148,16 +150,12 @@ Tensor apply_all(const OpInfo& info, const Op& op, const Tensor* const* in, int 
   return y;
 }
 
-template <class Op, class... T>
-Tensor apply_as(const OpInfo& info, const Op& op, const T&... in) {
+template <class Op, class... T> Tensor apply_as(const OpInfo& info, const Op& op, const T&... in) {
   const Tensor* operands[] = {&in...};
   return apply_all(info, op, operands, sizeof...(T), [&] { return op.run(in...); });
 }
 
-template <class Op, class... T>
-Tensor apply(const Op& op, const T&... in) {
-  return apply_as(op_info<Op>, op, in...);
-}
+template <class Op, class... T> Tensor apply(const Op& op, const T&... in) { return apply_as(op_info<Op>, op, in...); }
 
 /// The sum of x over the axes along which `shape` broadcasts to x's shape: how a gradient comes back to an operand.
 Tensor sum_to(const Tensor& x, const Shape& shape);
@@ -179,9 +177,12 @@ inline bool is_whole(double v) { return v >= -0x1p63 && v < 0x1p63 && std::trunc
 /// Calls f with a number of the C++ type that `dtype` names.
 template <class F> decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
-    case f32: return f(float{});
-    case f64: return f(double{});
-    default: return f(std::int64_t{});
+    case f32:
+      return f(float{});
+    case f64:
+      return f(double{});
+    default:
+      return f(std::int64_t{});
   }
 }
 template <class F> decltype(auto) dispatch_floating(DType dtype, F&& f) {

@@ -92,17 +92,18 @@ DType Parameter::dtype() const { return state()->value.dtype(); }
 
 Tensor Parameter::grad() const {
   if (has_grad()) return state_->grad;
-  throw GraphError(fmt::format("grad(): the parameter {}{}{} has no gradient since the last step\n"
-                               "  help: call backward() on a loss that depends on it",
-                               name(), name().empty() ? "" : " ", to_string(shape())));
+  throw GraphError(
+      fmt::format("grad(): the parameter {}{}{} has no gradient since the last step\n"
+                  "  help: call backward() on a loss that depends on it",
+                  name(), name().empty() ? "" : " ", to_string(shape())));
 }
 
 void Parameter::assign(const Tensor& value) {
   if (!value.defined()) throw UsageError("assign(): the tensor holds nothing");
   const std::string what = name().empty() ? "assign()" : fmt::format("assign() to {}", name());
   if (value.shape() != shape())
-    throw ShapeError(fmt::format("{}: the parameter is {}, the new value {}", what, to_string(shape()),
-                                 to_string(value.shape())));
+    throw ShapeError(
+        fmt::format("{}: the parameter is {}, the new value {}", what, to_string(shape()), to_string(value.shape())));
   if (value.dtype() != dtype())
     throw DTypeError(fmt::format("{}: the parameter is {}, the new value {}\n  help: to({})", what, to_string(dtype()),
                                  to_string(value.dtype()), to_string(dtype())));

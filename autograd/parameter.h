@@ -63,7 +63,7 @@ namespace detail {
 /// What a Parameter and the optimizers that train it share.
 struct ParameterState {
   Tensor value;
-  Tensor grad;       // undefined: none since the last step
+  Tensor grad;  // undefined: none since the last step
   std::string name;
   std::atomic<std::uint64_t> leaf{0};  // graph << 32 | node of its leaf in the graph that met it last
   std::mutex adding;

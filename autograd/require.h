@@ -11,19 +11,21 @@
 
 namespace ebb::detail {
 
-template <class... Args>
-void require(bool ok, fmt::format_string<Args...> reason, Args&&... args) {
-  if (!ok) [[unlikely]] throw Complaint{Complaint::shape, fmt::format(reason, std::forward<Args>(args)...), {}};
+template <class... Args> void require(bool ok, fmt::format_string<Args...> reason, Args&&... args) {
+  if (!ok) [[unlikely]]
+    throw Complaint{Complaint::shape, fmt::format(reason, std::forward<Args>(args)...), {}};
 }
 template <class... Args>
 void require(bool ok, Complaint::Kind kind, fmt::format_string<Args...> reason, Args&&... args) {
-  if (!ok) [[unlikely]] throw Complaint{kind, fmt::format(reason, std::forward<Args>(args)...), {}};
+  if (!ok) [[unlikely]]
+    throw Complaint{kind, fmt::format(reason, std::forward<Args>(args)...), {}};
 }
 
 /// While it lives, an exception takes back what this thread's graph records: a failed call changes nothing.
 class Attempt {
  public:
-  Attempt() : list_(recording_list()), size_(list_ != nullptr ? list_->size() : 0), failing_(std::uncaught_exceptions()) {}
+  Attempt()
+      : list_(recording_list()), size_(list_ != nullptr ? list_->size() : 0), failing_(std::uncaught_exceptions()) {}
   ~Attempt() {
     if (list_ != nullptr && std::uncaught_exceptions() > failing_) list_->take_back(size_);
   }
@@ -37,8 +39,7 @@ class Attempt {
 };
 
 /// Runs what may refuse on behalf of an op that is made of others.
-template <class Body>
-decltype(auto) asked_of(const char* name, std::initializer_list<const Tensor*> in, Body&& body) {
+template <class Body> decltype(auto) asked_of(const char* name, std::initializer_list<const Tensor*> in, Body&& body) {
   int i = 0;
   for (const Tensor* t : in) {
     if (!t->defined()) undefined_operand(name, i);

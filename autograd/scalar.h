@@ -15,7 +15,8 @@ namespace ebb {
 class Scalar {
  public:
   constexpr Scalar() = default;
-  template <class T> requires std::is_arithmetic_v<T>
+  template <class T>
+  requires std::is_arithmetic_v<T>
   constexpr Scalar(T value) : value_(static_cast<double>(value)) {}
 
   constexpr double value() const { return value_; }
@@ -79,7 +80,8 @@ Scalar outside(const Scalar& s);
 EBB_ALWAYS_INLINE Scalar record_scalar(std::uint16_t code, double v, Scalar a, double da) {
   Tape* const t = tape;
   const Place pa = Access::place(a);
-  if (graph_of(pa ^ t->next) == 0) [[likely]] return Access::scalar(v, t->push(code, v, id_of(pa), da, 0, 0.0));
+  if (graph_of(pa ^ t->next) == 0) [[likely]]
+    return Access::scalar(v, t->push(code, v, id_of(pa), da, 0, 0.0));
   return record_mixed(code, v, a, da, 0, 0);
 }
 
@@ -96,8 +98,7 @@ EBB_ALWAYS_INLINE Scalar record_scalar(std::uint16_t code, double v, Scalar a, d
   return record_mixed(code, v, a, da, b, db);
 }
 
-template <class F>
-void scalar_gradient(const Scalar& dy, const Scalar* operand, const Scalar& y, Scalar* out) {
+template <class F> void scalar_gradient(const Scalar& dy, const Scalar* operand, const Scalar& y, Scalar* out) {
   if constexpr (F::arity == 1) {
     out[0] = F::dx(dy, operand[0], y);
   } else {
@@ -107,9 +108,8 @@ void scalar_gradient(const Scalar& dy, const Scalar* operand, const Scalar& y, S
 }
 
 /// The code of a formula's scalar op.
-template <class F>
-inline const std::uint16_t scalar_code =
-    register_scalar_rule({F::name, F::formula, F::rule, F::arity, &scalar_gradient<F>});
+template <class F> inline const std::uint16_t scalar_code = register_scalar_rule({F::name, F::formula, F::rule,
+                                                                                  F::arity, &scalar_gradient<F>});
 
 /// One formula on Scalars: its value and its local derivatives, recorded.
 template <class F> EBB_ALWAYS_INLINE Scalar on_scalars(Scalar x) {
@@ -125,8 +125,7 @@ template <class F> EBB_ALWAYS_INLINE Scalar on_scalars(Scalar a, Scalar b) {
 
 }  // namespace detail
 
-template <std::integral... I>
-Scalar Tensor::operator()(I... i) const {
+template <std::integral... I> Scalar Tensor::operator()(I... i) const {
   const std::int64_t index[] = {static_cast<std::int64_t>(i)..., 0};
   return element(index, static_cast<int>(sizeof...(I)));
 }

@@ -98,8 +98,8 @@ Shape broadcast_of(const Shape& a, const Shape& b) {
     const std::int64_t m = i <= a.rank() ? a[-i] : 1, n = i <= b.rank() ? b[-i] : 1;
     if (m != n && m != 1 && n != 1) {
       const std::string which = i == 1 ? "the last axis is" : fmt::format("axis {} is", -i);
-      throw Complaint{Complaint::shape,
-                      fmt::format("do not broadcast, {} {} and {}; each must be equal or 1", which, m, n), {}};
+      throw Complaint{
+          Complaint::shape, fmt::format("do not broadcast, {} {} and {}; each must be equal or 1", which, m, n), {}};
     }
     sizes[static_cast<std::size_t>(rank - i)] = m == 1 ? n : m;
   }

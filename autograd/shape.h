@@ -16,7 +16,8 @@ namespace ebb {
 namespace detail {
 /// A whole number of any type, so that {v.size(), 3} is a shape too.
 struct Size {
-  template <std::integral I> constexpr Size(I n) : value(std::in_range<std::int64_t>(n) ? static_cast<std::int64_t>(n) : -2) {}
+  template <std::integral I> constexpr Size(I n)
+      : value(std::in_range<std::int64_t>(n) ? static_cast<std::int64_t>(n) : -2) {}
   std::int64_t value;
 };
 }  // namespace detail

@@ -85,8 +85,8 @@ void add_to(Tensor& sum, const Tensor& more) {
 
 void must_fit(const TensorNode& node, const Tensor& gradient, const char* from) {
   if (gradient.shape() == node.shape && gradient.dtype() == node.dtype) return;
-  throw Error(fmt::format("backward of {}: the gradient is {} {} where the value is {} {}; the op's rule is wrong", from,
-                          to_string(gradient.dtype()), to_string(gradient.shape()), to_string(node.dtype),
+  throw Error(fmt::format("backward of {}: the gradient is {} {} where the value is {} {}; the op's rule is wrong",
+                          from, to_string(gradient.dtype()), to_string(gradient.shape()), to_string(node.dtype),
                           to_string(node.shape)));
 }
 
@@ -123,8 +123,8 @@ void sweep_entries(const Entry* entry, double* adjoint, std::uint32_t hi, std::u
 
 /// Adds to a tensor's gradient in place: zeros are made once, however many parts of the tensor were read.
 template <class Add> void receive_part(TensorNode& node, Add&& add) {
-  Tensor gradient = node.gradient == nullptr ? zeros(node.shape, node.dtype)
-                                             : Access::tensor(std::exchange(node.gradient, nullptr));
+  Tensor gradient =
+      node.gradient == nullptr ? zeros(node.shape, node.dtype) : Access::tensor(std::exchange(node.gradient, nullptr));
   add(gradient);
   node.gradient = Access::take(gradient);
 }
@@ -213,9 +213,10 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters) {
   if (let_go_root != 0) note_what_is_gone(*this);
   if (let_go_root != 0 && meets_what_is_gone(*this, from)) {
     const std::string name = name_of(let_go_root);
-    throw GraphError(fmt::format("backward(): already run on this graph ({}{} nodes let go)\n"
-                                 "  help: backward({{.retain = true}}) the first time, or a new Graph for each step",
-                                 name.empty() ? "" : fmt::format("root \"{}\", ", name), with_commas(let_go_count)));
+    throw GraphError(
+        fmt::format("backward(): already run on this graph ({}{} nodes let go)\n"
+                    "  help: backward({{.retain = true}}) the first time, or a new Graph for each step",
+                    name.empty() ? "" : fmt::format("root \"{}\", ", name), with_commas(let_go_count)));
   }
   const Pause pause;
   for (std::size_t i = 0; i < tensor_count; ++i) {
@@ -317,7 +318,8 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       places.push_back(place);
     }
     const auto n = static_cast<std::int64_t>(g.size());
-    const Tensor spread = scatter_add(zeros({node.shape.size()}, node.dtype), ebb::from(places, {n}), stack(g, node.dtype), 0);
+    const Tensor spread =
+        scatter_add(zeros({node.shape.size()}, node.dtype), ebb::from(places, {n}), stack(g, node.dtype), 0);
     give_tensor(id, reshape(spread, node.shape));
     elements.erase(id);
   };
@@ -340,8 +342,10 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
         continue;
       }
       if (node.let_go) {
-        throw GraphError(fmt::format("gradient(): backward() let go of what it needs of {}\n"
-                                     "  help: take gradients first, or backward({{.retain = true}})", node.op->name));
+        throw GraphError(
+            fmt::format("gradient(): backward() let go of what it needs of {}\n"
+                        "  help: take gradients first, or backward({{.retain = true}})",
+                        node.op->name));
       }
       const Operands operands(*this, node);
       if (node.op->compose != nullptr) {
@@ -362,8 +366,8 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       }
       for (std::uint32_t i = 0; i < node.count; ++i) {
         if (!matters(node.input[i])) continue;
-        const Tensor dx = node.op->gradient(node.self, static_cast<int>(i), g, operands.in(), static_cast<int>(node.count),
-                                            operands.output());
+        const Tensor dx = node.op->gradient(node.self, static_cast<int>(i), g, operands.in(),
+                                            static_cast<int>(node.count), operands.output());
         if (!dx.defined()) continue;
         must_fit(tensor(node.input[i]), dx, node.op->name);
         give_tensor(node.input[i], dx);
@@ -441,8 +445,10 @@ namespace {
 
 void must_be_single(const char* asked, const Shape& shape) {
   if (shape.size() == 1) return;
-  throw GraphError(fmt::format("{}: the tensor has shape {}; only a single number has a gradient to start from\n"
-                               "  help: sum() or mean() it first", asked, to_string(shape)));
+  throw GraphError(
+      fmt::format("{}: the tensor has shape {}; only a single number has a gradient to start from\n"
+                  "  help: sum() or mean() it first",
+                  asked, to_string(shape)));
 }
 
 std::uint32_t id_in(const List& list, std::uint32_t graph, std::uint32_t id, const char* what) {
@@ -470,9 +476,12 @@ std::vector<std::uint32_t> leaves_like(List& list, std::uint32_t id) {
   return all;
 }
 
-template <class Y> std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
-  if (tape != &list) throw GraphError("gradient(): the graph is paused, and gradients are recorded\n"
-                                      "  help: let the Pause go out of scope first");
+template <class Y>
+std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
+  if (tape != &list)
+    throw GraphError(
+        "gradient(): the graph is paused, and gradients are recorded\n"
+        "  help: let the Pause go out of scope first");
   std::pair<Scalar, Tensor> seed{1, Tensor()};
   std::uint32_t from = 0;
   if constexpr (std::is_same_v<Y, Tensor>) {
@@ -524,12 +533,22 @@ Tensor Graph::gradient(const Tensor& y, const Tensor& x) { return gradients_by<T
 Scalar Graph::gradient(const Scalar& y, const Scalar& x) { return gradients_by<Scalar>(*list_, y, {x})[0]; }
 Tensor Graph::gradient(const Scalar& y, const Tensor& x) { return gradients_by<Tensor>(*list_, y, {x})[0]; }
 Scalar Graph::gradient(const Tensor& y, const Scalar& x) { return gradients_by<Scalar>(*list_, y, {x})[0]; }
-std::vector<Tensor> Graph::gradient(const Tensor& y, const std::vector<Tensor>& x) { return gradients_by(*list_, y, x); }
-std::vector<Scalar> Graph::gradient(const Scalar& y, const std::vector<Scalar>& x) { return gradients_by(*list_, y, x); }
-std::vector<Tensor> Graph::gradient(const Scalar& y, const std::vector<Tensor>& x) { return gradients_by(*list_, y, x); }
-std::vector<Scalar> Graph::gradient(const Tensor& y, const std::vector<Scalar>& x) { return gradients_by(*list_, y, x); }
+std::vector<Tensor> Graph::gradient(const Tensor& y, const std::vector<Tensor>& x) {
+  return gradients_by(*list_, y, x);
+}
+std::vector<Scalar> Graph::gradient(const Scalar& y, const std::vector<Scalar>& x) {
+  return gradients_by(*list_, y, x);
+}
+std::vector<Tensor> Graph::gradient(const Scalar& y, const std::vector<Tensor>& x) {
+  return gradients_by(*list_, y, x);
+}
+std::vector<Scalar> Graph::gradient(const Tensor& y, const std::vector<Scalar>& x) {
+  return gradients_by(*list_, y, x);
+}
 
-void Scalar::backward(const BackwardOptions& options) const { list_of(graph_of(place_), "backward()").backward(id_of(place_), options.retain); }
+void Scalar::backward(const BackwardOptions& options) const {
+  list_of(graph_of(place_), "backward()").backward(id_of(place_), options.retain);
+}
 
 double Scalar::grad() const {
   const List& list = list_of(graph_of(place_), "grad()");
@@ -551,9 +570,10 @@ Tensor Tensor::grad() const {
   const TensorNode& node = list.tensor(impl(*this).node);
   if (node.gradient != nullptr) return share(node.gradient);
   if (node.kind == Node::Kind::op && !list.observing) {
-    throw GraphError(fmt::format("grad(): the gradient of an intermediate {} {} was not kept\n"
-                                 "  help: graph.observe() before backward(), or make it a variable",
-                                 node.op->name, to_string(node.shape)));
+    throw GraphError(
+        fmt::format("grad(): the gradient of an intermediate {} {} was not kept\n"
+                    "  help: graph.observe() before backward(), or make it a variable",
+                    node.op->name, to_string(node.shape)));
   }
   if (node.kind == Node::Kind::parameter && !list.observing) {
     throw GraphError("grad(): a Parameter's gradient went to the Parameter itself\n  help: ask it for grad()");

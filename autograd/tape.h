@@ -43,7 +43,8 @@ struct Tape {
   EBB_ALWAYS_INLINE Place push(std::uint16_t c, double v, std::uint32_t a, double da, std::uint32_t b, double db) {
     const Place place = next;
     const std::uint32_t id = id_of(place);
-    if (id == capacity) [[unlikely]] grow();
+    if (id == capacity) [[unlikely]]
+      grow();
     entry[id] = {a, b, da, db};
     value[id] = v;
     code[id] = c;

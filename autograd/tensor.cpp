@@ -95,13 +95,12 @@ void Tensor::release(TensorImpl* last) noexcept {
 
 double Tensor::item() const {
   if (whole("item()").shape.size() != 1)
-    throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item{}", to_string(shape()),
-                                 where_in_model()));
+    throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item{}",
+                                 to_string(shape()), where_in_model()));
   return dispatch(dtype(), [&]<class T>(T) { return static_cast<double>(*read<T>(*this)); });
 }
 
-template <class T>
-Elements<T> Tensor::data() const {
+template <class T> Elements<T> Tensor::data() const {
   if (whole("data()").dtype != dtype_of<T>) {
     throw DTypeError(fmt::format("data<{0}>(): the tensor {1} is {2}\n  help: to({0}) first, or to_vector",
                                  to_string(dtype_of<T>), to_string(shape()), to_string(dtype())));
@@ -109,8 +108,7 @@ Elements<T> Tensor::data() const {
   return {read<T>(*this), static_cast<std::size_t>(size())};
 }
 
-template <class T>
-std::vector<T> Tensor::to_vector() const {
+template <class T> std::vector<T> Tensor::to_vector() const {
   whole("to_vector()");
   return dispatch(dtype(), [&]<class U>(U) {
     const U* const x = read<U>(*this);
@@ -129,14 +127,16 @@ template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
 
 std::string Tensor::name() const {
   const TensorImpl& head = whole("name()");
-  return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph() ? open_list->name_of(head.node) : "";
+  return head.graph != 0 && open_list != nullptr && head.graph == open_list->graph() ? open_list->name_of(head.node)
+                                                                                     : "";
 }
 
 Scalar Tensor::element(const std::int64_t* index, int count) const {
   const Shape& s = whole("t(i, ...)").shape;
   const auto asked = [&] { return fmt::format("t({}) of {}", fmt::join(index, index + count, ", "), to_string(s)); };
   if (count != s.rank())
-    throw IndexError(fmt::format("{}: there must be {} indices, one for each axis{}", asked(), s.rank(), where_in_model()));
+    throw IndexError(
+        fmt::format("{}: there must be {} indices, one for each axis{}", asked(), s.rank(), where_in_model()));
   std::int64_t place = 0;
   for (int axis = 0; axis < count; ++axis) {
     const std::int64_t i = index[axis] < 0 ? index[axis] + s[axis] : index[axis];
@@ -210,8 +210,8 @@ Tensor linspace(double a, double b, std::int64_t n, DType dtype) {
   return t;
 }
 
-template <class T> requires ElementType<T>
-Tensor from(std::span<const T> values, const Shape& shape) {
+template <class T>
+requires ElementType<T> Tensor from(std::span<const T> values, const Shape& shape) {
   if (static_cast<std::int64_t>(values.size()) != shape.size())
     throw ShapeError(fmt::format("from(): {} values do not fill shape {} of {} elements", values.size(),
                                  to_string(shape), shape.size()));
@@ -275,7 +275,8 @@ namespace {
 constexpr std::int64_t shown_at_an_end = 3;
 
 std::string number_text(double v, DType dtype) {
-  return dtype == i64 ? fmt::format("{}", static_cast<std::int64_t>(v)) : fmt::format("{:.{}g}", v, dtype == f32 ? 6 : 10);
+  return dtype == i64 ? fmt::format("{}", static_cast<std::int64_t>(v))
+                      : fmt::format("{:.{}g}", v, dtype == f32 ? 6 : 10);
 }
 
 void print(const Tensor& t, int axis, std::int64_t place, std::string& out) {

@@ -46,8 +46,7 @@ struct BackwardOptions {
 };
 
 /// A tensor's numbers in row-major order: a span that is also a pointer.  Valid while a handle of the tensor lives.
-template <class T>
-class Elements {
+template <class T> class Elements {
  public:
   Elements(const T* data, std::size_t size) : data_(data), size_(size) {}
   const T* data() const { return data_; }
@@ -73,8 +72,14 @@ class Tensor {
     if (impl_ != nullptr) impl_->refs.fetch_add(1, std::memory_order_relaxed);
   }
   Tensor(Tensor&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
-  Tensor& operator=(const Tensor& other) noexcept { Tensor copy(other); return *this = std::move(copy); }
-  Tensor& operator=(Tensor&& other) noexcept { std::swap(impl_, other.impl_); return *this; }
+  Tensor& operator=(const Tensor& other) noexcept {
+    Tensor copy(other);
+    return *this = std::move(copy);
+  }
+  Tensor& operator=(Tensor&& other) noexcept {
+    std::swap(impl_, other.impl_);
+    return *this;
+  }
   ~Tensor() {
     if (impl_ != nullptr && impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) release(impl_);
   }
@@ -113,7 +118,8 @@ class Tensor {
   explicit Tensor(detail::TensorImpl* owned) noexcept : impl_(owned) {}
   static void release(detail::TensorImpl* last) noexcept;
   const detail::TensorImpl& whole(const char* asked) const {
-    if (impl_ == nullptr) [[unlikely]] detail::holds_nothing(asked);
+    if (impl_ == nullptr) [[unlikely]]
+      detail::holds_nothing(asked);
     return *impl_;
   }
   Scalar element(const std::int64_t* index, int count) const;
@@ -127,12 +133,13 @@ std::string to_string(const Tensor& t);
 
 namespace detail {
 
-template <class T> concept ElementType =
-    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int64_t>;
+template <class T>
+concept ElementType = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int64_t>;
 
 /// Nested braces of numbers, up to rank 4.
 struct Nested {
-  template <class T> requires std::is_arithmetic_v<T> Nested(T v) : number(static_cast<double>(v)) {}
+  template <class T>
+  requires std::is_arithmetic_v<T> Nested(T v) : number(static_cast<double>(v)) {}
   Nested(std::initializer_list<Nested> list) : items(list.begin(), list.end()), leaf(false) {}
   double number = 0;
   std::vector<Nested> items;
@@ -141,12 +148,13 @@ struct Nested {
 }  // namespace detail
 
 /// A copy of `values` in the given shape.  Throws ShapeError if the count differs.
-template <class T> requires detail::ElementType<T>
-Tensor from(std::span<const T> values, const Shape& shape);
+template <class T>
+requires detail::ElementType<T> Tensor from(std::span<const T> values, const Shape& shape);
 /// The same of a vector, array or span of float, double or std::int64_t.
-template <std::ranges::contiguous_range R> requires detail::ElementType<std::ranges::range_value_t<R>>
-Tensor from(const R& values, const Shape& shape) {
-  return from(std::span<const std::ranges::range_value_t<R>>(std::ranges::data(values), std::ranges::size(values)), shape);
+template <std::ranges::contiguous_range R>
+requires detail::ElementType<std::ranges::range_value_t<R>> Tensor from(const R& values, const Shape& shape) {
+  return from(std::span<const std::ranges::range_value_t<R>>(std::ranges::data(values), std::ranges::size(values)),
+              shape);
 }
 
 Tensor zeros(const Shape& shape, DType dtype = f32);
@@ -154,8 +162,8 @@ Tensor ones(const Shape& shape, DType dtype = f32);
 Tensor full(const Shape& shape, double value, DType dtype = f32);
 /// A tensor from a number or nested braces of numbers: tensor({{1, 2}, {3, 4}}) has shape [2, 2].
 /// Throws ShapeError if the rows differ in length or there are more than 4 levels.
-template <class T> requires std::is_arithmetic_v<T>
-Tensor tensor(T value, DType dtype = f32) {
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(T value, DType dtype = f32) {
   return full({}, static_cast<double>(value), dtype);
 }
 Tensor tensor(std::initializer_list<detail::Nested> values, DType dtype = f32);

@@ -30,9 +30,8 @@ void plain(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, con
     }
 }
 
-template <class T, class Product>
-void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T beta, T* c,
-          Product product) {
+template <class T, class Product> void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k,
+                                            const T* a, const T* b, T beta, T* c, Product product) {
   if (m == 0 || n == 0) return;
   if (m <= few && n <= few && k <= few && m * n * k <= few) return plain(ta, tb, m, n, k, a, b, beta, c);
   if (k == 0) return plain(ta, tb, m, n, k, a, b, beta, c);
@@ -51,8 +50,8 @@ void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, cons
   });
 }
 
-void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, double beta,
-          double* c) {
+void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b,
+          double beta, double* c) {
   call(ta, tb, m, n, k, a, b, beta, c, [&](auto opa, auto opb, int mm, int nn, int kk, int lda, int ldb) {
     cblas_dgemm(CblasRowMajor, opa, opb, mm, nn, kk, 1, a, lda, b, ldb, beta, c, nn);
   });

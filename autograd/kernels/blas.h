@@ -9,7 +9,7 @@ namespace ebb::kernels {
 /// b is [k, n] ([n, k] if tb).  With beta 0, c is only written.
 void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float beta,
           float* c);
-void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, double beta,
-          double* c);
+void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b,
+          double beta, double* c);
 
 }  // namespace ebb::kernels

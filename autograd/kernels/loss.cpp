@@ -7,8 +7,7 @@
 
 namespace ebb::kernels {
 
-template <class T>
-double bce_with_logits(const T* z, const T* y, std::int64_t n) {
+template <class T> double bce_with_logits(const T* z, const T* y, std::int64_t n) {
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     // max(z, 0) - z·y, where a share of 0 stays 0 even of an infinite z.
@@ -18,8 +17,7 @@ double bce_with_logits(const T* z, const T* y, std::int64_t n) {
   return sum;
 }
 
-template <class T>
-void bce_with_logits_gradient(T* dz, const T* z, const T* y, std::int64_t n, T g) {
+template <class T> void bce_with_logits_gradient(T* dz, const T* z, const T* y, std::int64_t n, T g) {
   for (std::int64_t i = 0; i < n; ++i) {
     const T e = std::exp(-std::abs(z[i]));  // never overflows
     dz[i] = g * ((z[i] < 0 ? e : T(1)) / (T(1) + e) - y[i]);
@@ -38,8 +36,8 @@ double cross_entropy(const T* z, const std::int64_t* label, std::int64_t rows, s
   return sum;
 }
 
-template <class T>
-void cross_entropy_gradient(T* dz, const T* z, const std::int64_t* label, std::int64_t rows, std::int64_t classes, T g) {
+template <class T> void cross_entropy_gradient(T* dz, const T* z, const std::int64_t* label, std::int64_t rows,
+                                               std::int64_t classes, T g) {
   softmax(dz, z, Block{rows, classes, 1});
   for (std::int64_t r = 0; r < rows; ++r, dz += classes) {
     dz[label[r]] -= T(1);

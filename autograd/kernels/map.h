@@ -12,14 +12,12 @@
 namespace ebb::kernels {
 
 /// y[i] = f(x₀[i], x₁[i], ...) over n numbers that lie side by side.
-template <class Y, class F, class... X>
-void map(Y* __restrict y, std::int64_t n, F f, const X* __restrict... x) {
+template <class Y, class F, class... X> void map(Y* __restrict y, std::int64_t n, F f, const X* __restrict... x) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i]...);
 }
 
 /// The same over broadcast operands.
-template <class Y, class F, class... X>
-void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
+template <class Y, class F, class... X> void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
   constexpr std::size_t N = sizeof...(X);
   const auto inner = std::size_t(walk.rank - 1);
   const std::int64_t n = walk.size[inner];
@@ -50,7 +48,8 @@ void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
         for (std::int64_t i = 0; i < n; ++i) row[i] = f((x + at[K])[i * step[K]]...);
       }
     });
-  }(std::make_index_sequence<N>());
+  }
+  (std::make_index_sequence<N>());
 }
 
 }  // namespace ebb::kernels

@@ -39,7 +39,8 @@ void gather_strided(void* y, const void* x, Sizes sizes, const std::array<std::i
 
 void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,
               std::int64_t inner, std::size_t width) {
-  const std::size_t line = static_cast<std::size_t>(n * inner) * width, whole = static_cast<std::size_t>(total * inner) * width;
+  const std::size_t line = static_cast<std::size_t>(n * inner) * width,
+                    whole = static_cast<std::size_t>(total * inner) * width;
   const auto* from = static_cast<const std::byte*>(x) + static_cast<std::size_t>(at * inner) * width;
   auto* to = static_cast<std::byte*>(y);
   for (std::int64_t o = 0; o < outer && line > 0; ++o, from += whole, to += line) std::memcpy(to, from, line);
@@ -47,7 +48,8 @@ void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::i
 
 void copy_in(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,
              std::int64_t inner, std::size_t width) {
-  const std::size_t line = static_cast<std::size_t>(n * inner) * width, whole = static_cast<std::size_t>(total * inner) * width;
+  const std::size_t line = static_cast<std::size_t>(n * inner) * width,
+                    whole = static_cast<std::size_t>(total * inner) * width;
   const auto* from = static_cast<const std::byte*>(x);
   auto* to = static_cast<std::byte*>(y) + static_cast<std::size_t>(at * inner) * width;
   for (std::int64_t o = 0; o < outer && line > 0; ++o, from += line, to += whole) std::memcpy(to, from, line);

@@ -16,8 +16,7 @@ template <> std::int64_t plus(std::int64_t a, std::int64_t b) {
 
 constexpr std::int64_t base = 256;  // numbers added up straight before sums are added pairwise
 
-template <class T>
-T sum_row(const T* x, std::int64_t n) {
+template <class T> T sum_row(const T* x, std::int64_t n) {
   if (n > base) {
     const std::int64_t half = (n / 2 + base - 1) / base * base;
     return plus(sum_row(x, half), sum_row(x + half, n - half));
@@ -27,14 +26,14 @@ T sum_row(const T* x, std::int64_t n) {
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
     for (int k = 0; k < lanes; ++k) lane[k] = plus(lane[k], x[i + k]);
-  T total = plus(plus(plus(lane[0], lane[4]), plus(lane[1], lane[5])), plus(plus(lane[2], lane[6]), plus(lane[3], lane[7])));
+  T total =
+      plus(plus(plus(lane[0], lane[4]), plus(lane[1], lane[5])), plus(plus(lane[2], lane[6]), plus(lane[3], lane[7])));
   for (; i < n; ++i) total = plus(total, x[i]);
   return total;
 }
 
 // Rows are added up in groups, and the groups' sums after that: the error grows with n / base + base, not with n.
-template <class T>
-void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
+template <class T> void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
   constexpr std::int64_t width = 512;
   for (std::int64_t from = 0; from < inner; from += width) {
     const std::int64_t w = std::min(width, inner - from);
@@ -52,14 +51,12 @@ void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
 }
 
 /// Calls f(first number, its step, position in the output) for every line along the middle axis.
-template <class F>
-void lines(const Block& b, F&& f) {
+template <class F> void lines(const Block& b, F&& f) {
   for (std::int64_t o = 0; o < b.outer; ++o)
     for (std::int64_t i = 0; i < b.inner; ++i) f(o * b.n * b.inner + i, b.inner, o * b.inner + i);
 }
 
-template <class T>
-bool beats(T candidate, T best, int sign) {
+template <class T> bool beats(T candidate, T best, int sign) {
   if constexpr (std::numeric_limits<T>::has_quiet_NaN) {
     if (best != best) return false;
     if (candidate != candidate) return true;
@@ -67,8 +64,7 @@ bool beats(T candidate, T best, int sign) {
   return sign > 0 ? candidate > best : candidate < best;
 }
 
-template <class T>
-T largest(const T* x, std::int64_t n, std::int64_t step) {
+template <class T> T largest(const T* x, std::int64_t n, std::int64_t step) {
   T m = -std::numeric_limits<T>::infinity();
   for (std::int64_t k = 0; k < n; ++k) m = std::max(m, x[k * step]);
   return m;
@@ -76,16 +72,14 @@ T largest(const T* x, std::int64_t n, std::int64_t step) {
 
 }  // namespace
 
-template <class T>
-void sum(T* y, const T* x, const Block& b) {
+template <class T> void sum(T* y, const T* x, const Block& b) {
   for (std::int64_t o = 0; o < b.outer; ++o) {
     if (b.inner == 1) y[o] = sum_row(x + o * b.n, b.n);
     else sum_rows(y + o * b.inner, x + o * b.n * b.inner, b.n, b.inner);
   }
 }
 
-template <class T>
-void extreme(T* y, const T* x, const Block& b, int sign) {
+template <class T> void extreme(T* y, const T* x, const Block& b, int sign) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
     T best = x[first];
     for (std::int64_t k = 1; k < b.n; ++k)
@@ -94,8 +88,7 @@ void extreme(T* y, const T* x, const Block& b, int sign) {
   });
 }
 
-template <class T>
-void arg_extreme(std::int64_t* y, const T* x, const Block& b, int sign) {
+template <class T> void arg_extreme(std::int64_t* y, const T* x, const Block& b, int sign) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
     std::int64_t best = 0;
     for (std::int64_t k = 1; k < b.n; ++k)
@@ -104,8 +97,7 @@ void arg_extreme(std::int64_t* y, const T* x, const Block& b, int sign) {
   });
 }
 
-template <class T>
-void logsumexp(T* y, const T* x, const Block& b) {
+template <class T> void logsumexp(T* y, const T* x, const Block& b) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
     const T m = largest(x + first, b.n, step);
     const T shift = std::isfinite(m) ? m : T(0);  // all -inf, or an inf: their sums speak for themselves
@@ -115,8 +107,7 @@ void logsumexp(T* y, const T* x, const Block& b) {
   });
 }
 
-template <class T>
-void softmax(T* y, const T* x, const Block& b) {
+template <class T> void softmax(T* y, const T* x, const Block& b) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
     const T m = largest(x + first, b.n, step);
     T total = 0;
@@ -125,8 +116,7 @@ void softmax(T* y, const T* x, const Block& b) {
   });
 }
 
-template <class T>
-void log_softmax(T* y, const T* x, const Block& b) {
+template <class T> void log_softmax(T* y, const T* x, const Block& b) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
     const T m = largest(x + first, b.n, step);
     T total = 0;

@@ -16,8 +16,7 @@ using Sizes = std::span<const std::int64_t>;
 
 /// How N operands are walked side by side with a contiguous output: broadcast axes have stride 0, and axes that
 /// can be walked as one are one.
-template <int N>
-struct Walk {
+template <int N> struct Walk {
   int rank = 0;
   std::array<std::int64_t, max_rank> size{};
   std::array<std::array<std::int64_t, max_rank>, N> stride{};

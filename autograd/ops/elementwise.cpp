@@ -35,15 +35,15 @@ template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy)
   return keeps_output(F::keep) ? y : dummy;
 }
 
-template <class F>
-struct OfOne {
+template <class F> struct OfOne {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "x";
   static constexpr Keep keep = F::keep;
 
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
     const auto loop = [&]<class T>(T) {
-      kernels::map(write<T>(y), x.size(), [](T v) { return F::f(Num<T>(v)).v; }, read<T>(x));
+      kernels::map(
+          write<T>(y), x.size(), [](T v) { return F::f(Num<T>(v)).v; }, read<T>(x));
     };
     if constexpr (F::integers) dispatch(x.dtype(), loop);
     else dispatch_floating(x.dtype(), loop);
@@ -67,8 +67,7 @@ struct OfOne {
   static constexpr auto gradients() { return std::tuple(&OfOne::dx); }
 };
 
-template <class F>
-struct OfTwo {
+template <class F> struct OfTwo {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "a b";
   static constexpr Keep keep = F::keep;
 
@@ -78,7 +77,9 @@ struct OfTwo {
     const auto loop = [&]<class T>(T) {
       const auto f = [](T v, T w) { return F::f(Num<T>(v), Num<T>(w)).v; };
       if (a.shape() == b.shape()) kernels::map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
-      else kernels::map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f, read<T>(a), read<T>(b));
+      else
+        kernels::map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f,
+                     read<T>(a), read<T>(b));
     };
     if constexpr (F::integers) dispatch(y.dtype(), loop);
     else dispatch_floating(y.dtype(), loop);
@@ -114,8 +115,7 @@ struct OfTwo {
 };
 
 /// A formula of two whose one operand is a plain number.
-template <class F, bool number_first>
-struct WithNumber {
+template <class F, bool number_first> struct WithNumber {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule;
   static constexpr const char* operands = number_first ? "b" : "a";
   static constexpr Keep own = static_cast<Keep>(
@@ -137,7 +137,8 @@ struct WithNumber {
     Tensor y = empty(x.shape(), x.dtype());
     const auto loop = [&]<class T>(T) {
       const Num<T> c(number);
-      kernels::map(write<T>(y), x.size(), [c](T v) { return value(Num<T>(v), c).v; }, read<T>(x));
+      kernels::map(
+          write<T>(y), x.size(), [c](T v) { return value(Num<T>(v), c).v; }, read<T>(x));
     };
     if constexpr (F::integers) dispatch(x.dtype(), loop);
     else dispatch_floating(x.dtype(), loop);
@@ -175,7 +176,8 @@ template <class F> DType type_for(DType type) { return F::integers || type != i6
 template <class F> void must_be_whole(const Tensor& x, double number, bool number_first) {
   if (!F::integers || x.dtype() != i64 || is_whole(number)) return;
   const bool fraction = std::trunc(number) != number;
-  refuse({Complaint::dtype, fmt::format("{} does not fit an i64 tensor", fraction ? "a fraction" : "the number"), "to(f32)"},
+  refuse({Complaint::dtype, fmt::format("{} does not fit an i64 tensor", fraction ? "a fraction" : "the number"),
+          "to(f32)"},
          number_first ? fmt::format("{}({}, i64 {})", F::name, number, to_string(x.shape()))
                       : fmt::format("{}(i64 {}, {})", F::name, to_string(x.shape()), number));
 }
@@ -243,8 +245,9 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
     const Shape shape = broadcast_of(x.shape(), w.shape());
     Tensor y = empty(shape, i64);
     dispatch(type, [&]<class T>(T) {
-      kernels::map(write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
-                   [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
+      kernels::map(
+          write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
+          [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
     });
     return y;
   });
@@ -258,17 +261,18 @@ Tensor beside(const Scalar& s, const Tensor& t) {
 
 }  // namespace
 
-#define EBB_COMPARISON(op, name)                                                                                     \
-  Tensor operator op(const Tensor& a, const Tensor& b) {                                                             \
-    return compare(name, [](auto v, auto w) { return v op w; }, a, b);                                               \
-  }                                                                                                                  \
-  Tensor operator op(const Tensor& a, const Scalar& b) {                                                             \
-    if (!a.defined()) undefined_operand(name, 0);                                                                    \
-    return a op beside(b, a);                                                                                        \
-  }                                                                                                                  \
-  Tensor operator op(const Scalar& a, const Tensor& b) {                                                             \
-    if (!b.defined()) undefined_operand(name, 1);                                                                    \
-    return beside(a, b) op b;                                                                                        \
+#define EBB_COMPARISON(op, name)                            \
+  Tensor operator op(const Tensor& a, const Tensor& b) {    \
+    return compare(                                         \
+        name, [](auto v, auto w) { return v op w; }, a, b); \
+  }                                                         \
+  Tensor operator op(const Tensor& a, const Scalar& b) {    \
+    if (!a.defined()) undefined_operand(name, 0);           \
+    return a op beside(b, a);                               \
+  }                                                         \
+  Tensor operator op(const Scalar& a, const Tensor& b) {    \
+    if (!b.defined()) undefined_operand(name, 1);           \
+    return beside(a, b) op b;                               \
   }
 EBB_COMPARISON(<, "less")
 EBB_COMPARISON(<=, "less_equal")
@@ -292,8 +296,9 @@ struct Where {
     Tensor y = empty(shape, a.dtype());
     dispatch(y.dtype(), [&]<class T>(T) {
       dispatch(c.dtype(), [&]<class C>(C) {
-        kernels::map(write<T>(y), kernels::Walk<3>(shape.sizes(), {c.shape().sizes(), a.shape().sizes(), b.shape().sizes()}),
-                     [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
+        kernels::map(
+            write<T>(y), kernels::Walk<3>(shape.sizes(), {c.shape().sizes(), a.shape().sizes(), b.shape().sizes()}),
+            [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
       });
     });
     return y;
@@ -318,16 +323,18 @@ struct Clamp {
     Tensor y = empty(x.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>(T) {
       // An i64 tensor's limits are whole numbers or beyond all of them.
-      const bool open_below = std::is_integral_v<T> && low < -0x1p63, open_above = std::is_integral_v<T> && high >= 0x1p63;
+      const bool open_below = std::is_integral_v<T> && low < -0x1p63,
+                 open_above = std::is_integral_v<T> && high >= 0x1p63;
       const T least = open_below ? std::numeric_limits<T>::min() : static_cast<T>(low);
       const T most = open_above ? std::numeric_limits<T>::max() : static_cast<T>(high);
-      kernels::map(write<T>(y), x.size(), [=](T v) { return v < least ? least : v > most ? most : v; }, read<T>(x));
+      kernels::map(
+          write<T>(y), x.size(), [=](T v) { return v < least  ? least
+                                                   : v > most ? most
+                                                              : v; }, read<T>(x));
     });
     return y;
   }
-  Tensor dx(const Tensor& dy, const Tensor& x) const {
-    return where((x >= low) * (x <= high), dy, Scalar(0.0));
-  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const { return where((x >= low) * (x <= high), dy, Scalar(0.0)); }
   static constexpr auto gradients() { return std::tuple(&Clamp::dx); }
 };
 

@@ -16,8 +16,8 @@ void must_index(const Tensor& x, const Tensor& index, int axis) {
   require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
   require(index.rank() == x.rank(), "the positions have rank {}, the tensor {}", index.rank(), x.rank());
   for (int a = 0; a < x.rank(); ++a)
-    require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}", index.shape()[a],
-            x.shape()[a], a);
+    require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}",
+            index.shape()[a], x.shape()[a], a);
   const std::int64_t n = x.shape()[axis];
   const auto* const i = read<std::int64_t>(index);
   for (std::int64_t k = 0; k < index.size(); ++k)
@@ -25,8 +25,7 @@ void must_index(const Tensor& x, const Tensor& index, int axis) {
 }
 
 /// Calls f(position in index, position in x) for each position.
-template <class F>
-void walk(const Shape& x, const Tensor& index, int axis, F&& f) {
+template <class F> void walk(const Shape& x, const Tensor& index, int axis, F&& f) {
   std::array<std::int64_t, Shape::max_rank> at{}, stride{};
   std::int64_t step = 1;
   for (int a = x.rank() - 1; a >= 0; --a) {
@@ -66,7 +65,8 @@ struct Gather {
 };
 
 struct ScatterAdd {
-  static constexpr char name[] = "scatter_add", formula[] = "y[i] += x", rule[] = "∇y = g   ∇x = g[i]", operands[] = "y i x";
+  static constexpr char name[] = "scatter_add", formula[] = "y[i] += x", rule[] = "∇y = g   ∇x = g[i]",
+                        operands[] = "y i x";
   static constexpr Keep keep = Keep::second;
   int axis;
 
@@ -104,7 +104,8 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
     require(classes >= 0, Complaint::usage, "the number of classes must not be negative, got {}", classes);
     const auto* const label = read<std::int64_t>(labels);
     for (std::int64_t k = 0; k < labels.size(); ++k)
-      require(label[k] >= 0 && label[k] < classes, Complaint::index, "label[{}] = {} is outside [0, {})", k, label[k], classes);
+      require(label[k] >= 0 && label[k] < classes, Complaint::index, "label[{}] = {} is outside [0, {})", k, label[k],
+              classes);
     Tensor y = zeros(labels.shape().inserted(labels.rank(), classes), dtype);
     dispatch(dtype, [&]<class T>(T) {
       for (std::int64_t k = 0; k < labels.size(); ++k) write<T>(y)[k * classes + label[k]] = T(1);

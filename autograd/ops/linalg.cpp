@@ -16,19 +16,23 @@ namespace {
 Shape matrix(std::int64_t rows, std::int64_t columns) { return {rows, columns}; }
 
 /// The leading axes of a batch of matrices.
-Shape batch_of(const Shape& s) { return Shape(std::span<const std::int64_t>(s.begin(), static_cast<std::size_t>(s.rank() - 2))); }
+Shape batch_of(const Shape& s) {
+  return Shape(std::span<const std::int64_t>(s.begin(), static_cast<std::size_t>(s.rank() - 2)));
+}
 
 // BLAS counts in 32 bits.
 void must_count(std::int64_t m, std::int64_t n, std::int64_t k) {
   for (const std::int64_t size : {m, n, k})
-    require(size <= std::numeric_limits<std::int32_t>::max(), "a side of {} is longer than a matrix product can be", size);
+    require(size <= std::numeric_limits<std::int32_t>::max(), "a side of {} is longer than a matrix product can be",
+            size);
 }
 
 Shape batch_shape(const Shape& a, const Shape& b) {
   try {
     return broadcast_of(a, b);
   } catch (const Complaint&) {
-    throw Complaint{Complaint::shape, fmt::format("the batches {} and {} do not broadcast", to_string(a), to_string(b)), {}};
+    throw Complaint{
+        Complaint::shape, fmt::format("the batches {} and {} do not broadcast", to_string(a), to_string(b)), {}};
   }
 }
 
@@ -54,9 +58,8 @@ struct Matmul {
     must_count(m, n, k);
     if (sa.rank() == 2 && sb.rank() == 2) {
       Tensor y = empty({m, n}, a.dtype());
-      dispatch_floating(y.dtype(), [&]<class T>(T) {
-        kernels::gemm(ta, tb, m, n, k, read<T>(a), read<T>(b), T(0), write<T>(y));
-      });
+      dispatch_floating(y.dtype(),
+                        [&]<class T>(T) { kernels::gemm(ta, tb, m, n, k, read<T>(a), read<T>(b), T(0), write<T>(y)); });
       return y;
     }
     const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = batch_shape(batch_a, batch_b);
@@ -96,8 +99,8 @@ struct Matmul {
 
 /// x·Wᵀ + b: a matmul and an add in one.
 struct Affine {
-  static constexpr char name[] = "affine", formula[] = "x·Wᵀ + b",
-                        rule[] = "∇x = g·W   ∇W = gᵀ·x   ∇b = Σ₀ g", operands[] = "x W b";
+  static constexpr char name[] = "affine", formula[] = "x·Wᵀ + b", rule[] = "∇x = g·W   ∇W = gᵀ·x   ∇b = Σ₀ g",
+                        operands[] = "x W b";
   static constexpr Keep keep = Keep::first | Keep::second;
 
   Tensor run(const Tensor& x, const Tensor& w, const Tensor& b) const {

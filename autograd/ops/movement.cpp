@@ -37,7 +37,8 @@ struct Cast {
           for (std::int64_t i = 0; i < x.size(); ++i)
             require(std::abs(read<From>(x)[i]) < limit, Complaint::dtype, "{} is no 64-bit integer", read<From>(x)[i]);
         }
-        kernels::map(write<To>(y), x.size(), [](From v) { return static_cast<To>(v); }, read<From>(x));
+        kernels::map(
+            write<To>(y), x.size(), [](From v) { return static_cast<To>(v); }, read<From>(x));
       });
     });
     return y;
@@ -47,19 +48,19 @@ struct Cast {
 };
 
 struct Reshape {
-  static constexpr char name[] = "reshape", formula[] = "x in another shape", rule[] = "∇x = g in x's shape", operands[] = "x";
+  static constexpr char name[] = "reshape", formula[] = "x in another shape", rule[] = "∇x = g in x's shape",
+                        operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
   Shape shape;
 
-  Tensor run(const Tensor& x) const {
-    return view(x, shape);
-  }
+  Tensor run(const Tensor& x) const { return view(x, shape); }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return reshape(dy, x.shape()); }
   static constexpr auto gradients() { return std::tuple(&Reshape::dx); }
 };
 
 struct Permute {
-  static constexpr char name[] = "permute", formula[] = "x, axes reordered", rule[] = "∇x = g, axes back", operands[] = "x";
+  static constexpr char name[] = "permute", formula[] = "x, axes reordered", rule[] = "∇x = g, axes back",
+                        operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
   std::array<std::int8_t, Shape::max_rank> order{};
 
@@ -97,7 +98,10 @@ struct BroadcastTo {
     require(fits, "does not broadcast to {}; each axis must be equal or 1", to_string(shape));
     Tensor y = empty(shape, x.dtype());
     const kernels::Walk<1> walk(shape.sizes(), {x.shape().sizes()});
-    dispatch(x.dtype(), [&]<class T>(T) { kernels::map(write<T>(y), walk, [](T v) { return v; }, read<T>(x)); });
+    dispatch(x.dtype(), [&]<class T>(T) {
+      kernels::map(
+          write<T>(y), walk, [](T v) { return v; }, read<T>(x));
+    });
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return sum_to(dy, x.shape()); }
@@ -105,7 +109,8 @@ struct BroadcastTo {
 };
 
 struct Slice {
-  static constexpr char name[] = "slice", formula[] = "x[i:j]", rule[] = "∇x = g in its place, else 0", operands[] = "x";
+  static constexpr char name[] = "slice", formula[] = "x[i:j]", rule[] = "∇x = g in its place, else 0",
+                        operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
   std::int64_t begin, end;
   int axis;
@@ -115,7 +120,8 @@ struct Slice {
     const std::int64_t outer = product(x.shape(), 0, axis), inner = product(x.shape(), axis + 1, x.rank());
     if (outer == 1) return view(x, shape, begin * inner);
     Tensor y = empty(shape, x.dtype());
-    kernels::copy_out(write<void>(y), read<void>(x), outer, end - begin, x.shape()[axis], begin, inner, size_of(x.dtype()));
+    kernels::copy_out(write<void>(y), read<void>(x), outer, end - begin, x.shape()[axis], begin, inner,
+                      size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const;
@@ -154,7 +160,8 @@ struct Place {
 Tensor Slice::dx(const Tensor& dy, const Tensor& x) const { return apply(Place{begin, x.shape()[axis], axis}, dy); }
 
 struct Concat {
-  static constexpr char name[] = "concat", formula[] = "[a, b, …]", rule[] = "∇a = g[a's part]   …", operands[] = "a b c d";
+  static constexpr char name[] = "concat", formula[] = "[a, b, …]", rule[] = "∇a = g[a's part]   …",
+                        operands[] = "a b c d";
   static constexpr Keep keep = Keep::nothing;
   int axis;
 

@@ -63,8 +63,7 @@ Reduced reduced(const char* name, const Tensor& x, const Axes& axes, bool keepdi
 }
 
 /// Reduces run by run of neighbouring axes, the last run first; `step` reduces one block.
-template <class Step>
-Tensor reduce(const Tensor& x, const Reduced& r, Step&& step) {
+template <class Step> Tensor reduce(const Tensor& x, const Reduced& r, Step&& step) {
   Tensor y = x;
   bool any = false;
   for (int last = x.rank() - 1; last >= 0; --last) {
@@ -100,8 +99,7 @@ struct Sum : Reduced {
   static constexpr auto gradients() { return std::tuple(&Sum::dx); }
 };
 
-template <int sign>
-struct Extreme : Reduced {
+template <int sign> struct Extreme : Reduced {
   static constexpr const char *name = sign > 0 ? "max" : "min", *formula = sign > 0 ? "max x" : "min x";
   static constexpr char rule[] = "∇x = g ⊙ [x=y] / ties", operands[] = "x";
   static constexpr Keep keep = Keep::first | Keep::output;
@@ -141,8 +139,7 @@ struct LogSumExp : Reduced {
   static constexpr auto gradients() { return std::tuple(&LogSumExp::dx); }
 };
 
-template <class Kernel>
-Tensor along(const Tensor& x, int axis, Kernel kernel) {
+template <class Kernel> Tensor along(const Tensor& x, int axis, Kernel kernel) {
   Tensor y = empty(x.shape(), x.dtype());
   if (x.size() > 0)
     dispatch_floating(x.dtype(), [&]<class T>(T) { kernel(write<T>(y), read<T>(x), block_of(x.shape(), axis, axis)); });
@@ -204,15 +201,23 @@ Tensor var(const Tensor& x, const Axes& axes, bool keepdim, int correction) {
   return sum(square(apart), axes, keepdim) * (n <= 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n);
 }
 
-Tensor max(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Extreme<1>{reduced("max", x, axes, keepdim)}, x); }
-Tensor min(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Extreme<-1>{reduced("min", x, axes, keepdim)}, x); }
+Tensor max(const Tensor& x, const Axes& axes, bool keepdim) {
+  return apply(Extreme<1>{reduced("max", x, axes, keepdim)}, x);
+}
+Tensor min(const Tensor& x, const Axes& axes, bool keepdim) {
+  return apply(Extreme<-1>{reduced("min", x, axes, keepdim)}, x);
+}
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
   return apply(LogSumExp{reduced("logsumexp", x, axes, keepdim)}, floating(x));
 }
 
-Tensor argmax(const Tensor& x, std::optional<int> axis, bool keepdim) { return arg_extreme("argmax", x, axis, keepdim, 1); }
-Tensor argmin(const Tensor& x, std::optional<int> axis, bool keepdim) { return arg_extreme("argmin", x, axis, keepdim, -1); }
+Tensor argmax(const Tensor& x, std::optional<int> axis, bool keepdim) {
+  return arg_extreme("argmax", x, axis, keepdim, 1);
+}
+Tensor argmin(const Tensor& x, std::optional<int> axis, bool keepdim) {
+  return arg_extreme("argmin", x, axis, keepdim, -1);
+}
 
 Tensor softmax(const Tensor& x, int axis) {
   return apply(Softmax{asked_of("softmax", {&x}, [&] { return axis_of(x.shape(), axis); })}, floating(x));

@@ -76,7 +76,8 @@ class ByHand {
 
   void adam() {
     ++steps_;
-    const float c1 = static_cast<float>(1 - std::pow(0.9, steps_)), c2 = static_cast<float>(1 - std::pow(0.999, steps_));
+    const float c1 = static_cast<float>(1 - std::pow(0.9, steps_)),
+                c2 = static_cast<float>(1 - std::pow(0.999, steps_));
     const float rate = 1e-3f / c1, root = 1.0f / std::sqrt(c2);
     for (std::size_t p = 0; p < value_.size(); ++p) {
       float *w = value_[p].data(), *m = first_[p].data(), *v = second_[p].data();

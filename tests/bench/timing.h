@@ -34,7 +34,10 @@ inline std::vector<Timing> compare(const std::vector<std::function<void()>>& way
     for (int i = 0; i < calls; ++i) way();  // warm
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t k = 0; k < ways.size(); ++k)
-      seconds[k].push_back(seconds_of([&] { for (int i = 0; i < calls; ++i) ways[k](); }) / calls);
+      seconds[k].push_back(seconds_of([&] {
+                             for (int i = 0; i < calls; ++i) ways[k]();
+                           }) /
+                           calls);
     for (std::size_t k = 0; k < ways.size(); ++k) ratios[k].push_back(seconds[k].back() / seconds.back().back());
   }
   std::vector<Timing> result;
