@@ -325,7 +325,8 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   if (leaf >> 32 == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
     const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
-    if (known.output != nullptr && known.output->data == impl(state->value).data) return share(known.output);
+    if (known.kind == Node::Kind::parameter && known.output != nullptr && known.output->data == impl(state->value).data)
+      return share(known.output);
   }
   Tensor seen = view(state->value, state->value.shape());
   TensorNode& node = add_tensor();

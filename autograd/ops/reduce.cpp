@@ -83,7 +83,8 @@ template <class Step> Tensor reduce(const Tensor& x, const Reduced& r, Step&& st
     step(next, x, Block{x.size(), 1, 1});
     y = std::move(next);
   }
-  return view(y, r.shape(x.shape()));
+  Access::impl(y)->shape = r.shape(x.shape());  // y is new, and nobody else's yet
+  return y;
 }
 
 struct Sum : Reduced {
@@ -97,6 +98,27 @@ struct Sum : Reduced {
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return broadcast_to(reshape(dy, kept(x.shape())), x.shape()); }
   static constexpr auto gradients() { return std::tuple(&Sum::dx); }
+};
+
+struct Mean : Reduced {
+  static constexpr char name[] = "mean", formula[] = "Σ x / n", rule[] = "∇x = g / n, repeated", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = Sum{*this}.run(x);
+    const auto n = static_cast<double>(count(x.shape()));
+    const double share = n == 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n;
+    dispatch_floating(y.dtype(), [&]<class T>(T) {
+      T* const to = static_cast<T*>(writable(y));
+      for (std::int64_t i = 0; i < y.size(); ++i) to[i] *= static_cast<T>(share);
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const {
+    const Tensor share = dy * (1 / static_cast<double>(count(x.shape())));
+    return broadcast_to(reshape(share, kept(x.shape())), x.shape());
+  }
+  static constexpr auto gradients() { return std::tuple(&Mean::dx); }
 };
 
 template <int sign> struct Extreme : Reduced {
@@ -188,9 +210,7 @@ Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, b
 Tensor sum(const Tensor& x, const Axes& axes, bool keepdim) { return apply(Sum{reduced("sum", x, axes, keepdim)}, x); }
 
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdim) {
-  const Reduced r = reduced("mean", x, axes, keepdim);
-  const auto n = static_cast<double>(r.count(x.shape()));
-  return apply(Sum{r}, floating(x)) * (n == 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n);
+  return apply(Mean{reduced("mean", x, axes, keepdim)}, floating(x));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, bool keepdim, int correction) {
