@@ -84,6 +84,18 @@ struct Pow : Binary {
   }
 };
 
+struct XLogY : Binary {
+  static constexpr char name[] = "xlogy", formula[] = "a · log b", rule[] = "∇a = g·log b   ∇b = g·a/b";
+  static constexpr Keep keep = Keep::inputs;
+  static auto f(const auto& a, const auto& b) { return where(a == 0.0, zeros_like(a * b), a * log(b)); }
+  static auto da(const auto& g, const auto& a, const auto& b, const auto&) {
+    return where((a == 0.0) * (b == 0.0), zeros_like(g), g * log(b));
+  }
+  static auto db(const auto& g, const auto& a, const auto& b, const auto&) {
+    return where(a == 0.0, zeros_like(g), g * a / b);
+  }
+};
+
 struct Maximum : Binary {
   static constexpr char name[] = "maximum", formula[] = "max(a, b)", rule[] = "∇a = g ⊙ [a>b]   ∇b = g ⊙ [b>a]";
   static constexpr Keep keep = Keep::inputs;

@@ -13,9 +13,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstdlib>
 #include <initializer_list>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ebb {
@@ -64,6 +67,7 @@ EBB_ELEMENTWISE_2(operator-, Sub)          ///< a - b
 EBB_ELEMENTWISE_2(operator*, Mul)          ///< a · b
 EBB_ELEMENTWISE_2(operator/, Div)          ///< a / b; the quotient of i64 tensors is f32
 EBB_ELEMENTWISE_2(pow, Pow)                ///< aᵇ; the gradient by b is 0 where a is not positive
+EBB_ELEMENTWISE_2(xlogy, XLogY)            ///< a · log b; 0, with no gradient to b, where a is 0, as entropies want it
 EBB_ELEMENTWISE_2(maximum, Maximum)        ///< the larger of a and b; NaN if either is
 EBB_ELEMENTWISE_2(minimum, Minimum)        ///< the smaller of a and b; NaN if either is
 
@@ -152,6 +156,11 @@ Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdim = false, int cor
 /// Equal largest (smallest) elements share the gradient equally.
 Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// The product; that of nothing is 1.  Its gradient is right beside zeros too.  i64 products stay i64.
+Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// The Euclidean norm, the root of the sum of squares, without overflow; at 0 the gradient is 0.  (x / norm(x) at 0 is
+/// 0/0 = NaN: where(n > 0, x / n, 0) is 0 there, and so is its gradient.)
+Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// log of the sum of exponentials, without overflow.
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// The position of the first largest (smallest) element, i64: along an axis, or in row-major order of the whole.
@@ -160,6 +169,8 @@ Tensor argmin(const Tensor& x, std::optional<int> axis = {}, bool keepdim = fals
 /// eˣ / Σeˣ along an axis, without overflow, and its logarithm.
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
+/// y[i] = x[0] + ... + x[i] along an axis.
+Tensor cumsum(const Tensor& x, int axis = -1);
 
 // ---- linear algebra --------------------------------------------------------------------------------------------
 
@@ -174,6 +185,14 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {
 Tensor dot(const Tensor& a, const Tensor& b);
 /// a [m], b [n] -> [m, n].
 Tensor outer(const Tensor& a, const Tensor& b);
+/// Sums of products by Einstein's convention: one letter for each axis, operands apart by commas, e.g. "bij,bjk->bik".
+/// A letter that the result does not name is summed over; one that an operand has twice is its diagonal; "..." stands
+/// for axes that broadcast; without "->" the result has the letters that occur once, in alphabetical order.
+Tensor einsum(std::string_view formula, const std::vector<Tensor>& operands);
+template <class... T> requires(std::is_convertible_v<const T&, Tensor> && ...)
+Tensor einsum(std::string_view formula, const T&... operands) {
+  return einsum(formula, std::vector<Tensor>{operands...});
+}
 /// x·Wᵀ + b in one pass.  x [..., in], weight [out, in], bias [out] -> [..., out].
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
@@ -218,6 +237,16 @@ Tensor stack(const std::vector<Tensor>& parts, int axis = 0);
 Tensor stack(const std::vector<Scalar>& parts, DType dtype = f64);
 /// Positions begin <= i < end along an axis; without copying along the first.  Negative positions count from the end.
 Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis = 0);
+/// Pieces of `size` positions along an axis, the last one smaller if it does not come out even.  Throws UsageError if
+/// size is not positive.
+std::vector<Tensor> split(const Tensor& x, std::int64_t size, int axis = 0);
+/// Pieces of the given sizes, which must add up to the axis's.
+std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int axis = 0);
+/// x with `value` around it: {before, after} for each axis, or for the last ones alone.  Throws UsageError if one is
+/// negative.
+Tensor pad(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value = 0);
+/// The axes named run backwards; none named means all.
+Tensor flip(const Tensor& x, const Axes& axes = {});
 
 // ---- index -----------------------------------------------------------------------------------------------------
 
@@ -226,8 +255,65 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis = 0
 Tensor gather(const Tensor& x, const Tensor& index, int axis = -1);
 /// y with y.shape = x.shape, into which x was added at the places that gather would read: the other way round.
 Tensor scatter_add(const Tensor& y, const Tensor& index, const Tensor& x, int axis = -1);
+/// The slices of x at the positions along an axis: index may have any shape, and stands in the axis's place.
+/// x [2, 5, 3], index [4, 6], axis 1 -> [2, 4, 6, 3].  Throws IndexError for an index out of range.
+Tensor take(const Tensor& x, const Tensor& index, int axis = 0);
+/// The rows of a table: index [...] i64 in [0, rows), weight [rows, width] -> [..., width].  Throws IndexError.
+Tensor embedding(const Tensor& index, const Tensor& weight);
 /// labels [...] i64 in [0, classes) -> [..., classes]: 1 at the label, else 0.  No gradient.
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype = f32);
+
+// ---- convolution -----------------------------------------------------------------------------------------------
+// Images are [n, channels, height, width], signals [n, channels, length]; kernels [out, in / groups, height, width].
+// Options of two axes take one number for both or {height, width}.  Windows that do not fit wholly are left out.
+
+/// One number for each of two axes.
+struct Pair {
+  std::int64_t h = 0, w = 0;
+  template <std::integral I> constexpr Pair(I both) : h(both), w(both) {}
+  constexpr Pair(std::int64_t height, std::int64_t width) : h(height), w(width) {}
+  friend constexpr bool operator==(const Pair&, const Pair&) = default;
+};
+struct Conv1dOptions {
+  std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;  ///< padding: zeros put in on both sides
+};
+struct Conv2dOptions {
+  Pair stride = 1, padding = 0, dilation = 1;  ///< padding: zeros put in on both sides
+  std::int64_t groups = 1;                     ///< inputs and outputs fall into so many parts that do not mix
+};
+/// Cross-correlation.  x [n, in, length], weight [out, in / groups, k], bias [out] ->
+/// [n, out, (length + 2·padding - dilation·(k - 1) - 1) / stride + 1].
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Conv1dOptions& options = {});
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& options = {});
+/// Cross-correlation of images.  x [n, in, h, w], weight [out, in / groups, kh, kw], bias [out] -> [n, out, h', w'].
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& options = {});
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
+struct ConvTranspose2dOptions {
+  Pair stride = 1, padding = 0;   ///< of the convolution that it turns around: padding makes the result smaller
+  Pair output_padding = 0;        ///< rows and columns added below and right; less than stride or dilation
+  Pair dilation = 1;
+  std::int64_t groups = 1;
+};
+/// The gradient of conv2d by its image, as an op: it enlarges.  x [n, in, h, w], weight [in, out / groups, kh, kw],
+/// bias [out] -> [n, out, (h - 1)·stride - 2·padding + dilation·(kh - 1) + output_padding + 1, ...].
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const ConvTranspose2dOptions& options = {});
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const ConvTranspose2dOptions& options = {});
+struct Pool1dOptions {
+  std::int64_t stride = 0, padding = 0;  ///< stride 0: the window's size; padding: at most half of it
+};
+struct Pool2dOptions {
+  Pair stride = 0, padding = 0;  ///< stride 0: the window's size; padding: at most half of it
+};
+struct AvgPool2dOptions {
+  Pair stride = 0, padding = 0;
+  bool count_padding = true;  ///< whether the zeros of the padding count as numbers of the mean
+};
+/// The largest of each window; padding never wins.  Equal largest share the gradient equally.  NaN if one is in it.
+Tensor max_pool1d(const Tensor& x, std::int64_t size, const Pool1dOptions& options = {});
+Tensor max_pool2d(const Tensor& x, Pair size, const Pool2dOptions& options = {});
+/// The mean of each window.
+Tensor avg_pool2d(const Tensor& x, Pair size, const AvgPool2dOptions& options = {});
 
 // ---- losses, fused ---------------------------------------------------------------------------------------------
 // nn/losses.h has them under their usual names, with checks and options.
