@@ -36,7 +36,7 @@ std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
     const std::uint32_t serial = last_serial.fetch_add(1) + 1;
     std::uint32_t none = 0;
-    if (serial != 0 && serial != Tape::no_graph && open_graphs[serial % slots].compare_exchange_strong(none, serial))
+    if (serial % cut_bit != 0 && serial < cut_bit && open_graphs[serial % slots].compare_exchange_strong(none, serial))
       return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
@@ -153,14 +153,26 @@ Scalar outside(const Scalar& s) {
   return s.value();
 }
 
+namespace {
+/// A scalar op's value that is not recorded: it knows if its operands were cut from the open graph, or now are.
+Scalar not_recorded(std::uint16_t code, double v, const Scalar* x, int n) {
+  Place place = 0;
+  for (int i = 0; i < n && open_list != nullptr; ++i)
+    place = open_list->cut(pauses > 0 ? Cut::paused : Cut::none, rules[code].name, Access::place(x[i]), place);
+  return Access::scalar(v, place);
+}
+}  // namespace
+
 Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
   Tape& t = *tape;
   const bool a_here = Access::graph(a) == t.graph(), b_here = Access::graph(b) == t.graph();
+  const Scalar given[] = {a, b};
   if (!a_here && Access::graph(a) != 0) a = outside(a);
   if (!b_here && Access::graph(b) != 0) b = outside(b);
-  if (!a_here && !b_here) return v;
-  return Access::scalar(
-      v, t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()));
+  if (!a_here && !b_here) return not_recorded(code, v, given, 2);
+  const Place place = t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value());
+  static_cast<List&>(t).note_cut_use(id_of(place), Access::place(given[a_here ? 1 : 0]));
+  return Access::scalar(v, place);
 }
 
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {
@@ -179,7 +191,8 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
     d[i] = id[i] != 0 ? dx[i] : x[i].value();
     recorded = recorded || id[i] != 0;
   }
-  if (list == nullptr || !recorded) return y;
+  if (list == nullptr || !recorded) return not_recorded(code, y, x, n);
+  for (int i = 0; i < n; ++i) list->note_cut_use(list->size(), Access::place(x[i]));
   // The entry of an op holds two operands: further ones come in parts whose gradient passes straight on.
   const std::uint32_t first = id_of(list->push(part_code, 0, id[0], d[0], id[1], d[1]));
   ++list->parts;
@@ -239,6 +252,7 @@ void List::take_back(std::uint32_t size) noexcept {
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
   while (!names.empty() && names.back().first >= size) names.pop_back();
+  while (!cut_uses.empty() && cut_uses.back().user >= size) cut_uses.pop_back();
   for (std::uint32_t id = size; id < this->size(); ++id)
     if (code[id] == part_code) --parts;
   for (auto mark = marks.rbegin(); mark != marks.rend() && mark->first > size; ++mark) mark->first = size;
@@ -264,6 +278,9 @@ void List::reset() noexcept {
   retained = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
+  sweeping = false;
+  cuts.clear();
+  cut_uses.clear();
 }
 
 TensorNode& List::add_tensor() {
@@ -314,6 +331,7 @@ std::uint32_t List::node_of(const Tensor& t) {
   node.shape = head.shape;
   node.dtype = head.dtype;
   if (observing) node.output = hold(t);
+  note_cut_use(node.id, place_in(t));
   head.leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return node.id;
 }
@@ -364,9 +382,44 @@ void List::enter(const Scope* scope) {
   else marks.emplace_back(size(), index);
 }
 
+// A Pause of any length keeps the memory that these need small: later ones only lose their story.
+constexpr std::size_t most_cuts = std::size_t{1} << 16;
+
+Place List::cut(Cut kind, const char* op, Place a, Place b) {
+  if (sweeping) return 0;
+  const auto related = [&](Place p) { return (graph_of(p) & ~cut_bit) == graph() ? p : 0; };
+  const auto is_cut = [](Place p) { return (graph_of(p) & cut_bit) != 0; };
+  a = related(a);
+  b = related(b);
+  if (a == 0 || a == b) std::swap(a, b = 0);
+  if (a == 0) return b;
+  // What was made of one cut value alone was cut where that was.
+  if (is_cut(a) && (b == 0)) return a;
+  if (cuts.size() == most_cuts) return is_cut(a) ? a : is_cut(b) ? b : 0;
+  cuts.push_back({kind, op, a, b});
+  return place_of(graph() | cut_bit, static_cast<std::uint32_t>(cuts.size() - 1));
+}
+
+Tensor List::paused_parameter(const std::shared_ptr<ParameterState>& state) {
+  if (sweeping || cuts.size() == most_cuts) return state->value;
+  cuts.push_back({Cut::paused, "", 0, 0, state});
+  Tensor seen = view(state->value, state->value.shape());
+  Access::impl(seen)->graph = graph() | cut_bit;
+  Access::impl(seen)->node = static_cast<std::uint32_t>(cuts.size() - 1);
+  return seen;
+}
+
+void mark_cut(Tensor& y, Cut kind, const char* op, const Tensor* const* in, int n) {
+  if (open_list == nullptr) return;
+  Place place = 0;
+  for (int i = 0; i < n; ++i) place = open_list->cut(kind, op, place_in(*in[i]), place);
+  Access::impl(y)->graph = graph_of(place);
+  Access::impl(y)->node = id_of(place);
+}
+
 List& list_of(std::uint32_t graph, const char* asked) {
   if (open_list != nullptr && open_list->graph() == graph) return *open_list;
-  if (graph == 0) {
+  if (!recorded_in(graph)) {
     throw GraphError(
         fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
                     "in it depends on a variable or Parameter\n"
@@ -388,14 +441,19 @@ std::int64_t start_clock() {
 
 void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* in, int n, std::int64_t started) {
   List* const list = recording_list();
-  bool part_of_graph = false;
+  bool part_of_graph = false, any = false;
   for (int i = 0; i < n; ++i) {
     const std::uint32_t graph = impl(*in[i]).graph;
     if (graph == 0) continue;
+    any = true;
     if (list != nullptr && graph == list->graph()) part_of_graph = true;
     else if ((open_list == nullptr || graph != open_list->graph()) && is_open(graph)) used_from_another_thread();
   }
-  if (!part_of_graph || y.dtype() == i64) return;
+  if (!part_of_graph || y.dtype() == i64) {
+    if (any && open_list != nullptr && !open_list->sweeping)
+      mark_cut(y, list == nullptr ? Cut::paused : part_of_graph ? Cut::whole : Cut::none, info.name, in, n);
+    return;
+  }
   std::uint32_t few[4];
   std::vector<std::uint32_t> many(n > 4 ? static_cast<std::size_t>(n) : 0);
   std::uint32_t* const id = n > 4 ? many.data() : few;
@@ -443,13 +501,24 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
     if (list != nullptr && Access::graph(s) == list->graph()) recorded = true;
     else outside(s);
   }
-  if (!recorded || dtype == i64) return y;
+  if (!recorded || dtype == i64) {
+    Place place = 0;
+    for (std::size_t i = 0; i < parts.size() && open_list != nullptr; ++i)
+      if (Access::place(parts[i]) != 0)
+        place = open_list->cut(list == nullptr ? Cut::paused : recorded ? Cut::whole : Cut::none, "stack",
+                               Access::place(parts[i]), place);
+    Access::impl(y)->graph = graph_of(place);
+    Access::impl(y)->node = id_of(place);
+    return y;
+  }
   TensorNode& node = list->add_tensor();
   lay_out(*list, node, nullptr, static_cast<int>(parts.size()));
   node.op = &stack_info;
   node.count = static_cast<std::uint32_t>(parts.size());
-  for (std::size_t i = 0; i < parts.size(); ++i)
+  for (std::size_t i = 0; i < parts.size(); ++i) {
     node.input[i] = Access::graph(parts[i]) == list->graph() ? Access::id(parts[i]) : 0;
+    list->note_cut_use(node.id, Access::place(parts[i]));
+  }
   Access::impl(y)->node = node.id;
   Access::impl(y)->graph = list->graph();
   node.shape = shape;
@@ -463,7 +532,11 @@ Scalar element_of(const Tensor& t, std::int64_t place) {
   List* const list = recording_list();
   const std::uint32_t graph = impl(t).graph;
   if (graph == 0) return v;
-  if (list == nullptr || graph != list->graph()) return outside(Access::scalar(v, place_of(graph, 0)));
+  if (list == nullptr || graph != list->graph()) {
+    outside(Access::scalar(v, place_of(graph, 0)));
+    const Place cut = open_list == nullptr ? 0 : open_list->cut(Cut::paused, "element", place_in(t));
+    return Access::scalar(v, cut);
+  }
   if (list->size() == list->capacity) list->grow();
   list->stations.push_back(list->size());
   return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0));
@@ -481,7 +554,7 @@ using namespace detail;
 
 bool recording() { return tape != &no_tape; }
 
-Graph::Graph() {
+Graph::Graph(const GraphOptions& options) {
   if (open_list != nullptr) {
     throw GraphError(
         "Graph: a graph is already recording on this thread\n"
@@ -493,6 +566,7 @@ Graph::Graph() {
   open_list = list_.get();
   if (pauses == 0) tape = list_.get();
   if (Scope::current() != nullptr) list_->enter(Scope::current());
+  if (options.observe) observe();
 }
 
 Graph::~Graph() {

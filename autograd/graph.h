@@ -54,12 +54,17 @@ struct Node {
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
 };
 
+struct GraphOptions {
+  bool observe = false;  ///< as graph.observe() does, from the beginning
+};
+
 /// Records what this thread computes, from its making until it goes out of scope, on the thread that made it.
 /// Open a new one for each step of training: one that stays open grows, and each backward goes through all of it.
 /// Throws GraphError if a graph is already recording on this thread.
 class Graph {
  public:
-  Graph();
+  Graph() : Graph(GraphOptions{}) {}
+  Graph(const GraphOptions& options);
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;

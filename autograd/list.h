@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,6 +52,25 @@ struct Observation {
   double forward_seconds = 0, backward_seconds = 0;
   std::uint32_t uses = 0;
   std::vector<double> contributions;
+};
+
+/// Why a value that was computed from the graph's values is no part of it.
+enum class Cut : std::uint8_t {
+  none,      // it is: what it was computed from was cut
+  detached,  // by detach()
+  paused,    // computed while a Pause lived
+  whole,     // whole numbers have no gradient: a comparison, argmax, to(i64)
+};
+/// One such value: the op that made it, and up to two operands, each an entry of the graph or another such value.
+struct CutValue {
+  Cut kind = Cut::none;
+  const char* op = "";
+  Place a = 0, b = 0;
+  std::shared_ptr<ParameterState> parameter = {};  // taken while a Pause lived: then there is no operand
+};
+/// Entry `user` took such a value as a constant.
+struct CutUse {
+  std::uint32_t user, cut;
 };
 
 /// An array that grows without moving what it holds, and keeps its memory.
@@ -104,6 +124,9 @@ struct List : Tape {
   std::uint32_t let_go_root = 0;      // of the last backward that did not
   std::uint32_t let_go_count = 0;     // how many nodes were let go
   std::vector<bool> gone;             // scalar ops among them, as far as noted
+  bool sweeping = false;  // backward is at work, and what it computes is nobody's
+  std::vector<CutValue> cuts;
+  std::vector<CutUse> cut_uses;
 
   List();
   ~List();
@@ -121,8 +144,16 @@ struct List : Tape {
   bool stands_for(std::uint32_t id, const TensorImpl& head);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
+  /// What it is while a Pause lives: its numbers, which remember whose they are.
+  Tensor paused_parameter(const std::shared_ptr<ParameterState>& state);
   std::string name_of(std::uint32_t id) const;
   void enter(const Scope* scope);
+  /// The place of a value that `op` made out of operands at these places, and that is no part of the graph; 0 where no
+  /// operand is, or was, of this graph.
+  Place cut(Cut kind, const char* op, Place a, Place b = 0);
+  void note_cut_use(std::uint32_t user, Place operand) {
+    if (graph_of(operand) == (graph() | cut_bit)) cut_uses.push_back({user, id_of(operand)});
+  }
 
   // sweep.cpp
   void backward(std::uint32_t from, bool retain, bool to_parameters = true);
@@ -159,5 +190,12 @@ inline double seconds_since(std::int64_t started) {
 }
 
 double root_mean_square(const Tensor& t);
+
+inline Place place_in(const Tensor& t) { return place_of(impl(t).graph, impl(t).node); }
+/// Marks the new tensor y as one that an op made out of a graph's values without being part of it.
+void mark_cut(Tensor& y, Cut kind, const char* op, const Tensor* const* in, int n);
+inline void mark_cut(Tensor& y, Cut kind, const char* op, std::initializer_list<const Tensor*> in) {
+  mark_cut(y, kind, op, in.begin(), static_cast<int>(in.size()));
+}
 
 }  // namespace ebb::detail

@@ -486,9 +486,9 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
   std::uint32_t from = 0;
   if constexpr (std::is_same_v<Y, Tensor>) {
     must_be_single("gradient()", y.shape());
-    if (impl(y).graph != 0) from = id_in(list, y, "gradient()");
+    if (recorded_in(impl(y).graph)) from = id_in(list, y, "gradient()");
     seed.second = ones(y.shape(), y.dtype());
-  } else if (Access::graph(y) != 0) {
+  } else if (recorded_in(Access::graph(y))) {
     from = id_in(list, y, "gradient()");
   }
   // What was made after y has no path to it; a Parameter may have met this graph as several leaves.

@@ -204,7 +204,7 @@ template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
 
 template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
   must_hold(F::name, a, 0);
-  if (Access::graph(b) != 0) {  // its gradient must find a way back, and none leads through whole numbers
+  if (recorded_in(Access::graph(b))) {  // its gradient must find a way back, and none leads through whole numbers
     const Tensor x = a.dtype() == i64 ? a.to(f32) : a;
     return apply(OfTwo<F>{}, x, as_tensor(b, x.dtype()));
   }
@@ -215,7 +215,7 @@ template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
 
 template <class F> Tensor on_tensors(const Scalar& a, const Tensor& b) {
   must_hold(F::name, b, 1);
-  if (Access::graph(a) != 0) {
+  if (recorded_in(Access::graph(a))) {
     const Tensor x = b.dtype() == i64 ? b.to(f32) : b;
     return apply(OfTwo<F>{}, as_tensor(a, x.dtype()), x);
   }
@@ -249,6 +249,7 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
           write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
           [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
     });
+    mark_cut(y, Cut::whole, name, {&a, &b});
     return y;
   });
 }
@@ -356,7 +357,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 namespace {
 /// The type of a Scalar beside a tensor: the tensor's own, unless that holds whole numbers and the Scalar is none.
 DType beside_type(const Tensor& t, const Scalar& s) {
-  return t.dtype() == i64 && (Access::graph(s) != 0 || !is_whole(s.value())) ? f32 : t.dtype();
+  return t.dtype() == i64 && (recorded_in(Access::graph(s)) || !is_whole(s.value())) ? f32 : t.dtype();
 }
 }  // namespace
 

@@ -110,6 +110,7 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
     dispatch(dtype, [&]<class T>(T) {
       for (std::int64_t k = 0; k < labels.size(); ++k) write<T>(y)[k * classes + label[k]] = T(1);
     });
+    mark_cut(y, Cut::whole, "one_hot", {&labels});
     return y;
   });
 }

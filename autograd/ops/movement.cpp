@@ -227,9 +227,14 @@ Tensor Tensor::to(DType dtype) const {
 
 Tensor detach(const Tensor& x) {
   if (!x.defined()) undefined_operand("detach", 0);
-  return view(x, x.shape());
+  Tensor y = view(x, x.shape());
+  mark_cut(y, Cut::detached, "detach", {&x});
+  return y;
 }
-Scalar detach(const Scalar& x) { return x.value(); }
+Scalar detach(const Scalar& x) {
+  const Place cut = open_list == nullptr ? 0 : open_list->cut(Cut::detached, "detach", Access::place(x));
+  return Access::scalar(x.value(), cut);
+}
 
 Tensor input_of(const Tensor& t, std::string_view op) {
   List* const list = recording_list();

@@ -201,6 +201,7 @@ Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, b
     require(b.n > 0 || b.outer * b.inner == 0, "there is no {} of nothing", sign > 0 ? "largest" : "smallest");
     Tensor y = empty(axis ? keepdim ? x.shape().with(a, 1) : x.shape().without(a) : Shape{}, i64);
     dispatch(x.dtype(), [&]<class T>(T) { kernels::arg_extreme(write<std::int64_t>(y), read<T>(x), b, sign); });
+    mark_cut(y, Cut::whole, name, {&x});
     return y;
   });
 }
