@@ -64,6 +64,12 @@ std::mutex own_mutex;
 
 }  // namespace
 
+void buried_inside() {
+  throw GraphError(
+      "this value was computed inside of checkpoint(), which forgets it: only what the function returns lives on\n"
+      "  help: return it from the function");
+}
+
 // ---- the tape --------------------------------------------------------------------------------------------------
 
 void Tape::grow() {
@@ -102,14 +108,15 @@ namespace {
 /// How pictures print an op of the user's.
 struct OwnText {
   OwnText(std::string_view name, int arity) {
-    const char* const operands[] = {"x", "a, b", "a, b, c", "a, b, c, d"};
-    formula = fmt::format("{}({})", name, operands[arity - 1]);
-    for (int i = 0; i < arity; ++i) {
+    for (int i = 0; i < std::min(arity, 26); ++i) {
       const char operand = arity == 1 ? 'x' : static_cast<char>('a' + i);
+      formula += fmt::format("{}{}", i == 0 ? "" : ", ", operand);
+      operands += fmt::format("{}{}", i == 0 ? "" : " ", operand);
       rule += fmt::format("{}∇{} = g·∂{}/∂{}", i == 0 ? "" : "   ", operand, name, operand);
     }
+    formula = fmt::format("{}({})", name, formula);
   }
-  std::string formula, rule;
+  std::string formula, operands, rule;
 };
 
 const char* interned(std::string_view text) {
@@ -119,6 +126,10 @@ const char* interned(std::string_view text) {
 }
 
 }  // namespace
+
+void must_be_named(std::string_view name) {
+  if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
+}
 
 std::uint16_t own_code(std::string_view name, int arity,
                        void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*)) {
@@ -130,20 +141,19 @@ std::uint16_t own_code(std::string_view name, int arity,
   return register_scalar_rule({known, interned(text.formula), interned(text.rule), arity, gradient});
 }
 
-const OpInfo& own_info(const OpInfo& like, std::string_view name, int arity) {
-  if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
+const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity) {
   const std::lock_guard lock(own_mutex);
-  static std::map<std::pair<const char*, decltype(like.gradient)>, OpInfo> all;
+  static std::map<std::tuple<const char*, decltype(like.gradient), int>, OpInfo> all;
   const char* const known = interned(name);
-  const auto found = all.find({known, like.gradient});
+  const auto found = all.find({known, like.gradient, arity});
   if (found != all.end()) return found->second;
   OpInfo info = like;
   const OwnText text(name, arity);
   info.name = known;
   info.formula = interned(text.formula);
   info.rule = interned(text.rule);
-  info.operands = arity == 1 ? "x" : arity == 2 ? "a b" : arity == 3 ? "a b c" : "a b c d";
-  return all.emplace(std::pair(known, like.gradient), info).first->second;
+  info.operands = interned(text.operands);
+  return all.emplace(std::tuple(known, like.gradient, arity), info).first->second;
 }
 
 Scalar outside(const Scalar& s) {
@@ -224,8 +234,6 @@ void* Arena::take(std::size_t bytes) {
   return here;
 }
 
-void Arena::reset() { current_ = used_ = 0; }
-
 List::List() { scopes.resize(1); }
 
 List::~List() {
@@ -251,12 +259,29 @@ void List::take_back(std::uint32_t size) noexcept {
     if (node.kind == Node::Kind::parameter) parameters.pop_back();
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
+  std::erase_if(hooks, [&](const Hook& hook) { return hook.id >= size; });
   while (!names.empty() && names.back().first >= size) names.pop_back();
   while (!cut_uses.empty() && cut_uses.back().user >= size) cut_uses.pop_back();
-  for (std::uint32_t id = size; id < this->size(); ++id)
-    if (code[id] == part_code) --parts;
+  for (std::uint32_t id = this->size(); id-- > size;) {
+    if (code[id] == part_code || code[id] == dead_code) --parts;
+    if (code[id] == element_code && entry[id].a < size) tensor(entry[id].a).last_read = read_before(entry[id]);
+  }
   for (auto mark = marks.rbegin(); mark != marks.rend() && mark->first > size; ++mark) mark->first = size;
   next = place_of(graph(), size);
+}
+
+void List::bury(std::uint32_t size) noexcept {
+  const Place after = next;
+  buried = true;
+  take_back(size);
+  next = after;
+  for (std::uint32_t id = size; id < this->size(); ++id) {
+    entry[id] = {};
+    value[id] = 0;
+    code[id] = dead_code;
+    adjoint[id] = 0;
+    ++parts;
+  }
 }
 
 void List::reset() noexcept {
@@ -269,6 +294,7 @@ void List::reset() noexcept {
   next = place_of(no_graph, 1);
   stations.clear();
   parts = 0;
+  buried = false;
   arena.reset();
   parameters.clear();
   names.clear();
@@ -281,6 +307,7 @@ void List::reset() noexcept {
   sweeping = false;
   cuts.clear();
   cut_uses.clear();
+  hooks.clear();
 }
 
 TensorNode& List::add_tensor() {
@@ -322,7 +349,11 @@ bool List::stands_for(std::uint32_t id, const TensorImpl& head) {
 
 std::uint32_t List::node_of(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
-  if (head.graph == graph()) return head.node;
+  if (head.graph == graph()) {
+    if (code[head.node] != tensor_code) [[unlikely]]
+      buried_inside();
+    return head.node;
+  }
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
   if (leaf >> 32 == graph() && stands_for(id_of(leaf), head)) return id_of(leaf);
   TensorNode& node = add_tensor();
@@ -357,6 +388,13 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   node.output = hold(seen);
   state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return seen;
+}
+
+Tensor List::shadow(std::uint32_t id) {
+  Tensor handle = empty({}, tensor(id).dtype);
+  Access::impl(handle)->node = id;
+  Access::impl(handle)->graph = graph();
+  return handle;
 }
 
 std::string List::name_of(std::uint32_t id) const {
@@ -537,9 +575,11 @@ Scalar element_of(const Tensor& t, std::int64_t place) {
     const Place cut = open_list == nullptr ? 0 : open_list->cut(Cut::paused, "element", place_in(t));
     return Access::scalar(v, cut);
   }
-  if (list->size() == list->capacity) list->grow();
-  list->stations.push_back(list->size());
-  return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0));
+  TensorNode& node = list->tensor(list->node_of(t));
+  const Place read =
+      list->push(element_code, v, node.id, static_cast<double>(place), 0, static_cast<double>(node.last_read));
+  node.last_read = id_of(read);
+  return Access::scalar(v, read);
 }
 
 Tensor as_tensor(const Scalar& s, DType dtype) { return from_scalars({&s, 1}, {}, dtype); }
@@ -581,6 +621,18 @@ Graph::~Graph() {
   if (keep) spare = std::move(list_);
 }
 
+Tensor List::leaf(const Tensor& numbers) {
+  Tensor seen = view(numbers, numbers.shape());
+  TensorNode& node = add_tensor();
+  node.kind = Node::Kind::variable;
+  node.shape = seen.shape();
+  node.dtype = seen.dtype();
+  Access::impl(seen)->node = node.id;
+  Access::impl(seen)->graph = graph();
+  node.output = hold(seen);
+  return seen;
+}
+
 Tensor Graph::variable(const Tensor& value, std::string_view name) {
   if (!value.defined()) throw UsageError("Graph::variable: the tensor holds nothing");
   if (value.dtype() == i64) {
@@ -588,15 +640,8 @@ Tensor Graph::variable(const Tensor& value, std::string_view name) {
                                  to_string(value.shape())));
   }
   if (open_list != list_.get()) used_from_another_thread();
-  Tensor leaf = view(value, value.shape());
-  TensorNode& node = list_->add_tensor();
-  node.kind = Node::Kind::variable;
-  node.shape = leaf.shape();
-  node.dtype = leaf.dtype();
-  if (!name.empty()) list_->names.emplace_back(node.id, name);
-  Access::impl(leaf)->node = node.id;
-  Access::impl(leaf)->graph = list_->graph();
-  node.output = hold(leaf);
+  const Tensor leaf = list_->leaf(value);
+  if (!name.empty()) list_->names.emplace_back(impl(leaf).node, name);
   return leaf;
 }
 
@@ -612,8 +657,36 @@ void Graph::observe() {
   for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
   list_->observing = true;
 }
+void List::watch(Hook hook) {
+  if (is_tensor(hook.id)) {
+    tensor(hook.id).watched = true;
+  } else {
+    const auto here = std::lower_bound(stations.begin(), stations.end(), hook.id);
+    if (here == stations.end() || *here != hook.id) stations.insert(here, hook.id);
+  }
+  hooks.push_back(std::move(hook));
+}
+
+void Graph::watch(const Tensor& t, std::function<Tensor(const Tensor&)> f) {
+  list_->watch({id_in(*list_, t, "on_gradient()"), std::move(f), {}});
+}
+void Graph::watch(const Scalar& s, std::function<Scalar(const Scalar&)> f) {
+  list_->watch({id_in(*list_, s, "on_gradient()"), {}, std::move(f)});
+}
+
 bool Graph::observing() const { return list_->observing; }
 std::size_t Graph::size() const { return list_->size() - 1 - list_->parts; }
+
+Recording::Recording(List& list)
+    : list_(list),
+      tape_(std::exchange(tape, &list)),
+      pauses_(std::exchange(pauses, 0)),
+      sweeping_(std::exchange(list.sweeping, false)) {}
+Recording::~Recording() {
+  tape = tape_;
+  pauses = pauses_;
+  list_.sweeping = sweeping_;
+}
 
 Pause::Pause() {
   ++pauses;

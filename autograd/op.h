@@ -47,7 +47,8 @@ struct OpInfo {
   const char* rule;
   const char* operands;
   Keep keep;
-  /// The gradient for operand i, or an undefined tensor if none passes.
+  /// The gradient for operand i, or an undefined tensor if none passes.  nullptr: backward records compose() and goes
+  /// through that.
   Tensor (*gradient)(const void* op, int i, const Tensor& dy, const Tensor* in, int n, const Tensor& y);
   /// Copies the op into the graph's memory; `destroy` is nullptr if nothing is to be done when the graph lets it go.
   void (*copy)(void* to, const void* op);
@@ -61,6 +62,9 @@ struct OpInfo {
   /// The same value out of other ops, through which derivatives of derivatives run; nullptr: `gradient` can be recorded.
   Tensor (*compose)(const void* op, const Tensor* in, int n);
 };
+
+/// An OpInfo under a name of the user's; it lives as long as the program.
+const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity);
 
 /// Why an op refuses; apply() adds what it was asked.
 struct Complaint {
@@ -115,9 +119,15 @@ Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in,
   }
 }
 
+/// An op that gives no gradients is computed again by its compose(), and these go through that.
+template <class Op>
+concept GivesGradients = requires { Op::gradients(); } ||
+                         requires(const Op& op, const Tensor& t) { op.gradient(0, t, std::span(&t, 1), t); };
+
 template <class Op> constexpr OpInfo make_info(const char* name) {
-  OpInfo info{name,       Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
+  OpInfo info{name,       Op::formula, Op::rule, Op::operands, Op::keep, nullptr, nullptr, nullptr,
               sizeof(Op), nullptr,     nullptr,  false,        nullptr};
+  if constexpr (GivesGradients<Op>) info.gradient = &call_gradient<Op>;
   info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
   if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
   if constexpr (requires(const Op& op, Tensor& sum) { op.add_dx(sum, sum); })

@@ -55,4 +55,22 @@ void copy_in(void* y, const void* x, std::int64_t outer, std::int64_t n, std::in
   for (std::int64_t o = 0; o < outer && line > 0; ++o, from += line, to += whole) std::memcpy(to, from, line);
 }
 
+std::uint64_t fingerprint(const void* bytes, std::size_t count) {
+  std::uint64_t sum = count;
+  const auto* at = static_cast<const std::byte*>(bytes);
+  const auto stir = [&](std::uint64_t word) {
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15;
+    sum ^= sum >> 32;
+  };
+  for (; count >= sizeof(std::uint64_t); count -= sizeof(std::uint64_t), at += sizeof(std::uint64_t)) {
+    std::uint64_t word;
+    std::memcpy(&word, at, sizeof word);
+    stir(word);
+  }
+  std::uint64_t rest = 0;
+  std::memcpy(&rest, at, count);
+  stir(rest);
+  return sum;
+}
+
 }  // namespace ebb::kernels

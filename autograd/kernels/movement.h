@@ -18,4 +18,7 @@ void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::i
 void copy_in(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,
              std::int64_t inner, std::size_t width);
 
+/// A number that tells bytes apart: with other bytes it is another, but for one chance in 2^64.
+std::uint64_t fingerprint(const void* bytes, std::size_t count);
+
 }  // namespace ebb::kernels

@@ -232,7 +232,7 @@ Tensor detach(const Tensor& x) {
   return y;
 }
 Scalar detach(const Scalar& x) {
-  const Place cut = open_list == nullptr ? 0 : open_list->cut(Cut::detached, "detach", Access::place(x));
+  const auto cut = open_list == nullptr ? 0 : open_list->cut(Cut::detached, "detach", Access::place(x));
   return Access::scalar(x.value(), cut);
 }
 
