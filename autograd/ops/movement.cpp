@@ -127,8 +127,8 @@ struct Slice {
   Tensor dx(const Tensor& dy, const Tensor& x) const;
   static constexpr auto gradients() { return std::tuple(&Slice::dx); }
 
-  /// dx, added to a gradient that is there already: a tensor read slice by slice is not gone through for each of them.
-  void add_dx(Tensor& sum, const Tensor& dy) const {
+  static constexpr int adds_to = 0;
+  void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor>) const {
     const Shape& whole = sum.shape();
     const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
