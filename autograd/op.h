@@ -27,6 +27,10 @@
 #include <tuple>
 #include <type_traits>
 
+namespace ebb {
+class Axes;
+}
+
 namespace ebb::detail {
 
 /// A tensor whose numbers are not yet written.  Throws UsageError if there is no memory for it.
@@ -77,6 +81,8 @@ struct Complaint {
 Shape broadcast_of(const Shape& a, const Shape& b);
 /// The axis counted from the front.  Throws a Complaint.
 int axis_of(const Shape& shape, int axis);
+/// The axes named, as bits counted from the front; none named means all.  Throws a Complaint.
+std::uint8_t axes_of(const Shape& shape, const Axes& axes);
 /// "\n  in encoder.0", or nothing outside of every scope.
 std::string where_in_model();
 
