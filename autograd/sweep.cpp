@@ -143,8 +143,10 @@ void backward_of(List& list, TensorNode& node) {
     for (std::uint32_t i = 0; i < node.count; ++i) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
-      if (node.op->add_gradient != nullptr && seen == nullptr) {
-        receive_part(input, [&](Tensor& sum) { node.op->add_gradient(node.self, sum, dy); });
+      if (node.op->adds_to == static_cast<int>(i) && seen == nullptr) {
+        receive_part(input, [&](Tensor& sum) {
+          node.op->add_gradient(node.self, sum, dy, operands.in(), static_cast<int>(node.count));
+        });
         continue;
       }
       Tensor dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
