@@ -138,7 +138,7 @@ TEST_CASE("every op that the sources define is recorded by some line of the tabl
       Graph graph;
       Operands x;
       for (const Tensor& input : inputs) x.push_back(graph.variable(input.to(dtype)));
-      Tensor y = sum(op.call(x));
+      Tensor y = sum(square(op.call(x)));
       for (int order = 1; op.differentiable && order <= 2; ++order) {  // some ops are others' second derivatives
         Tensor slope = zeros({}, dtype);
         for (const Tensor& g : graph.gradient(y, x)) slope += sum(square(g));
