@@ -236,9 +236,9 @@ void must_step(const Axis& a) {
 
 /// The windows that fit along an axis of x; `what` is the axis, and `window` what they are called.
 Axis fitted(const char* what, const char* window, Axis a) {
-  must_step(a);
   must_count(what, a.image);
   must_count(window, a.size);
+  must_step(a);
   const std::int64_t padded = a.image + 2 * a.padding, span = a.dilation * (a.size - 1) + 1;
   require(span <= padded, "the {}'s {} of {}{} does not fit into the {} of x, padding included", window, what, a.size,
           a.dilation == 1 ? "" : fmt::format(", {} with its gaps,", span), padded);
@@ -292,7 +292,7 @@ void must_fit(const Tensor* bias, std::int64_t channels) {
 /// What a window reads is the inner side of a matrix product.
 Convolution counted(const Convolution& c) {
   must_count("kernel", c.h.size * c.w.size);
-  must_count("kernel with its channels", c.in * c.h.size * c.w.size);
+  must_count("kernel", c.in * c.h.size * c.w.size);
   return c;
 }
 
@@ -318,9 +318,9 @@ Tensor convolve(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv
 
 /// The axis of the image that a transposed convolution makes of `windows`.
 Axis unfolded(const char* what, Axis a, std::int64_t output_padding) {
-  must_step(a);
   must_count(what, a.windows);
   must_count("kernel", a.size);
+  must_step(a);
   require(a.windows >= 1, "x has no {}", what);
   require(output_padding >= 0, Complaint::usage, "the output padding must not be negative, got {}", output_padding);
   require(output_padding < std::max(a.stride, a.dilation), Complaint::usage,
