@@ -348,6 +348,63 @@ inline std::vector<OpCase> op_cases() {
       }, {{{3, 7}}, {{1, 1}}, {{7, 3}}}),
       constant("one_hot", [](T x) { return one_hot((x > 0).to(i64), 3); }, {{{}}, {{7}}, {{2, 3}}, {{0}}}),
 
+      // ---- convolution: strides, paddings, dilations, groups; no images, no outputs, no inputs
+      whole("conv1d", [](T x, T w) { return conv1d(x, w); },
+            {{{2, 2, 7}, {3, 2, 3}}, {{1, 1, 1}, {1, 1, 1}}, {{0, 2, 5}, {1, 2, 2}}, {{1, 1, 33}, {2, 1, 7}}}),
+      whole("conv1d", [](T x, T w, T b) { return conv1d(x, w, b, {.stride = 2, .padding = 1}); },
+            {{{2, 2, 6}, {3, 2, 3}, {3}}, {{1, 1, 1}, {1, 1, 3}, {1}}}),
+      whole("conv1d", [](T x, T w) { return conv1d(x, w, {.padding = 2, .dilation = 2, .groups = 2}); },
+            {{{1, 4, 5}, {2, 2, 3}}, {{2, 2, 3}, {4, 1, 2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w); },
+            {{{2, 2, 4, 5}, {3, 2, 3, 3}}, {{1, 3, 3, 2}, {2, 3, 1, 1}}, {{2, 1, 3, 3}, {1, 1, 2, 2}},
+             {{1, 1, 2, 5}, {2, 1, 1, 4}}, {{0, 2, 4, 4}, {3, 2, 3, 3}}, {{1, 2, 3, 3}, {0, 2, 2, 2}},
+             {{2, 0, 3, 3}, {2, 0, 2, 2}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b, {.padding = 1}); },
+            {{{2, 2, 3, 4}, {3, 2, 3, 3}, {3}}, {{1, 1, 1, 1}, {1, 1, 3, 3}, {1}}, {{1, 2, 0, 2}, {2, 2, 2, 2}, {2}},
+             {{0, 1, 3, 3}, {2, 1, 2, 2}, {2}}, {{1, 0, 2, 2}, {2, 0, 3, 3}, {2}}, {{1, 2, 2, 2}, {0, 2, 3, 3}, {0}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b); }, {{{2, 3, 2, 2}, {2, 3, 1, 1}, {2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 2, .padding = {1, 2}}); },
+            {{{1, 2, 5, 4}, {2, 2, 3, 3}}, {{2, 1, 4, 4}, {1, 1, 2, 2}}, {{1, 2, 3, 3}, {2, 2, 1, 1}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = {2, 1}, .dilation = 2}); },
+            {{{1, 1, 6, 5}, {2, 1, 3, 2}}, {{2, 2, 4, 3}, {1, 2, 2, 2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 3, .padding = 1, .dilation = {1, 2}}); },
+            {{{1, 1, 7, 8}, {2, 1, 3, 3}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b, {.padding = 1, .groups = 2}); },
+            {{{2, 4, 3, 3}, {2, 2, 3, 3}, {2}}, {{1, 2, 3, 3}, {4, 1, 2, 2}, {4}}, {{1, 4, 2, 2}, {6, 2, 1, 1}, {6}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 2, .padding = 1, .groups = x.shape()[1]}); },
+            {{{1, 3, 4, 4}, {3, 1, 3, 3}}, {{2, 2, 3, 5}, {4, 1, 2, 2}}}),  // each channel on its own
+      whole("conv_transpose2d", [](T x, T w) { return conv_transpose2d(x, w); },
+            {{{2, 2, 2, 3}, {2, 3, 3, 3}}, {{1, 3, 2, 2}, {3, 2, 1, 1}}, {{0, 2, 3, 3}, {2, 1, 2, 2}},
+             {{1, 2, 2, 2}, {2, 0, 2, 2}}, {{2, 0, 2, 2}, {0, 2, 2, 2}}}),
+      whole("conv_transpose2d",
+            [](T x, T w, T b) {
+              return conv_transpose2d(x, w, b, {.stride = 2, .padding = 1, .output_padding = {1, 0}});
+            },
+            {{{2, 2, 2, 3}, {2, 1, 3, 3}, {1}}, {{1, 1, 3, 2}, {1, 2, 2, 2}, {2}}, {{1, 0, 2, 2}, {0, 2, 3, 3}, {2}}}),
+      whole("conv_transpose2d",
+            [](T x, T w, T b) {
+              return conv_transpose2d(x, w, b, {.output_padding = 1, .dilation = {2, 3}, .groups = 2});
+            },
+            {{{1, 4, 2, 2}, {4, 1, 2, 2}, {2}}, {{2, 2, 2, 1}, {2, 2, 1, 2}, {4}}}),
+      whole("max_pool1d", [](T x) { return max_pool1d(x, 2); }, {{{2, 2, 7}}, {{1, 1, 2}}, {{0, 1, 3}}}, {apart}),
+      whole("max_pool1d", [](T x) { return max_pool1d(x, 3, {.stride = 1, .padding = 1}); },
+            {{{1, 2, 7}}, {{1, 1, 1}}, {{1, 1, 33}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, 2); },
+            {{{2, 2, 4, 5}}, {{1, 1, 2, 2}}, {{0, 2, 3, 3}}, {{2, 0, 3, 3}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, 3, {.stride = 2, .padding = 1}); },
+            {{{1, 2, 5, 4}}, {{1, 1, 1, 1}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, {3, 2}, {.stride = {1, 3}, .padding = {0, 1}}); },
+            {{{1, 1, 5, 7}}, {{2, 1, 3, 2}}}, {apart}),
+      whole("avg_pool2d", [](T x) { return avg_pool2d(x, 2); },
+            {{{2, 2, 4, 5}}, {{1, 1, 2, 2}}, {{0, 2, 3, 3}}, {{2, 0, 3, 3}}}),
+      whole("avg_pool2d", [](T x) { return avg_pool2d(x, 3, {.stride = 2, .padding = 1}); },
+            {{{1, 2, 5, 4}}, {{1, 1, 1, 1}}}),
+      whole("avg_pool2d",
+            [](T x) {
+              return avg_pool2d(x, {3, 2}, {.stride = {1, 3}, .padding = {1, 1}, .count_padding = false});
+            },
+            {{{1, 1, 5, 7}}, {{2, 1, 2, 2}}}),
+
       // ---- losses, fused
       whole("bce_with_logits", [](T z, T y) { return bce_with_logits(z, y); },
             {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{7, 1}, {7, 1}}, {{33}, {33}}}, {any, positive}),
