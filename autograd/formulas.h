@@ -89,7 +89,7 @@ struct XLogY : Binary {
   static constexpr Keep keep = Keep::inputs;
   static auto f(const auto& a, const auto& b) { return where(a == 0.0, zeros_like(a * b), a * log(b)); }
   static auto da(const auto& g, const auto& a, const auto& b, const auto&) {
-    return where((a == 0.0) * (b == 0.0), zeros_like(g), g * log(b));
+    return where(a == 0.0 && b == 0.0, zeros_like(g), g * log(b));
   }
   static auto db(const auto& g, const auto& a, const auto& b, const auto&) {
     return where(a == 0.0, zeros_like(g), g * a / b);
