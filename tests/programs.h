@@ -41,7 +41,7 @@ inline bool is_leaf(const Step& step) {
 }
 inline bool is_wanted(const Step& step) { return step.op == "variable" || step.op == "parameter"; }
 
-/// Numbers in [-1, 1] that two runs agree on: weights of outputs, and the directions u and w.
+/// Numbers in [-1, 1] that two runs agree on: weights of outputs (the first, second, ...), and the directions u and w.
 inline double weight(int output, int place) { return std::cos(1.0 + 2.3 * output + 0.7 * place); }
 inline double along_u(int leaf, int place) { return std::cos(2.0 + 1.9 * leaf + 1.3 * place); }
 inline double along_w(int leaf, int place) { return std::cos(0.3 + 3.1 * leaf + 2.1 * place); }
@@ -106,10 +106,10 @@ inline std::vector<Array> values(const Program& program, const Direction& u, con
 
 inline forward::Number loss_of(const Program& program, const std::vector<Array>& values) {
   forward::Number loss = 0.0;
-  for (const int output : program.outputs) {
+  for (std::size_t o = 0; o < program.outputs.size(); ++o) {
     int place = 0;
-    for (const forward::Number& n : values[static_cast<std::size_t>(output)].numbers)
-      loss = loss + weight(output, place++) * n;
+    for (const forward::Number& n : values[static_cast<std::size_t>(program.outputs[o])].numbers)
+      loss = loss + weight(static_cast<int>(o), place++) * n;
   }
   return loss;
 }
@@ -303,10 +303,11 @@ class Run {
     return std::visit([]<class V>(const V& v) { return number(v); }, loss_);
   }
 
-  /// By backward().
-  Gradients swept() {
+  /// By backward(), of the loss or what was made of it.
+  Gradients swept() { return swept(loss_); }
+  Gradients swept(const Value& of, const BackwardOptions& options = {}) {
     for (Parameter& p : parameters_) p.clear_grad();
-    std::visit([](const auto& loss) { loss.backward(); }, loss_);
+    std::visit([&](const auto& y) { y.backward(options); }, of);
     Gradients all;
     std::size_t parameter = 0;
     for_each_wanted([&](int k, const auto& x) {
@@ -364,11 +365,12 @@ class Run {
   void weigh() {
     std::optional<Tensor> tensors;
     std::optional<Scalar> singles;
-    for (const int k : program_.outputs) {
-      const auto of_output = [&](int place) { return weight(k, place); };
-      const Value& output = values_[static_cast<std::size_t>(k)];
-      if (const Scalar* s = std::get_if<Scalar>(&output)) singles = singles.value_or(Scalar(0)) + total(*s, of_output);
-      else {
+    for (std::size_t o = 0; o < program_.outputs.size(); ++o) {
+      const auto of_output = [&](int place) { return weight(static_cast<int>(o), place); };
+      const Value& output = values_[static_cast<std::size_t>(program_.outputs[o])];
+      if (const Scalar* s = std::get_if<Scalar>(&output)) {
+        singles = singles.value_or(Scalar(0)) + total(*s, of_output);
+      } else {
         const Tensor part = weighed(std::get<Tensor>(output), of_output);
         tensors = tensors ? *tensors + part : part;
       }
