@@ -265,7 +265,8 @@ inline Plain flip(const Plain& x, unsigned axes) {
 }
 
 /// Where an operand with these letters is read when the letters of `all` stand at `index`; axes of size 1 broadcast.
-inline Index lettered_index(const Shape& shape, const std::string& letters, const std::string& all, const Index& index) {
+inline Index lettered_index(const Shape& shape, const std::string& letters, const std::string& all,
+                            const Index& index) {
   Index at;
   for (std::size_t axis = 0; axis < letters.size(); ++axis)
     at.push_back(shape[static_cast<int>(axis)] == 1 ? 0 : index[all.find(letters[axis])]);
