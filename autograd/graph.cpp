@@ -430,8 +430,8 @@ Place List::cut(Cut kind, const char* op, Place a, Place b) {
   const auto is_cut = [](Place p) { return (graph_of(p) & cut_bit) != 0; };
   a = related(a);
   b = related(b);
-  if (a == 0 || a == b) std::swap(a, b = 0);
   if (a == 0) return b;
+  if (a == b) b = 0;
   // What was made of one cut value alone was cut where that was.
   if (is_cut(a) && (b == 0)) return a;
   if (cuts.size() == most_cuts) return is_cut(a) ? a : is_cut(b) ? b : 0;
