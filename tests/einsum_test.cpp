@@ -177,3 +177,31 @@ TEST_CASE("einsum of matrices that lie the right way is one matrix product, with
     CHECK(graph.nodes().back().op == "matmul");
   }
 }
+
+TEST_CASE("whatever stands in a formula, einsum computes or refuses") {
+  constexpr char alphabet[] = {'i', 'j', 'k', 'B', ',', ',', '-', '>', '.', ' ', '1', '\n'};
+  Generator generator(3);
+  const std::vector<Tensor> x = {ones({2, 2}), ones({2}), ones({3, 0})};
+  int computed = 0, refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::string formula;
+    for (std::int64_t length = generator.below(9); length >= 0; --length) {
+      const std::int64_t pick = generator.below(14);
+      if (pick == 12) formula += "->";
+      else if (pick == 13) formula += "...";
+      else formula += alphabet[pick];
+    }
+    std::vector<Tensor> operands;
+    for (std::int64_t n = generator.below(3); n > 0; --n) operands.push_back(x[std::size_t(generator.below(3))]);
+    try {
+      einsum(formula, operands);
+      ++computed;
+    } catch (const UsageError&) {
+      ++refused;
+    } catch (const ShapeError&) {
+      ++refused;
+    }
+  }
+  CHECK(computed > 100);
+  CHECK(refused > 10000);
+}
