@@ -6,13 +6,18 @@
 #include "tensor.h"
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace ebb {
+
+class Parameter;
 
 namespace detail {
 struct List;
@@ -54,12 +59,20 @@ struct Node {
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
 };
 
+struct GraphOptions {
+  bool observe = false;  ///< as graph.observe() does, from the beginning
+  /// Throws GraphError, as graph.check() words it, as soon as a number is not finite: a tensor op instead of being recorded,
+  /// backward() before it begins for Scalars, and at the first gradient.  Observes too.
+  bool check = false;
+};
+
 /// Records what this thread computes, from its making until it goes out of scope, on the thread that made it.
 /// Open a new one for each step of training: one that stays open grows, and each backward goes through all of it.
 /// Throws GraphError if a graph is already recording on this thread.
 class Graph {
  public:
-  Graph();
+  Graph() : Graph(GraphOptions{}) {}
+  Graph(const GraphOptions& options);
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -81,9 +94,45 @@ class Graph {
   std::vector<Tensor> gradient(const Scalar& y, const std::vector<Tensor>& x);
   std::vector<Scalar> gradient(const Tensor& y, const std::vector<Scalar>& x);
 
+  /// Has f called with the whole gradient of t on its way, in backward() and in gradient(), each time that one arrives.
+  /// What f returns goes on in its stead: a Tensor of the same shape and type, or a Scalar (a double) for a Scalar; an f
+  /// that returns nothing only looks.  Of several, each sees what the one before let through.
+  ///   graph.on_gradient(h, [](const Tensor& g) { return clamp(g, -1, 1); });
+  /// Throws GraphError if t is no part of this graph, and from backward() UsageError if the shape or type is another.
+  template <class F> void on_gradient(const Tensor& t, F f) {
+    watch(t, [f = std::move(f)](const Tensor& g) -> Tensor {
+      if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Tensor&>>) return f(g), Tensor();
+      else return f(g);
+    });
+  }
+  template <class F> void on_gradient(const Scalar& s, F f) {
+    watch(s, [f = std::move(f)](const Scalar& g) -> Scalar {
+      if constexpr (std::is_invocable_v<const F&, const Scalar&>) {
+        if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Scalar&>>) return f(g), g;
+        else return f(g);
+      } else {
+        if constexpr (std::is_void_v<std::invoke_result_t<const F&, double>>) return f(g.value()), g;
+        else return f(g.value());
+      }
+    });
+  }
+
   /// From here on keeps every node's value, gradient, times and contributions, for pictures and reports.
   void observe();
   bool observing() const;
+
+  /// Says in words why x has the gradient that the last backward() gave it: nothing uses x, or a detach(), a Pause or whole
+  /// numbers cut it off the loss, and at which node; or where all of it is masked, saturated, multiplied by 0, too small for
+  /// its type, or cancelled; or how large it is, and where it comes from.  Zeros are traced through tensors if the graph
+  /// observed them.  Throws GraphError if x is no value of this graph.
+  std::string explain(const Tensor& x) const;
+  std::string explain(const Scalar& x) const;
+  std::string explain(const Parameter& x) const;
+  /// Says where the first number came to be that is not finite: the first node in creation order whose output is not while
+  /// its inputs are; failing that, in backward's order, whose gradient is finite and what it sends is not.  Empty if there
+  /// is none.  A constant -inf, and a constant single number, counts as meant until NaN comes of it or the loss is infinite.
+  /// Throws GraphError if the graph holds tensors that it did not observe.
+  std::string check() const;
 
   /// How many values it holds: leaves and results of ops, of both lanes.
   std::size_t size() const;
@@ -93,6 +142,9 @@ class Graph {
   static constexpr std::size_t bytes_per_scalar_op = 42;
 
  private:
+  void watch(const Tensor& t, std::function<Tensor(const Tensor&)> f);
+  void watch(const Scalar& s, std::function<Scalar(const Scalar&)> f);
+
   friend struct detail::List;
   std::unique_ptr<detail::List> list_;
 };
