@@ -9,7 +9,6 @@
 #include <functional>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -57,7 +56,12 @@ std::vector<Geometry> geometries() {
   };
 }
 
-std::vector<std::pair<Pair, Pool2dOptions>> pools() {
+struct Pool {
+  Pair size;
+  Pool2dOptions options;
+};
+
+std::vector<Pool> pools() {
   return {{1, {}},
           {2, {}},
           {3, {}},
@@ -134,10 +138,12 @@ TEST_CASE("conv1d is conv2d of images one number high") {
 }
 
 TEST_CASE("pools fold the numbers of each window, in both types") {
-  for (const auto& [size, o] : pools())
+  for (const Pool& pool : pools())
     for (const Shape& shape : pooled_shapes)
       for (const DType dtype : {f32, f64}) {
         CAPTURE(shape);
+        const Pair size = pool.size;
+        const Pool2dOptions& o = pool.options;
         CAPTURE(size.h);
         CAPTURE(size.w);
         const double allowed = dtype == f32 ? 1e-6 : 1e-14;
