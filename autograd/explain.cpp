@@ -375,11 +375,16 @@ class Explanation {
 
   /// Follows the gradient down from the loss until it ends: there, the causes are.
   std::string zero() {
+    constexpr std::size_t most = 3;
     std::vector<std::string> causes;
-    std::vector<std::uint32_t> cancelled;
+    std::size_t more = 0;
     bool blind = false;
-    const auto add = [&](std::string cause) {
-      if (std::find(causes.begin(), causes.end(), cause) == causes.end()) causes.push_back(std::move(cause));
+    const auto add = [&](auto&& cause) {
+      if (causes.size() == most) {
+        ++more;
+      } else if (std::string text = cause(); std::find(causes.begin(), causes.end(), text) == causes.end()) {
+        causes.push_back(std::move(text));
+      }
     };
     for (std::uint32_t id = list_.root; id > 0; --id) {
       if (!on_path(id) || std::find(x_.begin(), x_.end(), id) != x_.end()) continue;
@@ -389,11 +394,15 @@ class Explanation {
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
         if (!on_path(operand) || !passes(id, i)) return;
         const Flow passed = sent(id, i);
-        if (passed == Flow::zero) add(end_of(id, i, operand));
-        else if (flow(operand) == Flow::zero && passed == Flow::some) add(cancels_at(operand));
-        else if (passed == Flow::unknown && flow(operand) == Flow::zero && observed(id))
-          add("it ends inside of " + name(id));
-        else if (passed == Flow::unknown && flow(operand) != Flow::some) blind = true;
+        if (passed == Flow::zero) {
+          add([&] { return list_.is_tensor(id) ? end_at_tensor(id, i, operand) : end_at_scalar(id, i, operand); });
+          return;
+        }
+        const Flow arrived = flow(operand);
+        if (arrived == Flow::some) return;
+        if (passed == Flow::some && arrived == Flow::zero) add([&] { return cancels_at(operand); });
+        else if (arrived == Flow::zero && observed(id)) add([&] { return "it ends inside of " + name(id); });
+        else blind = true;
       });
     }
     if (causes.empty())
@@ -402,10 +411,8 @@ class Explanation {
                                  "  help: graph.observe() before computing, and ask again"
                                : "");
     std::string text = fmt::format("{}: its gradient is zero: {}", who_, causes[0]);
-    for (std::size_t i = 1; i < std::min(causes.size(), std::size_t{3}); ++i)
-      text += "\n  and on another way: " + causes[i];
-    if (causes.size() > 3) text += fmt::format("\n  and on {} more", causes.size() - 3);
-    return text;
+    for (std::size_t i = 1; i < causes.size(); ++i) text += "\n  and on another way: " + causes[i];
+    return more == 0 ? text : text + fmt::format("\n  and on {} more", more);
   }
 
   std::string cancels_at(std::uint32_t id) const {
@@ -420,15 +427,12 @@ class Explanation {
     return fmt::format("what its {} uses send back to {} cancels", uses, name(id));
   }
 
-  /// Why the gradient ends between an entry and its operand i.
-  std::string end_of(std::uint32_t id, std::uint32_t i, std::uint32_t operand) {
-    return list_.is_tensor(id) ? end_at_tensor(id, i, operand) : end_at_scalar(id, i, operand);
-  }
-
   std::string underflow(std::uint32_t id, double g, double derivative, DType type) const {
     return fmt::format("it underflows: at {} {} · {} is below the smallest {}", name(id), number_text(g),
                        number_text(derivative), type == f32 ? "float" : "double");
   }
+
+  // Why the gradient ends between an entry and its operand i.
 
   std::string end_at_scalar(std::uint32_t id, std::uint32_t i, std::uint32_t operand) const {
     const Entry& e = list_.entry[id];
@@ -495,6 +499,8 @@ class Explanation {
       const double sent = number_at(scaled, at);
       return underflow(id, g, scaled.shape() == dy.shape() ? sent / (g / unit) : sent, tensor(operand).dtype);
     }
+    if (!local.defined() && node.op->by_element)
+      return fmt::format("{} lets none of it through; its numbers, which were not kept, would tell why", name(id));
     const bool known = local.defined() && node.op->by_element;
     const std::int64_t stopped = known ? survey(local).zeros : size;
     if (known && stopped < size) {
