@@ -313,7 +313,8 @@ class Explanation {
           who_);
     const Survey numbers = survey(g);
     if (numbers.not_finite() > 0) return not_finite(numbers);
-    if (numbers.all_zero() && numbers.size > 0) return zero();
+    if (numbers.size == 0) return who_ + " holds no numbers, and its gradient none";
+    if (numbers.all_zero()) return zero();
     std::string zeros = numbers.zeros == 0 ? "" : fmt::format(", {} are 0", of_numbers(numbers.zeros, numbers.size));
     if (numbers.size == 1) return fmt::format("{} has a gradient: {}{}", who_, number_text(g.item()), sources());
     return fmt::format("{} has a gradient: root mean square {}{}{}", who_, number_text(typical(g)), zeros, sources());
@@ -335,6 +336,7 @@ class Explanation {
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
         if (std::find(x_.begin(), x_.end(), operand) == x_.end() || !passes(id, i)) return;
         const double size = sent_size(id, i, operand);
+        if (size == 0) return;
         all.push_back(name(id) + (std::isnan(size) ? "" : ", " + number_text(size)));
       });
     }
@@ -363,7 +365,8 @@ class Explanation {
     const auto flow_of = [](double g) { return g != 0 ? Flow::some : Flow::zero; };
     if (!list_.is_tensor(id)) {
       const Entry& e = list_.entry[id];
-      if (list_.code[id] == element_code) return Flow::some;
+      if (list_.code[id] == element_code)
+        return flow_of(tensor(e.a).dtype == f64 ? list_.adjoint[id] : static_cast<float>(list_.adjoint[id]));
       return flow_of(list_.adjoint[id] * (i == 0 ? e.da : e.db));
     }
     const TensorNode& node = tensor(id);
@@ -436,26 +439,33 @@ class Explanation {
 
   std::string end_at_scalar(std::uint32_t id, std::uint32_t i, std::uint32_t operand) const {
     const Entry& e = list_.entry[id];
-    const double g = list_.adjoint[id], derivative = i == 0 ? e.da : e.db;
+    const double g = list_.adjoint[id];
+    if (list_.code[id] == element_code) return underflow(id, g, 1, tensor(operand).dtype);
+    const double derivative = i == 0 ? e.da : e.db;
     if (derivative != 0) return underflow(id, g, derivative, f64);
-    const std::uint32_t op = whole_op(list_, id);
-    const double input =
-        list_.code[operand] == part_code ? std::numeric_limits<double>::quiet_NaN() : list_.value[operand];
+    const std::uint32_t op = whole_op(list_, id), other = i == 0 ? e.b : e.a;
     switch (habit_of(kind_of(list_, op))) {
       case Habit::masks:
-        return fmt::format("{} lets none of it through: its input is {}", name(op), number_text(input));
+        return fmt::format("{} lets none of it through ({})", name(op), inputs_of(op));
       case Habit::saturates:
-        return fmt::format("{} is saturated: its input is {}, its output {}", name(op), number_text(input),
-                           number_text(list_.value[op]));
-      case Habit::multiplies: {
-        const std::uint32_t other = i == 0 ? e.b : e.a;
+        return fmt::format("{} is saturated ({}, output {})", name(op), inputs_of(op), number_text(list_.value[op]));
+      case Habit::multiplies:
         return fmt::format("{} multiplies it by 0{}", name(op), other == 0 ? "" : ": " + name(other) + " is 0");
-      }
       default:
-        return std::isnan(input) ? fmt::format("the derivative of {} is 0 there", name(op))
-                                 : fmt::format("the derivative of {} is 0 there, where its input is {}", name(op),
-                                               number_text(input));
+        return fmt::format("the derivative of {} is 0 there ({})", name(op), inputs_of(op));
     }
+  }
+
+  /// "input 3", or "a 1, b 0".
+  std::string inputs_of(std::uint32_t op) const {
+    std::vector<std::uint32_t> ids;
+    std::vector<double> values, derivatives;
+    scalar_operands(list_, op, ids, values, derivatives);
+    if (values.size() == 1) return "input " + number_text(values[0]);
+    std::string text;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      text += fmt::format("{}{} {}", i == 0 ? "" : ", ", static_cast<char>('a' + i), number_text(values[i]));
+    return text;
   }
 
   Tensor value_of(std::uint32_t id) const {

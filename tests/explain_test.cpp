@@ -122,6 +122,11 @@ TEST_CASE("explain() gives the two factors whose product is too small") {
   CHECK(graph.explain(x) ==
         "\"x\" (node 1, variable): its gradient is zero: it underflows: at mul (node 2) 3e-200 · 1e-200 is below the "
         "smallest double");
+  const Tensor t = graph.variable(ones({2}), "t");
+  (t(0) * 1e-60).backward();
+  CHECK(graph.explain(t) ==
+        "\"t\" (node 4, variable [2]): its gradient is zero: it underflows: at element (node 5) 1e-60 · 1 is below the "
+        "smallest float");
 }
 
 TEST_CASE("explain() without observe() says what it cannot know") {
@@ -566,7 +571,7 @@ Verdict masked_scalar(int k) {
   const Scalar y = relu(h);
   const std::uint32_t node = newest(graph);
   (some_steps(y, k) + 1).backward();
-  return {graph.explain(w), "lets none of it through: its input is -", node};
+  return {graph.explain(w), "lets none of it through (input -", node};
 }
 
 Verdict masked_together(int k) {
@@ -652,7 +657,7 @@ Verdict saturated_scalar(int k) {
   const Scalar y = k % 2 == 0 ? tanh(far) : sigmoid(far);
   const std::uint32_t node = newest(graph);
   (y + 1).backward();
-  return {graph.explain(w), "is saturated: its input is ", node};
+  return {graph.explain(w), "is saturated (input ", node};
 }
 
 Verdict read_by_value(int k) {
