@@ -86,7 +86,9 @@ std::string_view help_for(std::string_view op, std::span<const double> operands,
   const auto known = std::find_if(helps.begin(), helps.end(), [&](const Help& help) { return help.op == op; });
   const bool no_zero = std::none_of(operands.begin(), operands.end(), [](double v) { return v <= 0; });
   if (known != helps.end() && !(known->at_zero && no_zero)) return backward ? known->gradient : known->value;
-  if (bad.infinite > 0) return beyond(type);
+  const bool too_large =
+      std::none_of(operands.begin(), operands.end(), [](double v) { return v == 0 || !std::isfinite(v); });
+  if (bad.infinite > 0 && too_large) return beyond(type);
   return op == "mean" && !backward ? "the mean of nothing is NaN: look at the sizes" : "";
 }
 
@@ -372,7 +374,8 @@ Fault sent_fault(const List& list, const TensorNode& node, std::uint32_t i, cons
   const std::vector<Tensor> in = operands_of(list, node);
   if (info.by_element && operand.shape == node.shape) {
     behind = elements_behind(info, node.self, in, node.shape, bad.first);
-    fault.values = fmt::format("{}, upstream {}", behind.text(), number_text(number_at(dy, bad.first)));
+    fault.values = behind.text();
+    fault.values += (fault.values.empty() ? "upstream " : ", upstream ") + number_text(number_at(dy, bad.first));
   } else {
     const std::string sizes = sizes_behind(info, in);
     fault.values = fmt::format("{}{}upstream up to {}", sizes, sizes.empty() ? "" : ", ", number_text(largest(dy)));

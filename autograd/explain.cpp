@@ -313,7 +313,8 @@ class Explanation {
           who_);
     const Survey numbers = survey(g);
     if (numbers.not_finite() > 0) return not_finite(numbers);
-    if (numbers.all_zero() && numbers.size > 0) return zero();
+    if (numbers.size == 0) return who_ + " holds no numbers, and its gradient none";
+    if (numbers.all_zero()) return zero();
     std::string zeros = numbers.zeros == 0 ? "" : fmt::format(", {} are 0", of_numbers(numbers.zeros, numbers.size));
     if (numbers.size == 1) return fmt::format("{} has a gradient: {}{}", who_, number_text(g.item()), sources());
     return fmt::format("{} has a gradient: root mean square {}{}{}", who_, number_text(typical(g)), zeros, sources());
@@ -335,6 +336,7 @@ class Explanation {
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
         if (std::find(x_.begin(), x_.end(), operand) == x_.end() || !passes(id, i)) return;
         const double size = sent_size(id, i, operand);
+        if (size == 0) return;
         all.push_back(name(id) + (std::isnan(size) ? "" : ", " + number_text(size)));
       });
     }
@@ -363,7 +365,8 @@ class Explanation {
     const auto flow_of = [](double g) { return g != 0 ? Flow::some : Flow::zero; };
     if (!list_.is_tensor(id)) {
       const Entry& e = list_.entry[id];
-      if (list_.code[id] == element_code) return Flow::some;
+      if (list_.code[id] == element_code)
+        return flow_of(tensor(e.a).dtype == f64 ? list_.adjoint[id] : static_cast<float>(list_.adjoint[id]));
       return flow_of(list_.adjoint[id] * (i == 0 ? e.da : e.db));
     }
     const TensorNode& node = tensor(id);
@@ -375,11 +378,16 @@ class Explanation {
 
   /// Follows the gradient down from the loss until it ends: there, the causes are.
   std::string zero() {
+    constexpr std::size_t most = 3;
     std::vector<std::string> causes;
-    std::vector<std::uint32_t> cancelled;
+    std::size_t more = 0;
     bool blind = false;
-    const auto add = [&](std::string cause) {
-      if (std::find(causes.begin(), causes.end(), cause) == causes.end()) causes.push_back(std::move(cause));
+    const auto add = [&](auto&& cause) {
+      if (causes.size() == most) {
+        ++more;
+      } else if (std::string text = cause(); std::find(causes.begin(), causes.end(), text) == causes.end()) {
+        causes.push_back(std::move(text));
+      }
     };
     for (std::uint32_t id = list_.root; id > 0; --id) {
       if (!on_path(id) || std::find(x_.begin(), x_.end(), id) != x_.end()) continue;
@@ -389,11 +397,15 @@ class Explanation {
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
         if (!on_path(operand) || !passes(id, i)) return;
         const Flow passed = sent(id, i);
-        if (passed == Flow::zero) add(end_of(id, i, operand));
-        else if (flow(operand) == Flow::zero && passed == Flow::some) add(cancels_at(operand));
-        else if (passed == Flow::unknown && flow(operand) == Flow::zero && observed(id))
-          add("it ends inside of " + name(id));
-        else if (passed == Flow::unknown && flow(operand) != Flow::some) blind = true;
+        if (passed == Flow::zero) {
+          add([&] { return list_.is_tensor(id) ? end_at_tensor(id, i, operand) : end_at_scalar(id, i, operand); });
+          return;
+        }
+        const Flow arrived = flow(operand);
+        if (arrived == Flow::some) return;
+        if (passed == Flow::some && arrived == Flow::zero) add([&] { return cancels_at(operand); });
+        else if (arrived == Flow::zero && observed(id)) add([&] { return "it ends inside of " + name(id); });
+        else blind = true;
       });
     }
     if (causes.empty())
@@ -402,10 +414,8 @@ class Explanation {
                                  "  help: graph.observe() before computing, and ask again"
                                : "");
     std::string text = fmt::format("{}: its gradient is zero: {}", who_, causes[0]);
-    for (std::size_t i = 1; i < std::min(causes.size(), std::size_t{3}); ++i)
-      text += "\n  and on another way: " + causes[i];
-    if (causes.size() > 3) text += fmt::format("\n  and on {} more", causes.size() - 3);
-    return text;
+    for (std::size_t i = 1; i < causes.size(); ++i) text += "\n  and on another way: " + causes[i];
+    return more == 0 ? text : text + fmt::format("\n  and on {} more", more);
   }
 
   std::string cancels_at(std::uint32_t id) const {
@@ -420,38 +430,42 @@ class Explanation {
     return fmt::format("what its {} uses send back to {} cancels", uses, name(id));
   }
 
-  /// Why the gradient ends between an entry and its operand i.
-  std::string end_of(std::uint32_t id, std::uint32_t i, std::uint32_t operand) {
-    return list_.is_tensor(id) ? end_at_tensor(id, i, operand) : end_at_scalar(id, i, operand);
-  }
-
   std::string underflow(std::uint32_t id, double g, double derivative, DType type) const {
     return fmt::format("it underflows: at {} {} · {} is below the smallest {}", name(id), number_text(g),
                        number_text(derivative), type == f32 ? "float" : "double");
   }
 
+  // Why the gradient ends between an entry and its operand i.
+
   std::string end_at_scalar(std::uint32_t id, std::uint32_t i, std::uint32_t operand) const {
     const Entry& e = list_.entry[id];
-    const double g = list_.adjoint[id], derivative = i == 0 ? e.da : e.db;
+    const double g = list_.adjoint[id];
+    if (list_.code[id] == element_code) return underflow(id, g, 1, tensor(operand).dtype);
+    const double derivative = i == 0 ? e.da : e.db;
     if (derivative != 0) return underflow(id, g, derivative, f64);
-    const std::uint32_t op = whole_op(list_, id);
-    const double input =
-        list_.code[operand] == part_code ? std::numeric_limits<double>::quiet_NaN() : list_.value[operand];
+    const std::uint32_t op = whole_op(list_, id), other = i == 0 ? e.b : e.a;
     switch (habit_of(kind_of(list_, op))) {
       case Habit::masks:
-        return fmt::format("{} lets none of it through: its input is {}", name(op), number_text(input));
+        return fmt::format("{} lets none of it through ({})", name(op), inputs_of(op));
       case Habit::saturates:
-        return fmt::format("{} is saturated: its input is {}, its output {}", name(op), number_text(input),
-                           number_text(list_.value[op]));
-      case Habit::multiplies: {
-        const std::uint32_t other = i == 0 ? e.b : e.a;
+        return fmt::format("{} is saturated ({}, output {})", name(op), inputs_of(op), number_text(list_.value[op]));
+      case Habit::multiplies:
         return fmt::format("{} multiplies it by 0{}", name(op), other == 0 ? "" : ": " + name(other) + " is 0");
-      }
       default:
-        return std::isnan(input) ? fmt::format("the derivative of {} is 0 there", name(op))
-                                 : fmt::format("the derivative of {} is 0 there, where its input is {}", name(op),
-                                               number_text(input));
+        return fmt::format("the derivative of {} is 0 there ({})", name(op), inputs_of(op));
     }
+  }
+
+  /// "input 3", or "a 1, b 0".
+  std::string inputs_of(std::uint32_t op) const {
+    std::vector<std::uint32_t> ids;
+    std::vector<double> values, derivatives;
+    scalar_operands(list_, op, ids, values, derivatives);
+    if (values.size() == 1) return "input " + number_text(values[0]);
+    std::string text;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      text += fmt::format("{}{} {}", i == 0 ? "" : ", ", static_cast<char>('a' + i), number_text(values[i]));
+    return text;
   }
 
   Tensor value_of(std::uint32_t id) const {
@@ -495,6 +509,8 @@ class Explanation {
       const double sent = number_at(scaled, at);
       return underflow(id, g, scaled.shape() == dy.shape() ? sent / (g / unit) : sent, tensor(operand).dtype);
     }
+    if (!local.defined() && node.op->by_element)
+      return fmt::format("{} lets none of it through; its numbers, which were not kept, would tell why", name(id));
     const bool known = local.defined() && node.op->by_element;
     const std::int64_t stopped = known ? survey(local).zeros : size;
     if (known && stopped < size) {
