@@ -407,7 +407,14 @@ Tensor clamp(const Tensor& x, double low, double high) {
 
 Scalar clamp(const Scalar& x, double low, double high) {
   must_be_ordered("clamp()", low, high);
-  return x.value() < low ? Scalar(low) : x.value() > high ? Scalar(high) : x;
+  // Recorded also where it is held, with no gradient: a loss that hangs on it alone is still one of the graph.
+  static const std::uint16_t code =
+      register_scalar_rule({Clamp::name, Clamp::formula, Clamp::rule, 1,
+                            [](const Scalar& dy, const Scalar* operand, const Scalar& y, Scalar* out) {
+                              out[0] = operand[0].value() == y.value() ? dy : Scalar(0);
+                            }});
+  const double v = x.value(), y = v < low ? low : v > high ? high : v;
+  return record_scalar(code, y, x, y == v ? 1 : 0);
 }
 
 }  // namespace ebb
