@@ -108,9 +108,7 @@ template <class F> void for_each_block(const Convolution& c, F&& f) {
 
 /// Whether an image, as it lies, is the columns that its windows read, and worth a product of its own.
 bool is_matrix(const Convolution& c) {
-  const auto single = [](const Axis& a) {
-    return a.size == 1 && a.stride == 1 && a.padding == 0 && a.image == a.windows;
-  };
+  const auto single = [](const Axis& a) { return a.size == 1 && a.padding == 0 && a.image == a.windows; };
   const std::int64_t windows = windows_of(c);
   return single(c.h) && single(c.w) && (windows >= 256 || c.n == 1) &&
          windows <= std::numeric_limits<std::int32_t>::max();
