@@ -145,8 +145,6 @@ class Explanation {
   }
 
  private:
-  // What the forward loop found at an entry: x reaches it by derivatives, or only as a constant that was cut off.
-  enum : std::uint8_t { nothing, reached, past_cut };
   static constexpr std::uint32_t no_cut = 0xffffffff;
 
   const TensorNode& tensor(std::uint32_t id) const { return list_.tensors[list_.entry[id].a]; }
@@ -167,19 +165,20 @@ class Explanation {
   }
 
   void look_forward() {
-    from_.assign(list_.size(), nothing);
-    for (const std::uint32_t id : x_) from_[id] = reached;
+    reached_.assign(list_.size(), false);
+    for (const std::uint32_t id : x_) reached_[id] = true;
+    cut_before_.assign(list_.size(), no_cut);
     origin_.assign(list_.cuts.size(), no_cut);
     std::size_t cut = 0, use = 0;
     for (std::uint32_t id = 1; id < list_.size(); ++id) {
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
-        if (from_[operand] == reached && passes(id, i)) from_[id] = reached;
-        else if (from_[operand] != nothing && from_[id] == nothing) from_[id] = past_cut;
+        if (reached_[operand] && passes(id, i)) reached_[id] = true;
+        if (cut_before_[id] == no_cut) cut_before_[id] = cut_before_[operand];
       });
       // The cuts that an entry uses were made before it, out of entries before it.
       for (; use < list_.cut_uses.size() && list_.cut_uses[use].user == id; ++use) {
         for (; cut <= list_.cut_uses[use].cut; ++cut) look_at_cut(cut);
-        if (origin_[list_.cut_uses[use].cut] != no_cut && from_[id] == nothing) from_[id] = past_cut;
+        if (cut_before_[id] == no_cut) cut_before_[id] = origin_[list_.cut_uses[use].cut];
       }
     }
     for (; cut < list_.cuts.size(); ++cut) look_at_cut(cut);
@@ -188,11 +187,12 @@ class Explanation {
   /// Whether a value that was cut off came from x, and by which cut.
   void look_at_cut(std::size_t cut) {
     const CutValue& value = list_.cuts[cut];
-    if (parameter_ != nullptr && value.parameter == parameter_) origin_[cut] = static_cast<std::uint32_t>(cut);
+    std::uint32_t& origin = origin_[cut];
+    if (parameter_ != nullptr && value.parameter == parameter_) origin = static_cast<std::uint32_t>(cut);
     for (const Place p : {value.a, value.b}) {
-      if (origin_[cut] != no_cut || p == 0) continue;
-      if ((graph_of(p) & cut_bit) != 0) origin_[cut] = origin_[id_of(p)];
-      else if (from_[id_of(p)] == reached) origin_[cut] = static_cast<std::uint32_t>(cut);
+      if (origin != no_cut || p == 0) continue;
+      if ((graph_of(p) & cut_bit) != 0) origin = origin_[id_of(p)];
+      else origin = reached_[id_of(p)] ? static_cast<std::uint32_t>(cut) : cut_before_[id_of(p)];
     }
   }
 
@@ -206,13 +206,13 @@ class Explanation {
         });
   }
 
-  bool on_path(std::uint32_t id) const { return id <= list_.root && from_[id] == reached && to_[id]; }
+  bool on_path(std::uint32_t id) const { return id <= list_.root && reached_[id] && to_[id]; }
   bool leads_to_loss(std::uint32_t id) const { return id <= list_.root && to_[id]; }
 
   // ---- no path to the loss ---------------------------------------------------------------------------------------
 
   std::string cut_text(std::uint32_t cut) const {
-    return ebb::cut_text(list_, cut, [&](std::uint32_t id) { return from_[id] == reached; });
+    return ebb::cut_text(list_, cut, [&](std::uint32_t id) { return reached_[id]; });
   }
 
   /// The op that reads a constant's entry on the way to the loss; the entry itself if it is an op.
@@ -236,7 +236,7 @@ class Explanation {
       if (!to_[id]) continue;
       std::string text;
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
-        if (from_[operand] == reached && !passes(id, i) && text.empty())
+        if (reached_[operand] && !passes(id, i) && text.empty())
           text = fmt::format("{} has no path to the loss: no gradient passes to operand {} of {}", who_,
                              operand_name(id, i), name(id));
       });
@@ -247,7 +247,7 @@ class Explanation {
                          name(reader_of(constant)));
     std::uint32_t last = 0;
     for (std::uint32_t id = 1; id < list_.size(); ++id)
-      if (from_[id] == reached && std::find(x_.begin(), x_.end(), id) == x_.end()) last = id;
+      if (reached_[id] && std::find(x_.begin(), x_.end(), id) == x_.end()) last = id;
     const auto cut = std::find_if(origin_.begin(), origin_.end(), [](std::uint32_t o) { return o != no_cut; });
     if (last == 0 && cut != origin_.end())
       return fmt::format("{} has no path to the loss {}: {}, and the loss does not depend on what came of that", who_,
@@ -335,7 +335,7 @@ class Explanation {
       if (!on_path(id)) continue;
       each_operand(list_, id, [&](std::uint32_t i, std::uint32_t operand) {
         if (std::find(x_.begin(), x_.end(), operand) == x_.end() || !passes(id, i)) return;
-        const double size = sent_size(id, i, operand);
+        const double size = sent_size(id, i);
         if (size == 0) return;
         all.push_back(name(id) + (std::isnan(size) ? "" : ", " + number_text(size)));
       });
@@ -346,14 +346,15 @@ class Explanation {
                        all.size() > shown ? fmt::format(" and {} more", all.size() - shown) : "");
   }
 
-  double sent_size(std::uint32_t id, std::uint32_t i, std::uint32_t operand) const {
+  double sent_size(std::uint32_t id, std::uint32_t i) const {
     constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
     if (!list_.is_tensor(id)) {
       const Entry& e = list_.entry[id];
       if (list_.code[id] == element_code) return std::abs(list_.adjoint[id]);
       return std::abs(list_.adjoint[id] * (i == 0 ? e.da : e.db));
     }
-    if (is_stack(tensor(id))) return list_.is_tensor(operand) ? unknown : std::abs(list_.adjoint[operand]);
+    TensorImpl* const arrived = tensor(id).gradient;
+    if (is_stack(tensor(id))) return arrived != nullptr ? std::abs(number_at(share(arrived), i)) : unknown;
     const Observation* const seen = observation(id);
     return seen != nullptr && i < seen->contributions.size() ? seen->contributions[i] : unknown;
   }
@@ -596,9 +597,10 @@ class Explanation {
   std::vector<std::uint32_t> x_;
   std::string who_;
   std::shared_ptr<ParameterState> parameter_;
-  std::vector<std::uint8_t> from_;
-  std::vector<bool> to_;
-  std::vector<std::uint32_t> origin_;  // of each cut value: the cut that parted it from x, or no_cut
+  std::vector<bool> reached_;              // by derivatives, from x
+  std::vector<bool> to_;                   // the loss was computed from it
+  std::vector<std::uint32_t> cut_before_;  // of each entry that x reaches as a constant only: the cut, or no_cut
+  std::vector<std::uint32_t> origin_;      // of each cut value: the cut that parted it from x, or no_cut
 };
 
 /// All leaves of a parameter.

@@ -392,6 +392,16 @@ Verdict detached_in_stack(int k) {
   return {graph.explain(w), "detach() cut it at element", node};
 }
 
+Verdict detached_twice(int k) {
+  Graph graph;
+  const Tensor w = graph.variable(positive({3}), "w"), v = graph.variable(positive({3}));
+  const Tensor first = some_steps(w, k) * 2;
+  const std::uint32_t node = newest(graph);
+  const Tensor second = some_steps(detach(first) * v, k);
+  sum(detach(second) + v).backward();
+  return {graph.explain(w), "detach() cut it at mul", node};
+}
+
 Verdict frozen_parameter(int k) {
   Parameter w(positive(shape_of(k)));
   Graph graph;
@@ -721,7 +731,8 @@ struct Family {
   int count;
 };
 const Family lost_gradients[] = {
-    {"detached", detached, 6},
+    {"detached", detached, 4},
+    {"detached twice", detached_twice, 2},
     {"detached scalar", detached_scalar, 3},
     {"detached in a stack", detached_in_stack, 2},
     {"frozen parameter", frozen_parameter, 3},
