@@ -348,12 +348,12 @@ TEST_CASE("a convolution, with its bias, is one node of the graph under its own 
 
 namespace {
 
-/// The worst relative error of the third derivatives of sum(f(x)³), by the first operand, the last, and then each,
-/// against sixth-order differences of the second.
+/// The worst relative error of derivatives of the third order: of sum(f(x)³) by the first operand, of that slope's
+/// squares, weighted, by the last, and of that by each; against sixth-order differences.
 double worst_third(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& at) {
   const auto second = [&](Graph& graph, const std::vector<Tensor>& x) {
     const Tensor first = graph.gradient(sum(pow(f(x), 3)), x[0]);
-    return sum(graph.gradient(sum(first * numbers(first.shape())), x.back()) * numbers(x.back().shape()));
+    return sum(graph.gradient(sum(square(first) * numbers(first.shape())), x.back()) * numbers(x.back().shape()));
   };
   const auto variables = [](Graph& graph, const std::vector<Tensor>& values) {
     std::vector<Tensor> x;
