@@ -1,6 +1,7 @@
 // All of autograd: the graph, its values, its vocabulary.
 #pragma once
 
+#include "custom.h"
 #include "dtype.h"
 #include "elementwise.h"
 #include "error.h"

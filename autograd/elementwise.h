@@ -66,7 +66,7 @@ template <class F, int N>
 struct Own {
   [[no_unique_address]] F f;
 
-  static constexpr char formula[] = "", rule[] = "", operands[] = "";  // given by own_info()
+  static constexpr char formula[] = "", rule[] = "", operands[] = "";  // given by named_info()
   static constexpr Keep keep = Keep::inputs;
 
   Tensor run(const auto&... x) const {
@@ -102,8 +102,8 @@ struct Own {
   }
 };
 
-/// An OpInfo under a name of the user's; it lives as long as the program.
-const OpInfo& own_info(const OpInfo& like, std::string_view name, int arity);
+/// Throws UsageError if the name of an op is empty.
+void must_be_named(std::string_view name);
 /// The code of a scalar op under a name of the user's: the same for the same name and gradient.
 std::uint16_t own_code(std::string_view name, int arity,
                        void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*));
@@ -133,7 +133,9 @@ class ElementwiseOp {
   static constexpr int N = arity_of<F>();
   static_assert(N > 0, "elementwise() takes a formula of 1 to 4 operands that runs on any kind of number");
 
-  ElementwiseOp(std::string_view name, F f) : f_(std::move(f)), info_(&own_info(make_info<Own<F, N>>(""), name, N)) {
+  ElementwiseOp(std::string_view name, F f) : f_(std::move(f)) {
+    must_be_named(name);
+    info_ = &named_info(make_info<Own<F, N>>(""), name, N);
     if constexpr (plain) code_ = own_code(name, N, &scalar_gradient);
   }
 

@@ -84,15 +84,18 @@ struct Pow : Binary {
   }
 };
 
+// Where a is 0 and b has no logarithm there is nothing to pass on; where b has one, the gradients are those of a · log b.
 struct XLogY : Binary {
   static constexpr char name[] = "xlogy", formula[] = "a · log b", rule[] = "∇a = g·log b   ∇b = g·a/b";
   static constexpr Keep keep = Keep::inputs;
   static auto f(const auto& a, const auto& b) { return where(a == 0.0, zeros_like(a * b), a * log(b)); }
   static auto da(const auto& g, const auto& a, const auto& b, const auto&) {
-    return where(a == 0.0 && b == 0.0, zeros_like(g), g * log(b));
+    const auto nothing = (a == 0.0) && !(b > 0.0);
+    return where(nothing, zeros_like(g), g * log(where(nothing, 1.0, b)));
   }
   static auto db(const auto& g, const auto& a, const auto& b, const auto&) {
-    return where(a == 0.0, zeros_like(g), g * a / b);
+    const auto nothing = (a == 0.0) && !(b > 0.0);
+    return where(nothing, zeros_like(g), g * a / where(nothing, 1.0, b));
   }
 };
 

@@ -3,15 +3,19 @@
 #include "error.h"
 #include "graph.h"
 #include "list.h"
+#include "kernels/movement.h"
 #include "op.h"
 #include "ops.h"
 #include "random.h"
+#include "require.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 namespace ebb {
 
@@ -66,7 +70,7 @@ std::vector<Tensor> first_order(const Function& f, const std::vector<Tensor>& in
   const std::vector<Tensor> x = variables(graph, inputs);
   const Tensor y = weighed(f(x));
   std::vector<Tensor> gradients;
-  if (impl(y).graph == 0) {  // it depends on none of them
+  if (!recorded_in(impl(y).graph)) {  // it depends on none of them
     for (const Tensor& input : inputs) gradients.push_back(zeros(input.shape(), f64));
     return gradients;
   }
@@ -82,9 +86,232 @@ Tensor slope(Graph& graph, const Function& f, const std::vector<Tensor>& x) {
   return total;
 }
 
+// ---- Jacobians and what is made of them ------------------------------------------------------------------------
+
+/// f at x in the graph that records, or in one of its own.
+class Transform {
+ public:
+  Transform(const char* name, const OneToOne& f, const Tensor& x) : name_(name) {
+    if (!x.defined()) undefined_operand(name, 0);
+    if (!is_floating(x.dtype()))
+      throw DTypeError(fmt::format("{}(f, i64 {}): whole numbers have no derivative{}\n  help: to(f32) or to(f64)",
+                                   name, to_string(x.shape()), where_in_model()));
+    if (!recording() && open_list != nullptr) aside_.emplace(*open_list);
+    else if (!recording()) own_.emplace();
+    list_ = recording_list();
+    // A node of its own: what f captures of x, or of what x was made of, is no part of the question.
+    x_ = impl(x).graph == list_->graph() ? apply(Argument{}, x) : list_->leaf(x);
+    y_ = f(x_);
+    if (!y_.defined()) throw UsageError(fmt::format("{}(): the function returned nothing", name));
+  }
+
+  const Tensor& x() const { return x_; }
+  const Tensor& y() const { return y_; }
+  Tensor leaf(const Tensor& value) { return list_->leaf(value); }
+  void must_be_single() const { detail::must_be_single(fmt::format("{}()", name_).c_str(), y_.shape()); }
+  void must_fit(const Tensor& v, const Tensor& like, const char* what) const {
+    if (!v.defined()) undefined_operand(name_, 2);
+    if (v.shape() != like.shape())
+      throw ShapeError(fmt::format("{}(): v is {}, and {} is {}", name_, to_string(v.shape()), what, to_string(like.shape())));
+  }
+
+  /// The gradient of Σ seed·of by x, recorded; zeros where there is none.
+  Tensor gradient(const Tensor& of, const Tensor& seed, const Tensor& by) {
+    if (impl(of).graph != list_->graph() || impl(of).node < impl(by).node) return zeros(by.shape(), by.dtype());
+    const Tensor dx =
+        list_->recorded_sweep(impl(of).node, {0, seed.to(of.dtype())}, impl(by).node - 1, {impl(by).node})[0].second;
+    return dx.defined() ? dx : zeros(by.shape(), by.dtype());
+  }
+  /// The same where nobody asks further: not recorded, if the graph is this function's own.
+  Tensor last_gradient(const Tensor& of, const Tensor& seed, const Tensor& by) {
+    if (!own_) return gradient(of, seed, by);
+    if (impl(of).graph != list_->graph() || impl(of).node < impl(by).node) return zeros(by.shape(), by.dtype());
+    list_->backward(impl(of).node, /*retain=*/true, /*to_parameters=*/false, detach(seed.to(of.dtype())));
+    return detach(by.grad());
+  }
+  /// A row for each element of y, of shape y.shape + x.shape.
+  Tensor rows(const Tensor& y) {
+    std::vector<Tensor> all;
+    Shape shape = y.shape();
+    for (const std::int64_t size : x_.shape()) {
+      if (shape.rank() == Shape::max_rank)
+        throw ShapeError(fmt::format("{}(): {} by {} is more than the {} axes that a tensor can have", name_,
+                                     to_string(y.shape()), to_string(x_.shape()), Shape::max_rank));
+      shape = shape.inserted(shape.rank(), size);
+    }
+    if (shape.size() == 0 || impl(y).graph != list_->graph()) return zeros(shape, x_.dtype());
+    for (std::int64_t i = 0; i < y.size(); ++i) {
+      Tensor seed = zeros(y.shape(), y.dtype());
+      dispatch_floating(y.dtype(), [&]<class T>(T) { write<T>(seed)[i] = T(1); });
+      all.push_back(last_gradient(y, seed, x_));
+    }
+    return reshape(stack(all), shape);
+  }
+  /// A result: recorded in the graph that was there, else a constant.
+  Tensor done(const Tensor& result) const { return own_ || aside_ ? view(result, result.shape()) : result; }
+
+ private:
+  /// Beside a Pause: what is recorded meanwhile is forgotten.
+  struct Aside {
+    List& list;
+    std::uint32_t before;
+    Recording recording;
+    explicit Aside(List& open) : list(open), before(open.size()), recording(open) {}
+    ~Aside() { list.bury(before); }
+  };
+
+  struct Argument {
+    static constexpr char name[] = "argument", formula[] = "x", rule[] = "∇x = g", operands[] = "x";
+    static constexpr Keep keep = Keep::nothing;
+    Tensor run(const Tensor& x) const { return view(x, x.shape()); }
+    Tensor dx(const Tensor& dy, const Tensor&) const { return dy; }
+    static constexpr auto gradients() { return std::tuple(&Argument::dx); }
+  };
+
+  const char* name_;
+  std::optional<Aside> aside_;
+  std::optional<Graph> own_;
+  List* list_ = nullptr;
+  Tensor x_, y_;
+};
+
+// ---- checkpoint ------------------------------------------------------------------------------------------------
+
+std::uint64_t fingerprint(const Tensor& t) {
+  return kernels::fingerprint(read<void>(t), static_cast<std::size_t>(t.size()) * size_of(t.dtype()));
+}
+
+/// f(x...), forgotten but for f and x.
+struct Checkpoint {
+  static constexpr char name[] = "checkpoint", formula[] = "f(x)", rule[] = "∇x = through f, computed again",
+                        operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  Recomputed f;
+  std::vector<Tensor> x;
+  Generator before;  // the default generator, as it was when f ran
+  std::uint64_t value;
+
+  Tensor compose(const Tensor*) const {
+    const Generator now = std::exchange(default_generator(), before);
+    struct Restore {
+      const Generator& now;
+      ~Restore() { default_generator() = now; }
+    } const restore{now};
+    Tensor y = f(x);
+    if (!y.defined() || fingerprint(y) != value)
+      throw GraphError(
+          fmt::format("backward(): the function of a checkpoint gave another result when it was computed again{}\n"
+                      "  help: it must depend on its operands, Parameters and the default generator alone, and not be "
+                      "changed by running",
+                      where_in_model()));
+    return y;
+  }
+};
+
+/// What the entries above `floor` took from those below: tensors, Scalars, and Parameters that first came in there.
+struct Captured {
+  std::vector<std::uint32_t> tensors, scalars;
+  std::vector<std::shared_ptr<ParameterState>> parameters;
+
+  Captured(List& list, std::uint32_t floor) {
+    const auto take = [&](std::uint32_t id) {
+      if (id != 0 && id <= floor) (list.is_tensor(id) ? tensors : scalars).push_back(id);
+    };
+    for (std::uint32_t id = floor + 1; id < list.size(); ++id) {
+      if (list.is_tensor(id)) {
+        const TensorNode& node = list.tensor(id);
+        for (std::uint32_t i = 0; i < node.count; ++i) take(node.input[i]);
+        if (node.kind == Node::Kind::parameter) parameters.push_back(list.parameters[node.parameter - 1]);
+      } else {
+        take(list.entry[id].a);
+        take(list.entry[id].b);
+      }
+    }
+    for (auto* ids : {&tensors, &scalars}) {
+      std::sort(ids->begin(), ids->end());
+      ids->erase(std::unique(ids->begin(), ids->end()), ids->end());
+    }
+  }
+};
+
 }  // namespace
 
 namespace detail {
+
+Tensor jacobian_of(const OneToOne& f, const Tensor& x) {
+  const Attempt attempt;
+  Transform at("jacobian", f, x);
+  return at.done(at.rows(at.y()));
+}
+
+Tensor hessian_of(const OneToOne& f, const Tensor& x) {
+  const Attempt attempt;
+  Transform at("hessian", f, x);
+  at.must_be_single();
+  return at.done(at.rows(at.gradient(at.y(), ones(at.y().shape(), at.y().dtype()), at.x())));
+}
+
+Tensor hvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
+  const Attempt attempt;
+  Transform at("hvp", f, x);
+  at.must_be_single();
+  at.must_fit(v, at.x(), "x");
+  const Tensor slope = at.gradient(at.y(), ones(at.y().shape(), at.y().dtype()), at.x());
+  return at.done(at.last_gradient(slope, v, at.x()));
+}
+
+Tensor jvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
+  const Attempt attempt;
+  Transform at("jvp", f, x);
+  at.must_fit(v, at.x(), "x");
+  // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.
+  const Tensor u = at.leaf(zeros(at.y().shape(), at.y().dtype()));
+  const Tensor weighed = at.gradient(at.y(), u, at.x());
+  return at.done(at.last_gradient(weighed, v, u));
+}
+
+Tensor vjp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
+  const Attempt attempt;
+  Transform at("vjp", f, x);
+  at.must_fit(v, at.y(), "f(x)");
+  return at.done(at.last_gradient(at.y(), v, at.x()));
+}
+
+Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!x[i].defined()) undefined_operand(Checkpoint::name, static_cast<int>(i));
+  List* const list = recording_list();
+  if (list == nullptr) return f(x);
+  const Attempt attempt;
+  const Generator before = default_generator();
+  const std::uint32_t floor = list->size() - 1;
+  const auto memory = list->arena.mark();
+  const Tensor inside = f(x);
+  if (!inside.defined()) throw UsageError("checkpoint(): the function returned nothing" + where_in_model());
+  if (impl(inside).graph == list->graph() && impl(inside).node <= floor) {
+    list->bury(floor + 1);
+    return inside;
+  }
+  const Captured captured(*list, floor);
+  Tensor y = view(inside, inside.shape());
+  list->bury(floor + 1);
+  list->arena.rewind(memory);
+
+  std::vector<Tensor> from;
+  for (const std::uint32_t id : captured.tensors) from.push_back(list->shadow(id));
+  for (const auto& state : captured.parameters) from.push_back(list->parameter_leaf(state));
+  if (!captured.scalars.empty()) {
+    std::vector<Scalar> parts;
+    for (const std::uint32_t id : captured.scalars)
+      parts.push_back(Access::scalar(list->value[id], place_of(list->graph(), id)));
+    from.push_back(stack(parts));
+  }
+  std::vector<const Tensor*> in;
+  for (const Tensor& t : from) in.push_back(&t);
+  const Checkpoint op{std::move(f), x, before, fingerprint(y)};
+  record(y, op_info<Checkpoint>, &op, in.data(), static_cast<int>(in.size()), 0);
+  return y;
+}
 
 void gradcheck_takes(std::size_t takes, std::size_t given) {
   if (takes != given)

@@ -36,7 +36,7 @@ std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
     const std::uint32_t serial = last_serial.fetch_add(1) + 1;
     std::uint32_t none = 0;
-    if (serial != 0 && serial != Tape::no_graph && open_graphs[serial % slots].compare_exchange_strong(none, serial))
+    if (serial % cut_bit != 0 && serial < cut_bit && open_graphs[serial % slots].compare_exchange_strong(none, serial))
       return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
@@ -63,6 +63,12 @@ std::atomic<std::uint16_t> rule_count{first_rule_code};
 std::mutex own_mutex;
 
 }  // namespace
+
+void buried_inside() {
+  throw GraphError(
+      "this value was computed inside of checkpoint(), which forgets it: only what the function returns lives on\n"
+      "  help: return it from the function");
+}
 
 // ---- the tape --------------------------------------------------------------------------------------------------
 
@@ -102,14 +108,15 @@ namespace {
 /// How pictures print an op of the user's.
 struct OwnText {
   OwnText(std::string_view name, int arity) {
-    const char* const operands[] = {"x", "a, b", "a, b, c", "a, b, c, d"};
-    formula = fmt::format("{}({})", name, operands[arity - 1]);
-    for (int i = 0; i < arity; ++i) {
+    for (int i = 0; i < std::min(arity, 26); ++i) {
       const char operand = arity == 1 ? 'x' : static_cast<char>('a' + i);
+      formula += fmt::format("{}{}", i == 0 ? "" : ", ", operand);
+      operands += fmt::format("{}{}", i == 0 ? "" : " ", operand);
       rule += fmt::format("{}∇{} = g·∂{}/∂{}", i == 0 ? "" : "   ", operand, name, operand);
     }
+    formula = fmt::format("{}({})", name, formula);
   }
-  std::string formula, rule;
+  std::string formula, operands, rule;
 };
 
 const char* interned(std::string_view text) {
@@ -119,6 +126,10 @@ const char* interned(std::string_view text) {
 }
 
 }  // namespace
+
+void must_be_named(std::string_view name) {
+  if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
+}
 
 std::uint16_t own_code(std::string_view name, int arity,
                        void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*)) {
@@ -130,20 +141,19 @@ std::uint16_t own_code(std::string_view name, int arity,
   return register_scalar_rule({known, interned(text.formula), interned(text.rule), arity, gradient});
 }
 
-const OpInfo& own_info(const OpInfo& like, std::string_view name, int arity) {
-  if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
+const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity) {
   const std::lock_guard lock(own_mutex);
-  static std::map<std::pair<const char*, decltype(like.gradient)>, OpInfo> all;
+  static std::map<std::tuple<const char*, decltype(like.gradient), int>, OpInfo> all;
   const char* const known = interned(name);
-  const auto found = all.find({known, like.gradient});
+  const auto found = all.find({known, like.gradient, arity});
   if (found != all.end()) return found->second;
   OpInfo info = like;
   const OwnText text(name, arity);
   info.name = known;
   info.formula = interned(text.formula);
   info.rule = interned(text.rule);
-  info.operands = arity == 1 ? "x" : arity == 2 ? "a b" : arity == 3 ? "a b c" : "a b c d";
-  return all.emplace(std::pair(known, like.gradient), info).first->second;
+  info.operands = interned(text.operands);
+  return all.emplace(std::tuple(known, like.gradient, arity), info).first->second;
 }
 
 Scalar outside(const Scalar& s) {
@@ -153,14 +163,26 @@ Scalar outside(const Scalar& s) {
   return s.value();
 }
 
+namespace {
+/// A scalar op's value that is not recorded: it knows if its operands were cut from the open graph, or now are.
+Scalar not_recorded(std::uint16_t code, double v, const Scalar* x, int n) {
+  Place place = 0;
+  for (int i = 0; i < n && open_list != nullptr; ++i)
+    place = open_list->cut(pauses > 0 ? Cut::paused : Cut::none, rules[code].name, Access::place(x[i]), place);
+  return Access::scalar(v, place);
+}
+}  // namespace
+
 Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b, double db) {
   Tape& t = *tape;
   const bool a_here = Access::graph(a) == t.graph(), b_here = Access::graph(b) == t.graph();
+  const Scalar given[] = {a, b};
   if (!a_here && Access::graph(a) != 0) a = outside(a);
   if (!b_here && Access::graph(b) != 0) b = outside(b);
-  if (!a_here && !b_here) return v;
-  return Access::scalar(
-      v, t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value()));
+  if (!a_here && !b_here) return not_recorded(code, v, given, 2);
+  const Place place = t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value());
+  static_cast<List&>(t).note_cut_use(id_of(place), Access::place(given[a_here ? 1 : 0]));
+  return Access::scalar(v, place);
 }
 
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n) {
@@ -179,7 +201,8 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
     d[i] = id[i] != 0 ? dx[i] : x[i].value();
     recorded = recorded || id[i] != 0;
   }
-  if (list == nullptr || !recorded) return y;
+  if (list == nullptr || !recorded) return not_recorded(code, y, x, n);
+  for (int i = 0; i < n; ++i) list->note_cut_use(list->size(), Access::place(x[i]));
   // The entry of an op holds two operands: further ones come in parts whose gradient passes straight on.
   const std::uint32_t first = id_of(list->push(part_code, 0, id[0], d[0], id[1], d[1]));
   ++list->parts;
@@ -211,8 +234,6 @@ void* Arena::take(std::size_t bytes) {
   return here;
 }
 
-void Arena::reset() { current_ = used_ = 0; }
-
 List::List() { scopes.resize(1); }
 
 List::~List() {
@@ -238,11 +259,29 @@ void List::take_back(std::uint32_t size) noexcept {
     if (node.kind == Node::Kind::parameter) parameters.pop_back();
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
+  std::erase_if(hooks, [&](const Hook& hook) { return hook.id >= size; });
   while (!names.empty() && names.back().first >= size) names.pop_back();
-  for (std::uint32_t id = size; id < this->size(); ++id)
-    if (code[id] == part_code) --parts;
+  while (!cut_uses.empty() && cut_uses.back().user >= size) cut_uses.pop_back();
+  for (std::uint32_t id = this->size(); id-- > size;) {
+    if (code[id] == part_code || code[id] == dead_code) --parts;
+    if (code[id] == element_code && entry[id].a < size) tensor(entry[id].a).last_read = read_before(entry[id]);
+  }
   for (auto mark = marks.rbegin(); mark != marks.rend() && mark->first > size; ++mark) mark->first = size;
   next = place_of(graph(), size);
+}
+
+void List::bury(std::uint32_t size) noexcept {
+  const Place after = next;
+  buried = true;
+  take_back(size);
+  next = after;
+  for (std::uint32_t id = size; id < this->size(); ++id) {
+    entry[id] = {};
+    value[id] = 0;
+    code[id] = dead_code;
+    adjoint[id] = 0;
+    ++parts;
+  }
 }
 
 void List::reset() noexcept {
@@ -255,6 +294,7 @@ void List::reset() noexcept {
   next = place_of(no_graph, 1);
   stations.clear();
   parts = 0;
+  buried = false;
   arena.reset();
   parameters.clear();
   names.clear();
@@ -264,6 +304,10 @@ void List::reset() noexcept {
   retained = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
+  sweeping = false;
+  cuts.clear();
+  cut_uses.clear();
+  hooks.clear();
 }
 
 TensorNode& List::add_tensor() {
@@ -305,7 +349,11 @@ bool List::stands_for(std::uint32_t id, const TensorImpl& head) {
 
 std::uint32_t List::node_of(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
-  if (head.graph == graph()) return head.node;
+  if (head.graph == graph()) {
+    if (code[head.node] != tensor_code) [[unlikely]]
+      buried_inside();
+    return head.node;
+  }
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
   if (leaf >> 32 == graph() && stands_for(id_of(leaf), head)) return id_of(leaf);
   TensorNode& node = add_tensor();
@@ -314,6 +362,7 @@ std::uint32_t List::node_of(const Tensor& t) {
   node.shape = head.shape;
   node.dtype = head.dtype;
   if (observing) node.output = hold(t);
+  note_cut_use(node.id, place_in(t));
   head.leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return node.id;
 }
@@ -341,6 +390,13 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   return seen;
 }
 
+Tensor List::shadow(std::uint32_t id) {
+  Tensor handle = empty({}, tensor(id).dtype);
+  Access::impl(handle)->node = id;
+  Access::impl(handle)->graph = graph();
+  return handle;
+}
+
 std::string List::name_of(std::uint32_t id) const {
   const auto found = std::lower_bound(names.begin(), names.end(), id,
                                       [](const auto& known, std::uint32_t wanted) { return known.first < wanted; });
@@ -364,9 +420,44 @@ void List::enter(const Scope* scope) {
   else marks.emplace_back(size(), index);
 }
 
+// A Pause of any length keeps the memory that these need small: later ones only lose their story.
+constexpr std::size_t most_cuts = std::size_t{1} << 16;
+
+Place List::cut(Cut kind, const char* op, Place a, Place b) {
+  if (sweeping) return 0;
+  const auto related = [&](Place p) { return (graph_of(p) & ~cut_bit) == graph() ? p : 0; };
+  const auto is_cut = [](Place p) { return (graph_of(p) & cut_bit) != 0; };
+  a = related(a);
+  b = related(b);
+  if (a == 0 || a == b) std::swap(a, b = 0);
+  if (a == 0) return b;
+  // What was made of one cut value alone was cut where that was.
+  if (is_cut(a) && (b == 0)) return a;
+  if (cuts.size() == most_cuts) return is_cut(a) ? a : is_cut(b) ? b : 0;
+  cuts.push_back({kind, op, a, b});
+  return place_of(graph() | cut_bit, static_cast<std::uint32_t>(cuts.size() - 1));
+}
+
+Tensor List::paused_parameter(const std::shared_ptr<ParameterState>& state) {
+  if (sweeping || cuts.size() == most_cuts) return state->value;
+  cuts.push_back({Cut::paused, "", 0, 0, state});
+  Tensor seen = view(state->value, state->value.shape());
+  Access::impl(seen)->graph = graph() | cut_bit;
+  Access::impl(seen)->node = static_cast<std::uint32_t>(cuts.size() - 1);
+  return seen;
+}
+
+void mark_cut(Tensor& y, Cut kind, const char* op, const Tensor* const* in, int n) {
+  if (open_list == nullptr) return;
+  Place place = 0;
+  for (int i = 0; i < n; ++i) place = open_list->cut(kind, op, place_in(*in[i]), place);
+  Access::impl(y)->graph = graph_of(place);
+  Access::impl(y)->node = id_of(place);
+}
+
 List& list_of(std::uint32_t graph, const char* asked) {
   if (open_list != nullptr && open_list->graph() == graph) return *open_list;
-  if (graph == 0) {
+  if (!recorded_in(graph)) {
     throw GraphError(
         fmt::format("{}: this value was not recorded: no graph was open when it was computed, or nothing "
                     "in it depends on a variable or Parameter\n"
@@ -388,14 +479,19 @@ std::int64_t start_clock() {
 
 void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* in, int n, std::int64_t started) {
   List* const list = recording_list();
-  bool part_of_graph = false;
+  bool part_of_graph = false, any = false;
   for (int i = 0; i < n; ++i) {
     const std::uint32_t graph = impl(*in[i]).graph;
     if (graph == 0) continue;
+    any = true;
     if (list != nullptr && graph == list->graph()) part_of_graph = true;
     else if ((open_list == nullptr || graph != open_list->graph()) && is_open(graph)) used_from_another_thread();
   }
-  if (!part_of_graph || y.dtype() == i64) return;
+  if (!part_of_graph || y.dtype() == i64) {
+    if (any && open_list != nullptr && !open_list->sweeping)
+      mark_cut(y, list == nullptr ? Cut::paused : part_of_graph ? Cut::whole : Cut::none, info.name, in, n);
+    return;
+  }
   std::uint32_t few[4];
   std::vector<std::uint32_t> many(n > 4 ? static_cast<std::size_t>(n) : 0);
   std::uint32_t* const id = n > 4 ? many.data() : few;
@@ -443,13 +539,24 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
     if (list != nullptr && Access::graph(s) == list->graph()) recorded = true;
     else outside(s);
   }
-  if (!recorded || dtype == i64) return y;
+  if (!recorded || dtype == i64) {
+    Place place = 0;
+    for (std::size_t i = 0; i < parts.size() && open_list != nullptr; ++i)
+      if (Access::place(parts[i]) != 0)
+        place = open_list->cut(list == nullptr ? Cut::paused : recorded ? Cut::whole : Cut::none, "stack",
+                               Access::place(parts[i]), place);
+    Access::impl(y)->graph = graph_of(place);
+    Access::impl(y)->node = id_of(place);
+    return y;
+  }
   TensorNode& node = list->add_tensor();
   lay_out(*list, node, nullptr, static_cast<int>(parts.size()));
   node.op = &stack_info;
   node.count = static_cast<std::uint32_t>(parts.size());
-  for (std::size_t i = 0; i < parts.size(); ++i)
+  for (std::size_t i = 0; i < parts.size(); ++i) {
     node.input[i] = Access::graph(parts[i]) == list->graph() ? Access::id(parts[i]) : 0;
+    list->note_cut_use(node.id, Access::place(parts[i]));
+  }
   Access::impl(y)->node = node.id;
   Access::impl(y)->graph = list->graph();
   node.shape = shape;
@@ -463,10 +570,16 @@ Scalar element_of(const Tensor& t, std::int64_t place) {
   List* const list = recording_list();
   const std::uint32_t graph = impl(t).graph;
   if (graph == 0) return v;
-  if (list == nullptr || graph != list->graph()) return outside(Access::scalar(v, place_of(graph, 0)));
-  if (list->size() == list->capacity) list->grow();
-  list->stations.push_back(list->size());
-  return Access::scalar(v, list->push(element_code, v, impl(t).node, static_cast<double>(place), 0, 0));
+  if (list == nullptr || graph != list->graph()) {
+    outside(Access::scalar(v, place_of(graph, 0)));
+    const Place cut = open_list == nullptr ? 0 : open_list->cut(Cut::paused, "element", place_in(t));
+    return Access::scalar(v, cut);
+  }
+  TensorNode& node = list->tensor(list->node_of(t));
+  const Place read =
+      list->push(element_code, v, node.id, static_cast<double>(place), 0, static_cast<double>(node.last_read));
+  node.last_read = id_of(read);
+  return Access::scalar(v, read);
 }
 
 Tensor as_tensor(const Scalar& s, DType dtype) { return from_scalars({&s, 1}, {}, dtype); }
@@ -481,7 +594,7 @@ using namespace detail;
 
 bool recording() { return tape != &no_tape; }
 
-Graph::Graph() {
+Graph::Graph(const GraphOptions& options) {
   if (open_list != nullptr) {
     throw GraphError(
         "Graph: a graph is already recording on this thread\n"
@@ -493,6 +606,7 @@ Graph::Graph() {
   open_list = list_.get();
   if (pauses == 0) tape = list_.get();
   if (Scope::current() != nullptr) list_->enter(Scope::current());
+  if (options.observe) observe();
 }
 
 Graph::~Graph() {
@@ -507,6 +621,18 @@ Graph::~Graph() {
   if (keep) spare = std::move(list_);
 }
 
+Tensor List::leaf(const Tensor& numbers) {
+  Tensor seen = view(numbers, numbers.shape());
+  TensorNode& node = add_tensor();
+  node.kind = Node::Kind::variable;
+  node.shape = seen.shape();
+  node.dtype = seen.dtype();
+  Access::impl(seen)->node = node.id;
+  Access::impl(seen)->graph = graph();
+  node.output = hold(seen);
+  return seen;
+}
+
 Tensor Graph::variable(const Tensor& value, std::string_view name) {
   if (!value.defined()) throw UsageError("Graph::variable: the tensor holds nothing");
   if (value.dtype() == i64) {
@@ -514,15 +640,8 @@ Tensor Graph::variable(const Tensor& value, std::string_view name) {
                                  to_string(value.shape())));
   }
   if (open_list != list_.get()) used_from_another_thread();
-  Tensor leaf = view(value, value.shape());
-  TensorNode& node = list_->add_tensor();
-  node.kind = Node::Kind::variable;
-  node.shape = leaf.shape();
-  node.dtype = leaf.dtype();
-  if (!name.empty()) list_->names.emplace_back(node.id, name);
-  Access::impl(leaf)->node = node.id;
-  Access::impl(leaf)->graph = list_->graph();
-  node.output = hold(leaf);
+  const Tensor leaf = list_->leaf(value);
+  if (!name.empty()) list_->names.emplace_back(impl(leaf).node, name);
   return leaf;
 }
 
@@ -538,8 +657,36 @@ void Graph::observe() {
   for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
   list_->observing = true;
 }
+void List::watch(Hook hook) {
+  if (is_tensor(hook.id)) {
+    tensor(hook.id).watched = true;
+  } else {
+    const auto here = std::lower_bound(stations.begin(), stations.end(), hook.id);
+    if (here == stations.end() || *here != hook.id) stations.insert(here, hook.id);
+  }
+  hooks.push_back(std::move(hook));
+}
+
+void Graph::watch(const Tensor& t, std::function<Tensor(const Tensor&)> f) {
+  list_->watch({id_in(*list_, t, "on_gradient()"), std::move(f), {}});
+}
+void Graph::watch(const Scalar& s, std::function<Scalar(const Scalar&)> f) {
+  list_->watch({id_in(*list_, s, "on_gradient()"), {}, std::move(f)});
+}
+
 bool Graph::observing() const { return list_->observing; }
 std::size_t Graph::size() const { return list_->size() - 1 - list_->parts; }
+
+Recording::Recording(List& list)
+    : list_(list),
+      tape_(std::exchange(tape, &list)),
+      pauses_(std::exchange(pauses, 0)),
+      sweeping_(std::exchange(list.sweeping, false)) {}
+Recording::~Recording() {
+  tape = tape_;
+  pauses = pauses_;
+  list_.sweeping = sweeping_;
+}
 
 Pause::Pause() {
   ++pauses;

@@ -6,10 +6,13 @@
 #include "tensor.h"
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace ebb {
@@ -54,12 +57,17 @@ struct Node {
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
 };
 
+struct GraphOptions {
+  bool observe = false;  ///< as graph.observe() does, from the beginning
+};
+
 /// Records what this thread computes, from its making until it goes out of scope, on the thread that made it.
 /// Open a new one for each step of training: one that stays open grows, and each backward goes through all of it.
 /// Throws GraphError if a graph is already recording on this thread.
 class Graph {
  public:
-  Graph();
+  Graph() : Graph(GraphOptions{}) {}
+  Graph(const GraphOptions& options);
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -81,6 +89,29 @@ class Graph {
   std::vector<Tensor> gradient(const Scalar& y, const std::vector<Tensor>& x);
   std::vector<Scalar> gradient(const Tensor& y, const std::vector<Scalar>& x);
 
+  /// Has f called with the whole gradient of t on its way, in backward() and in gradient(), each time that one arrives.
+  /// What f returns goes on in its stead: a Tensor of the same shape and type, or a Scalar (a double) for a Scalar; an f
+  /// that returns nothing only looks.  Of several, each sees what the one before let through.
+  ///   graph.on_gradient(h, [](const Tensor& g) { return clamp(g, -1, 1); });
+  /// Throws GraphError if t is no part of this graph, and from backward() UsageError if the shape or type is another.
+  template <class F> void on_gradient(const Tensor& t, F f) {
+    watch(t, [f = std::move(f)](const Tensor& g) -> Tensor {
+      if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Tensor&>>) return f(g), Tensor();
+      else return f(g);
+    });
+  }
+  template <class F> void on_gradient(const Scalar& s, F f) {
+    watch(s, [f = std::move(f)](const Scalar& g) -> Scalar {
+      if constexpr (std::is_invocable_v<const F&, const Scalar&>) {
+        if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Scalar&>>) return f(g), g;
+        else return f(g);
+      } else {
+        if constexpr (std::is_void_v<std::invoke_result_t<const F&, double>>) return f(g.value()), g;
+        else return f(g.value());
+      }
+    });
+  }
+
   /// From here on keeps every node's value, gradient, times and contributions, for pictures and reports.
   void observe();
   bool observing() const;
@@ -93,6 +124,9 @@ class Graph {
   static constexpr std::size_t bytes_per_scalar_op = 42;
 
  private:
+  void watch(const Tensor& t, std::function<Tensor(const Tensor&)> f);
+  void watch(const Scalar& s, std::function<Scalar(const Scalar&)> f);
+
   friend struct detail::List;
   std::unique_ptr<detail::List> list_;
 };

@@ -11,8 +11,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -24,7 +27,8 @@ enum : std::uint16_t {
   leaf_code,     // a scalar variable
   part_code,     // carries two operands of the 3- or 4-operand op that follows
   tensor_code,   // the tensor lane: entry.a is the position in List::tensors
-  element_code,  // a Scalar read from tensor node entry.a at the place da
+  element_code,  // a Scalar read from the tensor entry.a at the place da; db: the read before it (List::read_before)
+  dead_code,     // was an entry once: what came to be inside of a checkpoint
   first_rule_code
 };
 
@@ -43,6 +47,8 @@ struct TensorNode {
   bool holds_output = false;  // backward reads the output
   bool let_go = false;        // what backward reads is gone
   bool reached = false;       // the last backward brought a gradient here
+  bool watched = false;       // on_gradient() was asked for it
+  std::uint32_t last_read = 0;  // the last of its elements that was read as a Scalar
   Shape shape;
 };
 
@@ -51,6 +57,25 @@ struct Observation {
   double forward_seconds = 0, backward_seconds = 0;
   std::uint32_t uses = 0;
   std::vector<double> contributions;
+};
+
+/// Why a value that was computed from the graph's values is no part of it.
+enum class Cut : std::uint8_t {
+  none,      // it is: what it was computed from was cut
+  detached,  // by detach()
+  paused,    // computed while a Pause lived
+  whole,     // whole numbers have no gradient: a comparison, argmax, to(i64)
+};
+/// One such value: the op that made it, and up to two operands, each an entry of the graph or another such value.
+struct CutValue {
+  Cut kind = Cut::none;
+  const char* op = "";
+  Place a = 0, b = 0;
+  std::shared_ptr<ParameterState> parameter = {};  // taken while a Pause lived: then there is no operand
+};
+/// Entry `user` took such a value as a constant.
+struct CutUse {
+  std::uint32_t user, cut;
 };
 
 /// An array that grows without moving what it holds, and keeps its memory.
@@ -72,8 +97,13 @@ template <class T> class Chunked {
 /// Memory for what nodes hold, given back all at once.
 class Arena {
  public:
+  using Mark = std::pair<std::size_t, std::size_t>;
+
   void* take(std::size_t bytes);
-  void reset();
+  Mark mark() const { return {current_, used_}; }
+  /// Gives back what was taken since the mark.
+  void rewind(Mark mark) { std::tie(current_, used_) = mark; }
+  void reset() { rewind({}); }
 
  private:
   static constexpr std::size_t chunk = std::size_t{1} << 16;
@@ -87,7 +117,8 @@ struct List : Tape {
   Chunked<TensorNode> tensors;
   std::size_t tensor_count = 0;  // of them in use
   std::vector<std::uint32_t> stations;
-  std::uint32_t parts = 0;  // entries that are only a part of an op
+  std::uint32_t parts = 0;  // entries that are only a part of an op, or dead
+  bool buried = false;      // whether there are dead ones
   Arena arena;
   std::vector<std::shared_ptr<ParameterState>> parameters;
   std::vector<std::pair<std::uint32_t, std::string>> names;
@@ -104,6 +135,9 @@ struct List : Tape {
   std::uint32_t let_go_root = 0;      // of the last backward that did not
   std::uint32_t let_go_count = 0;     // how many nodes were let go
   std::vector<bool> gone;             // scalar ops among them, as far as noted
+  bool sweeping = false;  // backward is at work, and what it computes is nobody's
+  std::vector<CutValue> cuts;
+  std::vector<CutUse> cut_uses;
 
   List();
   ~List();
@@ -119,19 +153,49 @@ struct List : Tape {
   /// The node of a tensor that is an operand here; constants become leaves.
   std::uint32_t node_of(const Tensor& t);
   bool stands_for(std::uint32_t id, const TensorImpl& head);
+  /// A new leaf with these numbers.
+  Tensor leaf(const Tensor& numbers);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
+  /// What it is while a Pause lives: its numbers, which remember whose they are.
+  Tensor paused_parameter(const std::shared_ptr<ParameterState>& state);
+  /// A handle of a tensor of this list without its numbers.
+  Tensor shadow(std::uint32_t id);
   std::string name_of(std::uint32_t id) const;
   void enter(const Scope* scope);
+  /// The place of a value that `op` made out of operands at these places, and that is no part of the graph; 0 where no
+  /// operand is, or was, of this graph.
+  Place cut(Cut kind, const char* op, Place a, Place b = 0);
+  void note_cut_use(std::uint32_t user, Place operand) {
+    if (graph_of(operand) == (graph() | cut_bit)) cut_uses.push_back({user, id_of(operand)});
+  }
+
+  /// A function to see, and to replace, the gradient of an entry.
+  struct Hook {
+    std::uint32_t id;
+    std::function<Tensor(const Tensor&)> whole;
+    std::function<Scalar(const Scalar&)> number;
+  };
+  std::vector<Hook> hooks;
+  void watch(Hook hook);
+  Tensor watched(std::uint32_t id, Tensor gradient);
+  Scalar watched(std::uint32_t id, Scalar gradient);
 
   // sweep.cpp
-  void backward(std::uint32_t from, bool retain, bool to_parameters = true);
+  /// Gradients of entry `from`, seeded with ones or `seed`.
+  void backward(std::uint32_t from, bool retain, bool to_parameters = true, const Tensor& seed = {});
+  /// The loop of it: from entry `from` down to the one above `floor`.
+  void sweep(std::uint32_t from, std::uint32_t floor, bool retain);
   /// Recorded gradients of entry `from` (seeded with dy) by the entries `by`, passing through entries > `floor` only.
   std::vector<std::pair<Scalar, Tensor>> recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
                                                         std::uint32_t floor, const std::vector<std::uint32_t>& by);
   void let_go_of(TensorNode& node, bool keep_output) noexcept;
   /// Forgets the entries from `size` on: what was recorded on the way to an op that then refused.
   void take_back(std::uint32_t size) noexcept;
+  /// The same, but their ids are not given again, so that handles that live on cannot be taken for others.
+  void bury(std::uint32_t size) noexcept;
+  /// The element of the same tensor that was read before; 0: none.
+  static std::uint32_t read_before(const Entry& read) { return static_cast<std::uint32_t>(read.db); }
 
   static List* of(Graph& graph) { return graph.list_.get(); }
   static const List* of(const Graph& graph) { return graph.list_.get(); }
@@ -141,14 +205,40 @@ struct List : Tape {
 inline List* recording_list() { return tape != &no_tape ? static_cast<List*>(tape) : nullptr; }
 extern constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL;
 
+/// While it lives, the open list records, though a Pause lives or backward is at work in it.
+class Recording {
+ public:
+  explicit Recording(List& list);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  List& list_;
+  Tape* tape_;
+  int pauses_;
+  bool sweeping_;
+};
+
 /// The open list of this thread that the value belongs to.  Throws GraphError, beginning with `asked`, if the value is
 /// a constant, its graph is closed, or it is another thread's.
 List& list_of(std::uint32_t graph, const char* asked);
+
+/// How often this thread's programs have asked tensors for numbers; what an op does with those is not recorded.
+extern constinit thread_local std::uint64_t numbers_read EBB_FAST_THREAD_LOCAL;
+
+/// Throws GraphError: a value was asked that a checkpoint forgot.
+[[noreturn]] void buried_inside();
+/// The entry of a value that must belong to this list.  Throws GraphError, beginning with `asked`.
+std::uint32_t id_in(const List& list, const Scalar& s, const char* asked);
+std::uint32_t id_in(const List& list, const Tensor& t, const char* asked);
 
 /// Scalars as a tensor, and an element as a Scalar: the crossings between the lanes.
 Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype);
 Scalar element_of(const Tensor& t, std::int64_t place);
 bool is_stack(const TensorNode& node);
+/// Throws GraphError if only a tensor of one element can be asked.
+void must_be_single(const char* asked, const Shape& shape);
 
 /// The names and derivatives of scalar ops, by code.
 const ScalarRule& scalar_rule(std::uint16_t code);
@@ -159,5 +249,12 @@ inline double seconds_since(std::int64_t started) {
 }
 
 double root_mean_square(const Tensor& t);
+
+inline Place place_in(const Tensor& t) { return place_of(impl(t).graph, impl(t).node); }
+/// Marks the new tensor y as one that an op made out of a graph's values without being part of it.
+void mark_cut(Tensor& y, Cut kind, const char* op, const Tensor* const* in, int n);
+inline void mark_cut(Tensor& y, Cut kind, const char* op, std::initializer_list<const Tensor*> in) {
+  mark_cut(y, kind, op, in.begin(), static_cast<int>(in.size()));
+}
 
 }  // namespace ebb::detail

@@ -2,14 +2,14 @@
 // nothing of the system.  Under AddressSanitizer every block is the system's own, so that errors are seen.
 #include "memory.h"
 
-#include "tape.h"
-
 #include <array>
 #include <bit>
 #include <cstdlib>
 #include <utility>
 
 namespace ebb::detail {
+
+constinit thread_local BytesHeld bytes_held EBB_FAST_THREAD_LOCAL;
 
 namespace {
 
@@ -81,6 +81,8 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
   const std::size_t b = bucket_of(bytes);
   if (b >= buckets) return nullptr;
   bucket = static_cast<std::uint8_t>(b);
+  bytes_held.now += static_cast<std::int64_t>(bytes_of(b));
+  if (bytes_held.now > bytes_held.most) bytes_held.most = bytes_held.now;
   if (pool != nullptr && pool->idle[b] != nullptr) {
     Idle* const block = pool->idle[b];
     pool->idle[b] = block->next;
@@ -92,6 +94,7 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
 
 void give_block(void* block, std::uint8_t bucket) noexcept {
   const std::size_t bytes = bytes_of(bucket);
+  bytes_held.now -= static_cast<std::int64_t>(bytes);
   Pool* const mine = pool != nullptr ? pool : opened();
   if (mine == nullptr || mine->bytes + bytes > most_idle) {
     std::free(block);

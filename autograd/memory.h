@@ -1,6 +1,8 @@
 // Memory for tensors: blocks that are handed out again and again.
 #pragma once
 
+#include "tape.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -10,5 +12,12 @@ namespace ebb::detail {
 void* take_block(std::size_t bytes, std::uint8_t& bucket);
 /// Gives a block back, on whatever thread.
 void give_block(void* block, std::uint8_t bucket) noexcept;
+
+/// Bytes that this thread took and has not given back, and the most that these have been; give() on another thread counts
+/// there.
+struct BytesHeld {
+  std::int64_t now = 0, most = 0;
+};
+extern constinit thread_local BytesHeld bytes_held EBB_FAST_THREAD_LOCAL;
 
 }  // namespace ebb::detail

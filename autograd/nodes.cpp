@@ -141,7 +141,7 @@ std::vector<Node> Graph::nodes() const {
   all.reserve(size());
   std::size_t mark = 0;
   for (std::uint32_t id = 1; id < list.size(); ++id) {
-    if (list.code[id] == part_code) continue;
+    if (list.code[id] == part_code || list.code[id] == dead_code) continue;
     Node& node = all.emplace_back();
     node.id = id;
     node.name = list.name_of(id);

@@ -1,6 +1,8 @@
 #include "op.h"
 
 #include "list.h"
+#include "ops.h"
+#include "require.h"
 #include "scope.h"
 
 #include <fmt/format.h>
@@ -43,6 +45,16 @@ int axis_of(const Shape& shape, int axis) {
   if (from_front < 0 || from_front >= rank)
     throw Complaint{Complaint::index, fmt::format("axis {} is out of range for rank {}", axis, rank), {}};
   return from_front;
+}
+
+std::uint8_t axes_of(const Shape& shape, const Axes& axes) {
+  unsigned bits = axes.all() ? (1u << shape.rank()) - 1 : 0;
+  for (const int axis : axes) {
+    const unsigned bit = 1u << axis_of(shape, axis);
+    require((bits & bit) == 0, "axis {} is named twice", axis);
+    bits |= bit;
+  }
+  return static_cast<std::uint8_t>(bits);
 }
 
 std::string where_in_model() {

@@ -10,8 +10,9 @@
 //
 // A gradient is written with ops, so that it can be differentiated again; a kernel may stand in for them while
 // !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
-// in shape and type only.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an error that names
-// the op, the shapes and the module.
+// in shape and type only.  An op that reads parts of an operand, number `adds_to`, can have add_gradient() too: it adds
+// that operand's gradient in place, so that many reads of one tensor cost one buffer.  apply(op, a, ...) does the rest:
+// runs, records, and turns a complaint into an error that names the op, the shapes and the module.
 #pragma once
 
 #include "error.h"
@@ -25,6 +26,10 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+
+namespace ebb {
+class Axes;
+}
 
 namespace ebb::detail {
 
@@ -47,20 +52,25 @@ struct OpInfo {
   const char* rule;
   const char* operands;
   Keep keep;
-  /// The gradient for operand i, or an undefined tensor if none passes.
+  /// The gradient for operand i, or an undefined tensor if none passes.  nullptr: backward records compose() and goes
+  /// through that.
   Tensor (*gradient)(const void* op, int i, const Tensor& dy, const Tensor* in, int n, const Tensor& y);
   /// Copies the op into the graph's memory; `destroy` is nullptr if nothing is to be done when the graph lets it go.
   void (*copy)(void* to, const void* op);
   void (*destroy)(void* op);
   std::uint32_t size;
-  /// Adds the gradient for the only operand to one that is there; nullptr: `gradient` and a sum do.
-  void (*add_gradient)(const void* op, Tensor& sum, const Tensor& dy);
+  /// Adds the gradient for the operand `adds_to` to one that is there; nullptr: `gradient` and a sum do.
+  void (*add_gradient)(const void* op, Tensor& sum, const Tensor& dy, const Tensor* in, int n);
   /// The plain number that stands in for an operand, and whether for the first; nullptr if none does.
   double (*number)(const void* op);
   bool number_first;
   /// The same value out of other ops, through which derivatives of derivatives run; nullptr: `gradient` can be recorded.
   Tensor (*compose)(const void* op, const Tensor* in, int n);
+  int adds_to = -1;
 };
+
+/// An OpInfo under a name of the user's; it lives as long as the program.
+const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity);
 
 /// Why an op refuses; apply() adds what it was asked.
 struct Complaint {
@@ -75,6 +85,8 @@ struct Complaint {
 Shape broadcast_of(const Shape& a, const Shape& b);
 /// The axis counted from the front.  Throws a Complaint.
 int axis_of(const Shape& shape, int axis);
+/// The axes named, as bits counted from the front; none named means all.  Throws a Complaint.
+std::uint8_t axes_of(const Shape& shape, const Axes& axes);
 /// "\n  in encoder.0", or nothing outside of every scope.
 std::string where_in_model();
 
@@ -115,15 +127,23 @@ Tensor call_gradient(const void* raw, int i, const Tensor& dy, const Tensor* in,
   }
 }
 
+/// An op that gives no gradients is computed again by its compose(), and these go through that.
+template <class Op>
+concept GivesGradients = requires { Op::gradients(); } ||
+                         requires(const Op& op, const Tensor& t) { op.gradient(0, t, std::span(&t, 1), t); };
+
 template <class Op> constexpr OpInfo make_info(const char* name) {
-  OpInfo info{name,       Op::formula, Op::rule, Op::operands, Op::keep, &call_gradient<Op>, nullptr, nullptr,
+  OpInfo info{name,       Op::formula, Op::rule, Op::operands, Op::keep, nullptr, nullptr, nullptr,
               sizeof(Op), nullptr,     nullptr,  false,        nullptr};
+  if constexpr (GivesGradients<Op>) info.gradient = &call_gradient<Op>;
   info.copy = [](void* to, const void* op) { ::new (to) Op(*static_cast<const Op*>(op)); };
   if constexpr (!std::is_trivially_destructible_v<Op>) info.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
-  if constexpr (requires(const Op& op, Tensor& sum) { op.add_dx(sum, sum); })
-    info.add_gradient = [](const void* op, Tensor& sum, const Tensor& dy) {
-      static_cast<const Op*>(op)->add_dx(sum, dy);
+  if constexpr (requires { Op::adds_to; }) {
+    info.adds_to = Op::adds_to;
+    info.add_gradient = [](const void* op, Tensor& sum, const Tensor& dy, const Tensor* in, int n) {
+      static_cast<const Op*>(op)->add_gradient(sum, dy, std::span(in, static_cast<std::size_t>(n)));
     };
+  }
   if constexpr (requires(const Op& op) { op.number; }) {
     info.number = [](const void* op) { return static_cast<const Op*>(op)->number; };
     info.number_first = Op::number_stands_first;

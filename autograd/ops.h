@@ -187,7 +187,9 @@ Tensor dot(const Tensor& a, const Tensor& b);
 Tensor outer(const Tensor& a, const Tensor& b);
 /// Sums of products by Einstein's convention: one letter for each axis, operands apart by commas, e.g. "bij,bjk->bik".
 /// A letter that the result does not name is summed over; one that an operand has twice is its diagonal; "..." stands
-/// for axes that broadcast; without "->" the result has the letters that occur once, in alphabetical order.
+/// for axes that broadcast; without "->" the result has those and the letters that occur once, in alphabetical order.
+/// Operands are multiplied from left to right.  Throws UsageError for a formula that cannot be read, ShapeError where it
+/// does not fit the operands.
 Tensor einsum(std::string_view formula, const std::vector<Tensor>& operands);
 template <class... T> requires(std::is_convertible_v<const T&, Tensor> && ...)
 Tensor einsum(std::string_view formula, const T&... operands) {
@@ -237,8 +239,8 @@ Tensor stack(const std::vector<Tensor>& parts, int axis = 0);
 Tensor stack(const std::vector<Scalar>& parts, DType dtype = f64);
 /// Positions begin <= i < end along an axis; without copying along the first.  Negative positions count from the end.
 Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis = 0);
-/// Pieces of `size` positions along an axis, the last one smaller if it does not come out even.  Throws UsageError if
-/// size is not positive.
+/// Pieces of `size` positions along an axis, the last one smaller if it does not come out even; at least one.  Throws
+/// UsageError if size is not positive.
 std::vector<Tensor> split(const Tensor& x, std::int64_t size, int axis = 0);
 /// Pieces of the given sizes, which must add up to the axis's.
 std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int axis = 0);

@@ -112,7 +112,8 @@ void Parameter::assign(const Tensor& value) {
 
 Parameter::operator Tensor() const {
   List* const list = recording_list();
-  return list != nullptr ? list->parameter_leaf(state()) : value();
+  if (list != nullptr) return list->parameter_leaf(state());
+  return open_list != nullptr ? open_list->paused_parameter(state()) : value();
 }
 
 namespace detail {

@@ -23,6 +23,11 @@ using Place = std::uint64_t;
 constexpr std::uint32_t id_of(Place p) { return static_cast<std::uint32_t>(p); }
 constexpr std::uint32_t graph_of(Place p) { return static_cast<std::uint32_t>(p >> 32); }
 constexpr Place place_of(std::uint32_t graph, std::uint32_t id) { return Place{graph} << 32 | id; }
+/// Set in the graph's half of the place of a value that was computed from the graph's values and is yet no part of it:
+/// a constant to all ops.  The lower half then says which of List::cuts tells why.
+constexpr std::uint32_t cut_bit = std::uint32_t{1} << 31;
+/// Whether the value is an entry of some graph.
+constexpr bool recorded_in(std::uint32_t graph) { return graph != 0 && (graph & cut_bit) == 0; }
 
 /// 24 + 8 + 8 + 2 = 42 bytes for each op.  Entries of the tensor lane stand in the same list (code tensor_code).
 struct Tape {

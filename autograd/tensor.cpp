@@ -21,9 +21,15 @@ using namespace detail;
 
 // ---- handles and heads -----------------------------------------------------------------------------------------
 
+constinit thread_local std::uint64_t detail::numbers_read EBB_FAST_THREAD_LOCAL = 0;
+
 namespace {
 
 constexpr std::size_t head_bytes = (sizeof(TensorImpl) + 63) / 64 * 64;
+
+void note_reading(const TensorImpl& head) {
+  if (recorded_in(head.graph)) ++numbers_read;
+}
 
 }  // namespace
 
@@ -97,6 +103,7 @@ double Tensor::item() const {
   if (whole("item()").shape.size() != 1)
     throw ShapeError(fmt::format("item(): the tensor has shape {}; only a single number is one item{}",
                                  to_string(shape()), where_in_model()));
+  note_reading(impl(*this));
   return dispatch(dtype(), [&]<class T>(T) { return static_cast<double>(*read<T>(*this)); });
 }
 
@@ -105,11 +112,12 @@ template <class T> Elements<T> Tensor::data() const {
     throw DTypeError(fmt::format("data<{0}>(): the tensor {1} is {2}\n  help: to({0}) first, or to_vector",
                                  to_string(dtype_of<T>), to_string(shape()), to_string(dtype())));
   }
+  note_reading(impl(*this));
   return {read<T>(*this), static_cast<std::size_t>(size())};
 }
 
 template <class T> std::vector<T> Tensor::to_vector() const {
-  whole("to_vector()");
+  note_reading(whole("to_vector()"));
   return dispatch(dtype(), [&]<class U>(U) {
     const U* const x = read<U>(*this);
     std::vector<T> copy(static_cast<std::size_t>(size()));

@@ -39,9 +39,9 @@ struct OpCase {
   }
 };
 
-/// One operand's numbers in f64: the same for the same shape, domain and operand.
-inline Tensor sample(const Shape& shape, Domain domain, std::size_t operand) {
-  Generator generator(1000 + operand);
+/// One operand's numbers in f64: the same for the same shape, domain, operand and seed.
+inline Tensor sample(const Shape& shape, Domain domain, std::size_t operand, std::uint64_t seed = 0) {
+  Generator generator(1000 * (seed + 1) + operand);
   if (domain == Domain::positive) return rand(shape, f64, generator) * 2.0 + 0.5;
   if (domain == Domain::inside) return rand(shape, f64, generator) * 1.6 - 0.8;
   if (domain == Domain::apart) {
@@ -58,9 +58,9 @@ inline Tensor sample(const Shape& shape, Domain domain, std::size_t operand) {
   return from(numbers, shape);
 }
 
-inline Operands samples(const OpCase& op, const std::vector<Shape>& shapes) {
+inline Operands samples(const OpCase& op, const std::vector<Shape>& shapes, std::uint64_t seed = 0) {
   Operands all;
-  for (std::size_t i = 0; i < shapes.size(); ++i) all.push_back(sample(shapes[i], op.domain(i), i));
+  for (std::size_t i = 0; i < shapes.size(); ++i) all.push_back(sample(shapes[i], op.domain(i), i, seed));
   return all;
 }
 
@@ -74,11 +74,33 @@ inline Tensor positions(const Shape& shape, std::int64_t below) {
 /// Zeros and ones, in no order.
 inline Tensor choices(const Shape& shape) { return positions(shape, 7) < 3; }
 
-inline Shapes unary_shapes() { return {{{}}, {{0}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0, 3}}}; }
+inline Shapes unary_shapes() { return {{{}}, {{0}}, {{1}}, {{7}}, {{33}}, {{257}}, {{3, 7}}, {{2, 0, 3}}}; }
+/// Every way in which two shapes can broadcast: an axis of equal sizes, of size 1 on either side or both, missing on
+/// either side; at the front, in the middle, at the end; with nothing in it; up to rank 5.
 inline Shapes binary_shapes() {
-  return {{{}, {}},        {{0}, {0}},         {{1}, {1}},        {{7}, {7}},       {{33}, {33}},
-          {{3, 4}, {4}},   {{7, 1}, {1, 3}},   {{}, {7}},         {{33}, {}},       {{1}, {0}},
-          {{2, 1, 3}, {7, 1}}, {{0, 3}, {1, 3}}};
+  return {{{}, {}},
+          {{0}, {0}},
+          {{1}, {1}},
+          {{7}, {7}},
+          {{33}, {33}},
+          {{33}, {}},
+          {{}, {7}},
+          {{1}, {0}},
+          {{5}, {3, 5}},
+          {{3, 4}, {4}},
+          {{3, 4}, {1}},
+          {{3, 1}, {1, 5}},
+          {{7, 1}, {1, 3}},
+          {{0, 3}, {1, 3}},
+          {{3, 0, 2}, {2}},
+          {{1, 2}, {3, 0, 1}},
+          {{1, 3, 4}, {2, 3, 4}},
+          {{2, 3, 4}, {2, 1, 4}},
+          {{2, 3, 1}, {2, 3, 4}},
+          {{2, 1, 3}, {7, 1}},
+          {{1, 1, 1}, {2, 1}},
+          {{2, 1, 3, 1, 2}, {1, 2, 1, 3, 1}},
+          {{2, 1, 2, 2, 3}, {1, 3}}};
 }
 
 /// An elementwise op of one operand.  Its lambda runs on both lanes.
@@ -92,6 +114,17 @@ template <class F>
 OpCase binary(std::string name, F f, std::vector<Domain> domains = {Domain::any}) {
   return {std::move(name), [f](const Operands& x) { return Tensor(f(x[0], x[1])); }, binary_shapes(), domains,
           [f](const std::vector<Scalar>& x) { return Scalar(f(x[0], x[1])); }};
+}
+/// Each elementwise op of two again, with one tensor for both: its gradient comes back on two ways.
+inline std::vector<OpCase> with_both_alike(std::vector<OpCase> table) {
+  for (std::size_t i = 0, lines = table.size(); i < lines; ++i) {
+    const OpCase op = table[i];
+    if (!op.scalar || op.shapes.front().size() != 2) continue;
+    const auto call = [op](const Operands& x) { return op.call({x[0], x[0]}); };
+    const auto scalar = [op](const std::vector<Scalar>& x) { return op.scalar({x[0], x[0]}); };
+    table.push_back({op.name, call, unary_shapes(), {op.domain(0) == Domain::any ? op.domain(1) : op.domain(0)}, scalar});
+  }
+  return table;
 }
 /// Any op of one, two or three tensors.
 template <class F>
@@ -120,7 +153,7 @@ inline std::vector<OpCase> op_cases() {
   const Shapes tables = {{{3, 7}}, {{1, 1}}, {{7, 3}}, {{0, 2}}, {{2, 33}}};
   const Shapes rows = {{{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0, 3}}, {{2, 3, 4}}};
 
-  return {
+  return with_both_alike({
       // ---- elementwise, of one
       unary("neg", [](const auto& x) { return neg(x); }),
       unary("abs", [](const auto& x) { return abs(x); }),
@@ -162,6 +195,7 @@ inline std::vector<OpCase> op_cases() {
       binary("operator*", [](const auto& a, const auto& b) { return a * b; }),
       binary("operator/", [](const auto& a, const auto& b) { return a / b; }, {any, positive}),
       binary("pow", [](const auto& a, const auto& b) { return pow(a, b); }, {positive, any}),
+      binary("xlogy", [](const auto& a, const auto& b) { return xlogy(a, b); }, {any, positive}),
       binary("maximum", [](const auto& a, const auto& b) { return maximum(a, b); }, {apart}),
       binary("minimum", [](const auto& a, const auto& b) { return minimum(a, b); }, {apart}),
       unary("operator+", [](const auto& x) { return x + 2 + (3 + x); }),
@@ -169,6 +203,7 @@ inline std::vector<OpCase> op_cases() {
       unary("operator*", [](const auto& x) { return (x * 2) * (3 * x); }),
       unary("operator/", [](const auto& x) { return x / 2 + 3 / x; }, positive),
       unary("pow", [](const auto& x) { return pow(x, 3) + pow(1.5, x) + pow(x, 0); }),
+      unary("xlogy", [](const auto& x) { return xlogy(x, 2) + xlogy(3, x); }, positive),
       unary("maximum", [](const auto& x) { return maximum(x, 1) + maximum(0, x); }),
       unary("minimum", [](const auto& x) { return minimum(x, 1) + minimum(0, x); }),
       whole("operator+=", [](T a, T b) { Tensor y = a; return y += b; }, {{{7}, {7}}, {{3, 4}, {4}}}),
@@ -203,6 +238,13 @@ inline std::vector<OpCase> op_cases() {
       whole("min", [](T x) { return min(x); }, not_empty, {apart}),
       whole("min", [](T x) { return min(x, -2); }, cubes, {apart}),
       whole("min", [](T x) { return min(x, {0, 2}, true); }, {{{2, 3, 4}}, {{7, 1, 3}}}, {apart}),
+      whole("prod", [](T x) { return prod(x); }, {{{}}, {{0}}, {{1}}, {{7}}, {{3, 5}}, {{2, 0, 3}}, {{2, 3, 2}}}),
+      whole("prod", [](T x) { return prod(x, {0, -1}); }, cubes),
+      whole("prod", [](T x) { return prod(x, 1, true); }, cubes),
+      whole("prod", [](T x) { return prod(x, {1, 2}); }, cubes),
+      whole("norm", [](T x) { return norm(x); }, reducible),
+      whole("norm", [](T x) { return norm(x, {0, -1}); }, cubes),
+      whole("norm", [](T x) { return norm(x, -2, true); }, cubes),
       whole("logsumexp", [](T x) { return logsumexp(x); }, reducible),
       whole("logsumexp", [](T x) { return logsumexp(x, 1); }, cubes),
       whole("logsumexp", [](T x) { return logsumexp(x, {0, 2}, true); }, cubes),
@@ -214,6 +256,9 @@ inline std::vector<OpCase> op_cases() {
       whole("softmax", [](T x) { return softmax(x, 0); }, rows),
       whole("log_softmax", [](T x) { return log_softmax(x); }, rows),
       whole("log_softmax", [](T x) { return log_softmax(x, 0); }, rows),
+      whole("cumsum", [](T x) { return cumsum(x); }, rows),
+      whole("cumsum", [](T x) { return cumsum(x, 0); }, rows),
+      whole("cumsum", [](T x) { return cumsum(x, -2); }, cubes),
 
       // ---- linear algebra
       whole("matmul", [](T a, T b) { return matmul(a, b); },
@@ -233,6 +278,18 @@ inline std::vector<OpCase> op_cases() {
       whole("affine", [](T x, T w, T b) { return affine(x, w, b); },
             {{{3, 5}, {2, 5}, {2}}, {{5}, {2, 5}, {2}}, {{2, 3, 4}, {1, 4}, {1}}, {{0, 3}, {2, 3}, {2}},
              {{7, 1}, {33, 1}, {33}}}),
+      whole("einsum", [](T a, T b) { return einsum("ij,jk->ik", a, b); },
+            {{{3, 5}, {5, 2}}, {{1, 1}, {1, 1}}, {{0, 3}, {3, 2}}, {{2, 0}, {0, 3}}}),
+      whole("einsum", [](T a, T b) { return einsum("bhqd,bhkd->bhqk", a, b); },
+            {{{2, 1, 3, 4}, {2, 1, 2, 4}}, {{1, 2, 1, 3}, {1, 2, 3, 3}}}),
+      whole("einsum", [](T a, T b) { return einsum("...ij,...jk", a, b); },
+            {{{2, 3, 4}, {4, 2}}, {{3, 4}, {2, 4, 2}}, {{2, 1, 3, 2}, {3, 2, 1}}}),
+      whole("einsum", [](T a, T b, T c) { return einsum("ij,kj,k->i", a, b, c); },
+            {{{2, 3}, {4, 3}, {4}}, {{1, 7}, {3, 7}, {3}}, {{2, 0}, {3, 0}, {3}}}),
+      whole("einsum", [](T x) { return einsum("iji->ij", x) * einsum("iij->ij", transpose(x)); },
+            {{{3, 2, 3}}, {{1, 4, 1}}, {{2, 0, 2}}}),
+      whole("einsum", [](T a, T b) { return einsum("ib,jb->b", a, b) + einsum("bi,bi->b", transpose(a), transpose(a)); },
+            {{{2, 3}, {4, 3}}, {{1, 1}, {1, 1}}}),
 
       // ---- movement
       whole("reshape", [](T x) { return reshape(x, {-1, 1}); }, {{{}}, {{1}}, {{7}}, {{33}}, {{3, 7}}, {{2, 0}}}),
@@ -258,6 +315,18 @@ inline std::vector<OpCase> op_cases() {
       whole("stack", [](T x) { return stack({x(0), x(0) * x(-1), x(-1), 2.0}); }, {{{1}}, {{7}}, {{33}}}),
       whole("slice", [](T x) { return slice(x, 1, -1); }, {{{2}}, {{7}}, {{33}}, {{3, 2}}, {{4, 0}}}),
       whole("slice", [](T x) { return slice(x, 0, 2, -1); }, {{{2}}, {{3, 7}}, {{2, 3, 4}}, {{0, 2}}}),
+      whole("split", [](T x) { const auto piece = split(x, 3); return concat({piece.back(), piece[0] * 2}); },
+            {{{1}}, {{3}}, {{7}}, {{33}}, {{7, 2}}, {{0, 2}}}),
+      whole("split", [](T x) {
+        const auto piece = split(x, {2, x.shape()[-1] - 2, 0}, -1);
+        return concat({piece[1], piece[2], piece[0] * piece[0]}, -1);
+      }, {{{2}}, {{7}}, {{33}}, {{3, 7}}, {{2, 3, 4}}, {{0, 2}}}),
+      whole("pad", [](T x) { return pad(x, {{1, 2}}); }, rows),
+      whole("pad", [](T x) { return pad(x, {{0, 1}, {2, 0}}, -1.5); }, cubes),
+      whole("pad", [](T x) { return pad(x, {}, 3); }, unary_shapes()),
+      whole("flip", [](T x) { return flip(x) * x; }, unary_shapes()),
+      whole("flip", [](T x) { return flip(x, {0, -1}); }, cubes),
+      whole("flip", [](T x) { return flip(x, 1); }, cubes),
 
       // ---- index
       whole("gather", [](T x) { return gather(x, positions({x.shape()[0], 5}, x.shape()[-1])); },
@@ -268,7 +337,73 @@ inline std::vector<OpCase> op_cases() {
             {{{3, 7}, {2, 5}}, {{1}, {33}}, {{2, 3}, {2, 0}}, {{2, 3}, {0, 3}}}),
       whole("scatter_add", [](T y, T x) { return scatter_add(y, positions(x.shape(), y.shape()[0]), x, 0); },
             {{{3, 7}, {7, 2}}, {{1, 1}, {1, 1}}}),
+      whole("take", [](T x) { return take(x, positions({2, 3}, x.shape()[0])); }, {{{1}}, {{7}}, {{33}}, {{3, 7}}}),
+      whole("take", [](T x) { return take(x, positions({5}, x.shape()[-1]), -1); }, {{{1}}, {{7}}, {{3, 7}}, {{0, 2}}}),
+      whole("take", [](T x) { return take(x, positions({}, x.shape()[1]), 1); }, {{{2, 3, 4}}, {{1, 7, 1}}, {{7, 1, 3}}}),
+      whole("take", [](T x) { return take(x, positions({2, 0}, 1), 1); }, cubes),
+      whole("embedding", [](T w) { return embedding(positions({2, 5}, w.shape()[0]), w); },
+            {{{3, 7}}, {{1, 1}}, {{7, 3}}, {{2, 0}}}),
+      whole("embedding", [](T w) {
+        return embedding(positions({3}, w.shape()[0]), w) * embedding(positions({}, w.shape()[0]), w);
+      }, {{{3, 7}}, {{1, 1}}, {{7, 3}}}),
       constant("one_hot", [](T x) { return one_hot((x > 0).to(i64), 3); }, {{{}}, {{7}}, {{2, 3}}, {{0}}}),
+
+      // ---- convolution: strides, paddings, dilations, groups; no images, no outputs, no inputs
+      whole("conv1d", [](T x, T w) { return conv1d(x, w); },
+            {{{2, 2, 7}, {3, 2, 3}}, {{1, 1, 1}, {1, 1, 1}}, {{0, 2, 5}, {1, 2, 2}}, {{1, 1, 33}, {2, 1, 7}}}),
+      whole("conv1d", [](T x, T w, T b) { return conv1d(x, w, b, {.stride = 2, .padding = 1}); },
+            {{{2, 2, 6}, {3, 2, 3}, {3}}, {{1, 1, 1}, {1, 1, 3}, {1}}}),
+      whole("conv1d", [](T x, T w) { return conv1d(x, w, {.padding = 2, .dilation = 2, .groups = 2}); },
+            {{{1, 4, 5}, {2, 2, 3}}, {{2, 2, 3}, {4, 1, 2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w); },
+            {{{2, 2, 4, 5}, {3, 2, 3, 3}}, {{1, 3, 3, 2}, {2, 3, 1, 1}}, {{2, 1, 3, 3}, {1, 1, 2, 2}},
+             {{1, 1, 2, 5}, {2, 1, 1, 4}}, {{0, 2, 4, 4}, {3, 2, 3, 3}}, {{1, 2, 3, 3}, {0, 2, 2, 2}},
+             {{2, 0, 3, 3}, {2, 0, 2, 2}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b, {.padding = 1}); },
+            {{{2, 2, 3, 4}, {3, 2, 3, 3}, {3}}, {{1, 1, 1, 1}, {1, 1, 3, 3}, {1}}, {{1, 2, 0, 2}, {2, 2, 2, 2}, {2}},
+             {{0, 1, 3, 3}, {2, 1, 2, 2}, {2}}, {{1, 0, 2, 2}, {2, 0, 3, 3}, {2}}, {{1, 2, 2, 2}, {0, 2, 3, 3}, {0}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b); }, {{{2, 3, 2, 2}, {2, 3, 1, 1}, {2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 2, .padding = {1, 2}}); },
+            {{{1, 2, 5, 4}, {2, 2, 3, 3}}, {{2, 1, 4, 4}, {1, 1, 2, 2}}, {{1, 2, 3, 3}, {2, 2, 1, 1}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = {2, 1}, .dilation = 2}); },
+            {{{1, 1, 6, 5}, {2, 1, 3, 2}}, {{2, 2, 4, 3}, {1, 2, 2, 2}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 3, .padding = 1, .dilation = {1, 2}}); },
+            {{{1, 1, 7, 8}, {2, 1, 3, 3}}}),
+      whole("conv2d", [](T x, T w, T b) { return conv2d(x, w, b, {.padding = 1, .groups = 2}); },
+            {{{2, 4, 3, 3}, {2, 2, 3, 3}, {2}}, {{1, 2, 3, 3}, {4, 1, 2, 2}, {4}}, {{1, 4, 2, 2}, {6, 2, 1, 1}, {6}}}),
+      whole("conv2d", [](T x, T w) { return conv2d(x, w, {.stride = 2, .padding = 1, .groups = x.shape()[1]}); },
+            {{{1, 3, 4, 4}, {3, 1, 3, 3}}, {{2, 2, 3, 5}, {4, 1, 2, 2}}}),  // each channel on its own
+      whole("conv_transpose2d", [](T x, T w) { return conv_transpose2d(x, w); },
+            {{{2, 2, 2, 3}, {2, 3, 3, 3}}, {{1, 3, 2, 2}, {3, 2, 1, 1}}, {{0, 2, 3, 3}, {2, 1, 2, 2}},
+             {{1, 2, 2, 2}, {2, 0, 2, 2}}, {{2, 0, 2, 2}, {0, 2, 2, 2}}}),
+      whole("conv_transpose2d",
+            [](T x, T w, T b) {
+              return conv_transpose2d(x, w, b, {.stride = 2, .padding = 1, .output_padding = {1, 0}});
+            },
+            {{{2, 2, 2, 3}, {2, 1, 3, 3}, {1}}, {{1, 1, 3, 2}, {1, 2, 2, 2}, {2}}, {{1, 0, 2, 2}, {0, 2, 3, 3}, {2}}}),
+      whole("conv_transpose2d",
+            [](T x, T w, T b) {
+              return conv_transpose2d(x, w, b, {.output_padding = 1, .dilation = {2, 3}, .groups = 2});
+            },
+            {{{1, 4, 2, 2}, {4, 1, 2, 2}, {2}}, {{2, 2, 2, 1}, {2, 2, 1, 2}, {4}}}),
+      whole("max_pool1d", [](T x) { return max_pool1d(x, 2); }, {{{2, 2, 7}}, {{1, 1, 2}}, {{0, 1, 3}}}, {apart}),
+      whole("max_pool1d", [](T x) { return max_pool1d(x, 3, {.stride = 1, .padding = 1}); },
+            {{{1, 2, 7}}, {{1, 1, 1}}, {{1, 1, 33}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, 2); },
+            {{{2, 2, 4, 5}}, {{1, 1, 2, 2}}, {{0, 2, 3, 3}}, {{2, 0, 3, 3}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, 3, {.stride = 2, .padding = 1}); },
+            {{{1, 2, 5, 4}}, {{1, 1, 1, 1}}}, {apart}),
+      whole("max_pool2d", [](T x) { return max_pool2d(x, {3, 2}, {.stride = {1, 3}, .padding = {0, 1}}); },
+            {{{1, 1, 5, 7}}, {{2, 1, 3, 2}}}, {apart}),
+      whole("avg_pool2d", [](T x) { return avg_pool2d(x, 2); },
+            {{{2, 2, 4, 5}}, {{1, 1, 2, 2}}, {{0, 2, 3, 3}}, {{2, 0, 3, 3}}}),
+      whole("avg_pool2d", [](T x) { return avg_pool2d(x, 3, {.stride = 2, .padding = 1}); },
+            {{{1, 2, 5, 4}}, {{1, 1, 1, 1}}}),
+      whole("avg_pool2d",
+            [](T x) {
+              return avg_pool2d(x, {3, 2}, {.stride = {1, 3}, .padding = {1, 1}, .count_padding = false});
+            },
+            {{{1, 1, 5, 7}}, {{2, 1, 2, 2}}}),
 
       // ---- losses, fused
       whole("bce_with_logits", [](T z, T y) { return bce_with_logits(z, y); },
@@ -286,7 +421,7 @@ inline std::vector<OpCase> op_cases() {
       whole("to", [](T x) { return x.to(f64) * x; }, unary_shapes()),
       whole("operator[]", [](T x) { return x[0] * x[-1]; }, {{{1}}, {{7}}, {{3, 7}}, {{2, 0}}}),
       whole("operator()", [](T x) { return x * x(0) + x(-1) / 3; }, {{{1}}, {{7}}, {{33}}}),
-  };
+  });
 }
 
 }  // namespace ebb::table

@@ -38,7 +38,7 @@ std::set<std::string> declared_ops() {
   std::set<std::string> names;
   std::istringstream lines(text_of(std::filesystem::path(EBB_SOURCE_ROOT) / "autograd/ops.h"));
   for (std::string line; std::getline(lines, line);) {
-    for (const char* opening : {"inline ", "Tensor ", "Tensor& ", "Scalar ", "Scalar& "})
+    for (const char* opening : {"inline ", "Tensor ", "Tensor& ", "Scalar ", "Scalar& ", "std::vector<Tensor> "})
       if (line.starts_with(opening) && line.find('(') != std::string::npos) {
         line.erase(0, std::string(opening).size());
         if (std::string(opening) != "inline ") names.insert(between(line, 0, "("));
@@ -82,18 +82,27 @@ std::string list(const Operands& inputs) {
   return text;
 }
 
-/// Calls check(op, operands) for every line of the table and every choice of shapes.  Returns how many there were.
-template <class Check> int for_each_call(Check&& check) {
-  int calls = 0;
+/// Calls check(op, operands) for every line of the table and every choice of shapes.
+template <class Check> void for_each_call(Check&& check, std::uint64_t seed = 0) {
   for (const OpCase& op : table::op_cases())
     for (const std::vector<Shape>& shapes : op.shapes) {
-      const Operands inputs = table::samples(op, shapes);
+      const Operands inputs = table::samples(op, shapes, seed);
       CAPTURE(op.name);
       CAPTURE(list(inputs));
+      CAPTURE(seed);
       check(op, inputs);
-      ++calls;
     }
-  return calls;
+}
+
+/// How two shapes broadcast, axis by axis from the front: "=" equal sizes, "<" or ">" where that side is 1, "." where
+/// both are, "(" or ")" where that side has no such axis, "0" where there is nothing.
+std::string broadcasting_class(const Shape& a, const Shape& b) {
+  std::string text;
+  for (int axis = std::max(a.rank(), b.rank()); axis >= 1; --axis) {
+    const std::int64_t m = axis > a.rank() ? -1 : a[-axis], n = axis > b.rank() ? -1 : b[-axis];
+    text += m == 0 || n == 0 ? '0' : m < 0 ? '(' : n < 0 ? ')' : m == n ? (m == 1 ? '.' : '=') : m == 1 ? '<' : '>';
+  }
+  return text;
 }
 
 enum class How { swept, recorded };
@@ -138,8 +147,12 @@ TEST_CASE("every op that the sources define is recorded by some line of the tabl
       Graph graph;
       Operands x;
       for (const Tensor& input : inputs) x.push_back(graph.variable(input.to(dtype)));
-      const Tensor y = sum(op.call(x));
-      if (op.differentiable) graph.gradient(y, x);
+      Tensor y = sum(square(op.call(x)));
+      for (int order = 1; op.differentiable && order <= 2; ++order) {  // some ops are others' second derivatives
+        Tensor slope = zeros({}, dtype);
+        for (const Tensor& g : graph.gradient(y, x)) slope += sum(square(g));
+        y = slope;
+      }
       for (const Node& node : graph.nodes()) recorded.insert(node.op);
     });
   const std::set<std::string> defined = defined_ops();
@@ -151,19 +164,73 @@ TEST_CASE("every op that the sources define is recorded by some line of the tabl
 }
 
 TEST_CASE("every op's gradients of first and second order agree with high-order differences") {
-  int checked = 0, elements = 0;
-  std::set<std::string> names;
+  constexpr std::uint64_t seeds = 3;
+  std::int64_t checks = 0, derivatives = 0;
+  std::set<std::string> names, classes, shapes;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed)
+    for_each_call(
+        [&](const OpCase& op, const Operands& inputs) {
+          if (!op.differentiable) return;
+          CHECK(gradcheck(op.call, inputs) < 1e-7);
+          CHECK(gradcheck(op.call, inputs, {.order = 2}) < 1e-6);
+          checks += 2;
+          names.insert(op.name);
+          shapes.insert(list(inputs));
+          if (op.scalar && inputs.size() == 2)
+            classes.insert(broadcasting_class(inputs[0].shape(), inputs[1].shape()));
+          for (const Tensor& x : inputs) derivatives += 2 * x.size();
+        },
+        seed);
+  MESSAGE("gradcheck: " << names.size() << " ops, " << classes.size() << " broadcasting classes, " << shapes.size()
+                        << " choices of shapes, " << seeds << " seeds, 2 orders: " << checks << " checks of "
+                        << derivatives << " derivatives, first order at 1e-7, second at 1e-6");
+  CHECK(names.size() >= 83);
+  CHECK(classes.size() >= 18);
+  CHECK(checks >= 3000);
+}
+
+namespace {
+
+/// Of the op's result, weighed at random, the k-th derivative along v: a number.  One graph, recorded throughout.
+double derivative_along(const OpCase& op, const Operands& inputs, const Operands& v, int k) {
+  Graph graph;
+  Operands x;
+  for (const Tensor& input : inputs) x.push_back(graph.variable(input));
+  const Tensor y = op.call(x);
+  Generator generator(7);
+  Tensor value = sum(y * rand(y.shape(), f64, generator));
+  for (int order = 0; order < k; ++order) {
+    const std::vector<Tensor> g = graph.gradient(value, x);
+    value = zeros({}, f64);
+    for (std::size_t i = 0; i < x.size(); ++i) value = value + sum(g[i] * v[i]);
+  }
+  return value.item();
+}
+
+}  // namespace
+
+TEST_CASE("derivatives of third order agree with differences of the second") {
+  int checked = 0;
   for_each_call([&](const OpCase& op, const Operands& inputs) {
     if (!op.differentiable) return;
-    CHECK(gradcheck(op.call, inputs) < 1e-7);
-    CHECK(gradcheck(op.call, inputs, {.order = 2}) < 1e-6);
+    Operands v;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      Generator generator(99 + i);
+      v.push_back(rand(inputs[i].shape(), f64, generator) * 2.0 - 1.0);
+    }
+    constexpr double h = 5e-3, weight[] = {45.0 / 60, -9.0 / 60, 1.0 / 60};
+    double difference = 0;
+    for (int step = 1; step <= 3; ++step)
+      for (const int side : {1, -1}) {
+        Operands moved;
+        for (std::size_t i = 0; i < inputs.size(); ++i) moved.push_back(inputs[i] + v[i] * (side * step * h));
+        difference += side * weight[step - 1] * derivative_along(op, moved, v, 2) / h;
+      }
+    const double third = derivative_along(op, inputs, v, 3);
+    CHECK(std::abs(third - difference) / std::max(1.0, std::abs(difference)) < 1e-6);
     ++checked;
-    names.insert(op.name);
-    for (const Tensor& x : inputs) elements += static_cast<int>(x.size());
   });
-  MESSAGE(names.size() << " ops, " << checked << " calls, " << elements
-                       << " derivatives of first order at 1e-7 and of second order at 1e-6");
-  CHECK(names.size() >= 73);
+  MESSAGE(checked << " derivatives of third order at 1e-6");
 }
 
 TEST_CASE("every op's f32 gradient is its f64 gradient, rounded") {

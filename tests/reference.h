@@ -201,6 +201,68 @@ inline Plain scatter_add(Plain y, const Plain& index, const Plain& x, int axis) 
   return y;
 }
 
+/// Calls f(index in x, index in one output's kernel) for what the window of y's index reads, padding left out.
+template <class F> void for_each_tap(const Index& y, const Shape& x, const Shape& kernel, const Conv2dOptions& o,
+                                     std::int64_t channel, F&& f) {
+  for_each_index(kernel, [&](const Index& k) {
+    const std::int64_t row = y[2] * o.stride.h + k[1] * o.dilation.h - o.padding.h,
+                       column = y[3] * o.stride.w + k[2] * o.dilation.w - o.padding.w;
+    if (row >= 0 && row < x[2] && column >= 0 && column < x[3]) f(Index{y[0], channel + k[0], row, column}, k);
+  });
+}
+
+inline std::int64_t windows(std::int64_t image, std::int64_t size, std::int64_t stride, std::int64_t padding,
+                            std::int64_t dilation) {
+  std::int64_t n = 0;
+  while (n * stride + (size - 1) * dilation < image + 2 * padding) ++n;
+  return n;
+}
+
+inline Plain conv2d(const Plain& x, const Plain& w, const Conv2dOptions& o) {
+  const std::int64_t in = w.shape[1], out = w.shape[0];
+  Plain y(Shape{x.shape[0], out, windows(x.shape[2], w.shape[2], o.stride.h, o.padding.h, o.dilation.h),
+                windows(x.shape[3], w.shape[3], o.stride.w, o.padding.w, o.dilation.w)});
+  for_each_index(y.shape, [&](const Index& i) {
+    const std::int64_t group = i[1] / (out / o.groups);
+    for_each_tap(i, x.shape, w.shape.without(0), o, group * in, [&](const Index& from, const Index& k) {
+      y[i] += x[from] * w[{i[1], k[0], k[1], k[2]}];
+    });
+  });
+  return y;
+}
+
+/// Each number of x is added to the result through the whole kernel; what falls outside of it is lost.
+inline Plain conv_transpose2d(const Plain& x, const Plain& w, const ConvTranspose2dOptions& o) {
+  const auto size = [](std::int64_t n, std::int64_t k, std::int64_t stride, std::int64_t padding, std::int64_t more,
+                       std::int64_t dilation) {
+    return (n - 1) * stride - 2 * padding + dilation * (k - 1) + more + 1;
+  };
+  const std::int64_t out = w.shape[1], in = w.shape[0] / o.groups;
+  Plain y(Shape{x.shape[0], out * o.groups,
+                size(x.shape[2], w.shape[2], o.stride.h, o.padding.h, o.output_padding.h, o.dilation.h),
+                size(x.shape[3], w.shape[3], o.stride.w, o.padding.w, o.output_padding.w, o.dilation.w)});
+  for_each_index(x.shape, [&](const Index& i) {
+    for_each_tap(i, y.shape, w.shape.without(0), {o.stride, o.padding, o.dilation, o.groups}, i[1] / in * out,
+                 [&](const Index& to, const Index& k) {
+                   y[to] += x[i] * w[{i[1], k[0], k[1], k[2]}];
+                 });
+  });
+  return y;
+}
+
+/// For each window the numbers in it, those in the padding left out, given to `fold`.
+template <class Fold> Plain pool2d(const Plain& x, Pair size, Pair stride, Pair padding, Fold&& fold) {
+  Plain y(Shape{x.shape[0], x.shape[1], windows(x.shape[2], size.h, stride.h, padding.h, 1),
+                windows(x.shape[3], size.w, stride.w, padding.w, 1)});
+  for_each_index(y.shape, [&](const Index& i) {
+    std::vector<double> run;
+    for_each_tap(i, x.shape, {1, size.h, size.w}, {stride, padding}, i[1],
+                 [&](const Index& from, const Index&) { run.push_back(x[from]); });
+    y[i] = fold(run);
+  });
+  return y;
+}
+
 /// The largest |a - b| / max(1, |b|); infinite where shapes differ or one number is NaN or infinite and the other is not.
 inline double distance(const Plain& a, const Plain& b) {
   constexpr double infinite = std::numeric_limits<double>::infinity();

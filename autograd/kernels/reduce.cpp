@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 namespace ebb::kernels {
 
@@ -12,6 +13,11 @@ template <class T> T plus(T a, T b) { return a + b; }
 // Whole numbers wrap around, as NumPy's do.
 template <> std::int64_t plus(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+
+template <class T> T times(T a, T b) { return a * b; }
+template <> std::int64_t times(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
 }
 
 constexpr std::int64_t base = 256;  // numbers added up straight before sums are added pairwise
@@ -97,6 +103,76 @@ template <class T> void arg_extreme(std::int64_t* y, const T* x, const Block& b,
   });
 }
 
+template <class T> void prod(T* y, const T* x, const Block& b) {
+  std::fill_n(y, b.outer * b.inner, T(1));
+  for (std::int64_t o = 0; o < b.outer; ++o)
+    for (std::int64_t k = 0; k < b.n; ++k)
+      for (std::int64_t i = 0; i < b.inner; ++i) {
+        T& product = y[o * b.inner + i];
+        product = times(product, x[(o * b.n + k) * b.inner + i]);
+      }
+}
+
+template <class T> void prod_gradient(T* dx, const T* dy, const T* x, const Block& b) {
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
+    T before = dy[out], after = 1;
+    for (std::int64_t k = 0; k < b.n; ++k) {
+      dx[first + k * step] = before;
+      if (dy[out] != 0) before *= x[first + k * step];
+    }
+    for (std::int64_t k = b.n; k-- > 0 && dy[out] != 0;) {
+      dx[first + k * step] *= after;
+      after *= x[first + k * step];
+    }
+  });
+}
+
+template <class T> void norm(T* y, const T* x, const Block& b) {
+  // Between these, neither the sum nor a square that matters in it was rounded away.
+  constexpr double least = 1e-280, most = 1e300;
+  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
+    double total = 0;
+    for (std::int64_t k = 0; k < b.n; ++k) {
+      const double v = static_cast<double>(x[first + k * step]);
+      total += v * v;
+    }
+    double size = std::sqrt(total);
+    if (!(total > least && total < most)) {
+      double longest = 0;
+      for (std::int64_t k = 0; k < b.n; ++k)
+        longest = std::max(longest, std::abs(static_cast<double>(x[first + k * step])));
+      if (longest > 0 && std::isfinite(longest) && !std::isnan(total)) {
+        total = 0;
+        for (std::int64_t k = 0; k < b.n; ++k) {
+          const double v = static_cast<double>(x[first + k * step]) / longest;
+          total += v * v;
+        }
+        size = longest * std::sqrt(total);
+      }
+    }
+    y[out] = static_cast<T>(size);
+  });
+}
+
+template <class T> void cumsum(T* y, const T* x, const Block& b, bool from_the_end) {
+  // f32 is added up in f64: a running sum meets all its roundings.
+  using Wide = std::conditional_t<std::is_same_v<T, float>, double, T>;
+  constexpr std::int64_t width = 512;
+  Wide total[width];
+  for (std::int64_t o = 0; o < b.outer; ++o)
+    for (std::int64_t from = 0; from < b.inner; from += width) {
+      const std::int64_t w = std::min(width, b.inner - from);
+      std::fill_n(total, w, Wide(0));
+      for (std::int64_t k = 0; k < b.n; ++k) {
+        const std::int64_t row = (o * b.n + (from_the_end ? b.n - 1 - k : k)) * b.inner + from;
+        for (std::int64_t i = 0; i < w; ++i) {
+          total[i] = plus(total[i], static_cast<Wide>(x[row + i]));
+          y[row + i] = static_cast<T>(total[i]);
+        }
+      }
+    }
+}
+
 template <class T> void logsumexp(T* y, const T* x, const Block& b) {
   lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
     const T m = largest(x + first, b.n, step);
@@ -135,6 +211,16 @@ template void extreme(std::int64_t*, const std::int64_t*, const Block&, int);
 template void arg_extreme(std::int64_t*, const float*, const Block&, int);
 template void arg_extreme(std::int64_t*, const double*, const Block&, int);
 template void arg_extreme(std::int64_t*, const std::int64_t*, const Block&, int);
+template void prod(float*, const float*, const Block&);
+template void prod(double*, const double*, const Block&);
+template void prod(std::int64_t*, const std::int64_t*, const Block&);
+template void prod_gradient(float*, const float*, const float*, const Block&);
+template void prod_gradient(double*, const double*, const double*, const Block&);
+template void norm(float*, const float*, const Block&);
+template void norm(double*, const double*, const Block&);
+template void cumsum(float*, const float*, const Block&, bool);
+template void cumsum(double*, const double*, const Block&, bool);
+template void cumsum(std::int64_t*, const std::int64_t*, const Block&, bool);
 template void logsumexp(float*, const float*, const Block&);
 template void logsumexp(double*, const double*, const Block&);
 template void softmax(float*, const float*, const Block&);

@@ -8,6 +8,7 @@
 #include "../require.h"
 #include "../scalar.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -30,6 +31,20 @@ template <class F> const Tensor& read_or(const Tensor& x, int i, const Tensor& d
 // Where no gradient arrives, none goes on, be the local derivative infinite: what where(), relu or max did not choose
 // stays out of it.
 template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.v; }
+// The same of a gradient made of ops.  There an exact 0 may yet matter to the next derivative, as that of log x · log x / 2
+// does at 1: only what is not finite is taken out.
+Tensor unless_none(const Tensor& dy, const Tensor& dx) {
+  const Tensor none = dispatch_floating(dx.dtype(), [&]<class T>(T) -> Tensor {
+    const auto is_none = [](T g, T d) { return g == T(0) && !std::isfinite(d); };
+    const T *const g = read<T>(dy), *const d = read<T>(dx);
+    if (std::equal(g, g + dx.size(), d, [&](T a, T b) { return !is_none(a, b); })) return {};
+    Tensor marks = empty(dx.shape(), i64);
+    kernels::map(
+        write<std::int64_t>(marks), dx.size(), [&](T a, T b) { return std::int64_t{is_none(a, b)}; }, g, d);
+    return marks;
+  });
+  return none.defined() ? where(none, Scalar(0.0), dx) : dx;
+}
 
 template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy) {
   return keeps_output(F::keep) ? y : dummy;
@@ -61,6 +76,7 @@ template <class F> struct OfOne {
         });
         return dx;
       }
+      return unless_none(dy, F::dx(dy, x, y));
     }
     return F::dx(dy, x, y);
   }
@@ -89,7 +105,8 @@ template <class F> struct OfTwo {
   /// The rule's gradient in the shape of the output.
   template <class Rule>
   Tensor carried(Rule local_rule, const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) const {
-    if (F::composed || recording()) return local_rule(dy, a, b, y);
+    if constexpr (F::composed) return local_rule(dy, a, b, y);
+    if (recording()) return unless_none(dy, local_rule(dy, a, b, y));
     const Tensor& ra = read_or<F>(a, 0, dy);
     const Tensor& rb = read_or<F>(b, 1, dy);
     const Tensor& ry = output_or<F>(y, dy);
@@ -163,7 +180,7 @@ template <class F, bool number_first> struct WithNumber {
       else return F::da(dy, x, Scalar(number), y);
     } else {
       const Tensor c = full({}, number, dy.dtype());
-      return derivative(dy, x, c, y);
+      return unless_none(dy, derivative(dy, x, c, y));
     }
   }
   static constexpr auto gradients() { return std::tuple(&WithNumber::dx); }
@@ -204,7 +221,7 @@ template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
 
 template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
   must_hold(F::name, a, 0);
-  if (Access::graph(b) != 0) {  // its gradient must find a way back, and none leads through whole numbers
+  if (recorded_in(Access::graph(b))) {  // its gradient must find a way back, and none leads through whole numbers
     const Tensor x = a.dtype() == i64 ? a.to(f32) : a;
     return apply(OfTwo<F>{}, x, as_tensor(b, x.dtype()));
   }
@@ -215,7 +232,7 @@ template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b) {
 
 template <class F> Tensor on_tensors(const Scalar& a, const Tensor& b) {
   must_hold(F::name, b, 1);
-  if (Access::graph(a) != 0) {
+  if (recorded_in(Access::graph(a))) {
     const Tensor x = b.dtype() == i64 ? b.to(f32) : b;
     return apply(OfTwo<F>{}, as_tensor(a, x.dtype()), x);
   }
@@ -249,6 +266,7 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
           write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
           [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
     });
+    mark_cut(y, Cut::whole, name, {&a, &b});
     return y;
   });
 }
@@ -356,7 +374,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 namespace {
 /// The type of a Scalar beside a tensor: the tensor's own, unless that holds whole numbers and the Scalar is none.
 DType beside_type(const Tensor& t, const Scalar& s) {
-  return t.dtype() == i64 && (Access::graph(s) != 0 || !is_whole(s.value())) ? f32 : t.dtype();
+  return t.dtype() == i64 && (recorded_in(Access::graph(s)) || !is_whole(s.value())) ? f32 : t.dtype();
 }
 }  // namespace
 

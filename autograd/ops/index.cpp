@@ -1,4 +1,6 @@
-// Picking by position: gather, scatter_add, one_hot.
+// Picking by position: gather, scatter_add, take, embedding, one_hot.
+#include "../kernels/movement.h"
+
 #include "../graph.h"
 #include "../ops.h"
 #include "../require.h"
@@ -11,17 +13,21 @@ using namespace detail;
 
 namespace {
 
-// index must be i64, of x's rank and no larger off the axis; every position is checked before any is used.
+// Every position is checked before any is used.
+void must_lie_within(const Tensor& index, std::int64_t n) {
+  const auto* const i = read<std::int64_t>(index);
+  for (std::int64_t k = 0; k < index.size(); ++k)
+    require(i[k] >= 0 && i[k] < n, Complaint::index, "index[{}] = {} is outside [0, {})", k, i[k], n);
+}
+
+// index must be i64, of x's rank and no larger off the axis.
 void must_index(const Tensor& x, const Tensor& index, int axis) {
   require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
   require(index.rank() == x.rank(), "the positions have rank {}, the tensor {}", index.rank(), x.rank());
   for (int a = 0; a < x.rank(); ++a)
     require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}",
             index.shape()[a], x.shape()[a], a);
-  const std::int64_t n = x.shape()[axis];
-  const auto* const i = read<std::int64_t>(index);
-  for (std::int64_t k = 0; k < index.size(); ++k)
-    require(i[k] >= 0 && i[k] < n, Complaint::index, "index[{}] = {} is outside [0, {})", k, i[k], n);
+  must_lie_within(index, x.shape()[axis]);
 }
 
 /// Calls f(position in index, position in x) for each position.
@@ -62,6 +68,14 @@ struct Gather {
     return scatter_add(zeros(x.shape(), x.dtype()), index, dy, axis);
   }
   static constexpr auto gradients() { return std::tuple(&Gather::dx, nullptr); }
+
+  static constexpr int adds_to = 0;
+  void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor> in) const {
+    dispatch_floating(sum.dtype(), [&]<class T>(T) {
+      T* const to = static_cast<T*>(writable(sum));
+      walk(sum.shape(), in[1], axis, [&](std::int64_t from, std::int64_t at) { to[at] += read<T>(dy)[from]; });
+    });
+  }
 };
 
 struct ScatterAdd {
@@ -85,6 +99,93 @@ struct ScatterAdd {
   static constexpr auto gradients() { return std::tuple(&ScatterAdd::dy, nullptr, &ScatterAdd::dx); }
 };
 
+/// A shape seen as [outer, n, inner] around one axis.
+struct Around {
+  std::int64_t outer = 1, n, inner = 1;
+  Around(const Shape& shape, int axis) : n(shape[axis]) {
+    for (int a = 0; a < shape.rank(); ++a)
+      if (a != axis) (a < axis ? outer : inner) *= shape[a];
+  }
+};
+
+/// The slices of x at the positions, which stand in the axis's place.
+Tensor slices_at(const Tensor& x, const Tensor& index, int axis) {
+  require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
+  require(x.rank() - 1 + index.rank() <= Shape::max_rank, "the result would have {} axes, and a tensor has at most {}",
+          x.rank() - 1 + index.rank(), Shape::max_rank);
+  must_lie_within(index, x.shape()[axis]);
+  Shape shape = x.shape().without(axis);
+  for (int a = 0; a < index.rank(); ++a) shape = shape.inserted(axis + a, index.shape()[a]);
+  Tensor y = empty(shape, x.dtype());
+  const Around of(x.shape(), axis);
+  kernels::take(write<void>(y), read<void>(x), read<std::int64_t>(index), index.size(), of.outer, of.n, of.inner,
+                size_of(x.dtype()));
+  return y;
+}
+
+/// Adds slices to those of y at the positions.
+void add_slices(Tensor& y, const Tensor& slices, const Tensor& index, int axis) {
+  const Around of(y.shape(), axis);
+  dispatch_floating(y.dtype(), [&]<class T>(T) {
+    kernels::add_at(static_cast<T*>(writable(y)), read<T>(slices), read<std::int64_t>(index), index.size(), of.outer,
+                    of.n, of.inner);
+  });
+}
+
+/// Slices put at their positions along an axis of n, added where positions repeat, else 0: what take's gradient is.
+struct PlaceAt {
+  static constexpr char name[] = "place_at", formula[] = "y[i] += x within zeros", rule[] = "∇x = g[i]",
+                        operands[] = "x i";
+  static constexpr Keep keep = Keep::second;
+  int axis;
+  std::int64_t n;
+
+  Tensor run(const Tensor& x, const Tensor& index) const {
+    Shape shape = x.shape();
+    for (int a = 0; a < index.rank(); ++a) shape = shape.without(axis);
+    Tensor y = zeros(shape.inserted(axis, n), x.dtype());
+    add_slices(y, x, index, axis);
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor&, const Tensor& index) const { return take(dy, index, axis); }
+  static constexpr auto gradients() { return std::tuple(&PlaceAt::dx, nullptr); }
+};
+
+struct Take {
+  static constexpr char name[] = "take", formula[] = "x[i]", rule[] = "∇x[i] += g", operands[] = "x i";
+  static constexpr Keep keep = Keep::second;
+  int axis;
+
+  Tensor run(const Tensor& x, const Tensor& index) const { return slices_at(x, index, axis); }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& index) const {
+    return apply(PlaceAt{axis, x.shape()[axis]}, dy, index);
+  }
+  static constexpr auto gradients() { return std::tuple(&Take::dx, nullptr); }
+
+  static constexpr int adds_to = 0;
+  void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor> in) const {
+    add_slices(sum, dy, in[1], axis);
+  }
+};
+
+/// Rows of a table: index [...], w [rows, width] -> [..., width].
+struct Embedding {
+  static constexpr char name[] = "embedding", formula[] = "W[i]", rule[] = "∇W[i] += g", operands[] = "i W";
+  static constexpr Keep keep = Keep::first;
+
+  Tensor run(const Tensor& index, const Tensor& w) const {
+    require(w.rank() == 2, "the weight must be [rows, width]");
+    return slices_at(w, index, 0);
+  }
+  Tensor dw(const Tensor& dy, const Tensor& index, const Tensor& w) const {
+    return apply(PlaceAt{0, w.shape()[0]}, dy, index);
+  }
+  static constexpr auto gradients() { return std::tuple(nullptr, &Embedding::dw); }
+
+  static constexpr int adds_to = 1;
+  void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor> in) const { add_slices(sum, dy, in[0], 0); }
+};
+
 }  // namespace
 
 Tensor gather(const Tensor& x, const Tensor& index, int axis) {
@@ -98,6 +199,12 @@ Tensor scatter_add(const Tensor& y, const Tensor& index, const Tensor& x, int ax
   });
 }
 
+Tensor take(const Tensor& x, const Tensor& index, int axis) {
+  return asked_of(Take::name, {&x, &index}, [&] { return apply(Take{axis_of(x.shape(), axis)}, x, index); });
+}
+
+Tensor embedding(const Tensor& index, const Tensor& weight) { return apply(Embedding{}, index, weight); }
+
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   return asked_of("one_hot", {&labels}, [&] {
     require(labels.dtype() == i64, Complaint::dtype, "labels must be i64");
@@ -110,6 +217,7 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
     dispatch(dtype, [&]<class T>(T) {
       for (std::int64_t k = 0; k < labels.size(); ++k) write<T>(y)[k * classes + label[k]] = T(1);
     });
+    mark_cut(y, Cut::whole, "one_hot", {&labels});
     return y;
   });
 }

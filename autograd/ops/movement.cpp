@@ -1,5 +1,5 @@
 // Moving numbers about: to, detach, reshape, flatten, squeeze, unsqueeze, permute, transpose, broadcast_to, concat, stack,
-// slice.
+// slice, split, pad, flip.
 #include "../kernels/movement.h"
 
 #include "../kernels/map.h"
@@ -20,6 +20,17 @@ std::int64_t product(const Shape& s, int from, int to) {
   std::int64_t n = 1;
   for (int axis = from; axis < to; ++axis) n *= s[axis];
   return n;
+}
+
+/// How far apart the numbers along each axis lie.
+std::array<std::int64_t, Shape::max_rank> strides(const Shape& s) {
+  std::array<std::int64_t, Shape::max_rank> all{};
+  std::int64_t step = 1;
+  for (int axis = s.rank() - 1; axis >= 0; --axis) {
+    all[std::size_t(axis)] = step;
+    step *= s[axis];
+  }
+  return all;
 }
 
 struct Cast {
@@ -65,12 +76,8 @@ struct Permute {
   std::array<std::int8_t, Shape::max_rank> order{};
 
   Tensor run(const Tensor& x) const {
-    std::array<std::int64_t, Shape::max_rank> own{}, stride{}, sizes{};
-    std::int64_t step = 1;
-    for (int axis = x.rank() - 1; axis >= 0; --axis) {
-      own[std::size_t(axis)] = step;
-      step *= x.shape()[axis];
-    }
+    const std::array<std::int64_t, Shape::max_rank> own = strides(x.shape());
+    std::array<std::int64_t, Shape::max_rank> stride{}, sizes{};
     for (std::size_t i = 0; i < std::size_t(x.rank()); ++i) {
       stride[i] = own[std::size_t(order[i])];
       sizes[i] = x.shape()[order[i]];
@@ -127,8 +134,8 @@ struct Slice {
   Tensor dx(const Tensor& dy, const Tensor& x) const;
   static constexpr auto gradients() { return std::tuple(&Slice::dx); }
 
-  /// dx, added to a gradient that is there already: a tensor read slice by slice is not gone through for each of them.
-  void add_dx(Tensor& sum, const Tensor& dy) const {
+  static constexpr int adds_to = 0;
+  void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor>) const {
     const Shape& whole = sum.shape();
     const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
@@ -158,6 +165,61 @@ struct Place {
 };
 
 Tensor Slice::dx(const Tensor& dy, const Tensor& x) const { return apply(Place{begin, x.shape()[axis], axis}, dy); }
+
+/// Numbers on all sides: [..., n, ...] -> [..., before + n + after, ...].
+struct Pad {
+  static constexpr char name[] = "pad", formula[] = "x within a frame", rule[] = "∇x = g within the frame",
+                        operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  std::array<std::int64_t, Shape::max_rank> before{}, after{};
+  double value;
+
+  Tensor run(const Tensor& x) const {
+    Shape shape = x.shape();
+    for (int axis = 0; axis < x.rank(); ++axis)
+      shape = shape.with(axis, before[std::size_t(axis)] + x.shape()[axis] + after[std::size_t(axis)]);
+    Tensor y = full(shape, value, x.dtype());
+    const std::array<std::int64_t, Shape::max_rank> stride = strides(shape);
+    std::int64_t corner = 0;
+    for (std::size_t axis = 0; axis < std::size_t(x.rank()); ++axis) corner += before[axis] * stride[axis];
+    if (x.size() > 0)
+      kernels::scatter_strided(write<std::byte>(y) + std::size_t(corner) * size_of(x.dtype()), read<void>(x),
+                               x.shape().sizes(), stride, size_of(x.dtype()));
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const {
+    Tensor g = dy;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      const std::int64_t begin = before[std::size_t(axis)];
+      if (dy.shape()[axis] != x.shape()[axis]) g = slice(g, begin, begin + x.shape()[axis], axis);
+    }
+    return g;
+  }
+  static constexpr auto gradients() { return std::tuple(&Pad::dx); }
+};
+
+struct Flip {
+  static constexpr char name[] = "flip", formula[] = "x backwards", rule[] = "∇x = g backwards", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  std::uint8_t axes;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), x.dtype());
+    std::array<std::int64_t, Shape::max_rank> stride = strides(x.shape());
+    std::int64_t first = 0;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      if ((axes >> axis & 1) == 0) continue;
+      first += (x.shape()[axis] - 1) * stride[std::size_t(axis)];
+      stride[std::size_t(axis)] *= -1;
+    }
+    if (x.size() > 0)
+      kernels::gather_strided(write<void>(y), read<std::byte>(x) + std::size_t(first) * size_of(x.dtype()),
+                              x.shape().sizes(), stride, size_of(x.dtype()));
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor&) const { return apply(*this, dy); }
+  static constexpr auto gradients() { return std::tuple(&Flip::dx); }
+};
 
 struct Concat {
   static constexpr char name[] = "concat", formula[] = "[a, b, …]", rule[] = "∇a = g[a's part]   …",
@@ -227,9 +289,14 @@ Tensor Tensor::to(DType dtype) const {
 
 Tensor detach(const Tensor& x) {
   if (!x.defined()) undefined_operand("detach", 0);
-  return view(x, x.shape());
+  Tensor y = view(x, x.shape());
+  mark_cut(y, Cut::detached, "detach", {&x});
+  return y;
 }
-Scalar detach(const Scalar& x) { return x.value(); }
+Scalar detach(const Scalar& x) {
+  const auto cut = open_list == nullptr ? 0 : open_list->cut(Cut::detached, "detach", Access::place(x));
+  return Access::scalar(x.value(), cut);
+}
 
 Tensor input_of(const Tensor& t, std::string_view op) {
   List* const list = recording_list();
@@ -381,6 +448,66 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end, int axis) {
     require(from <= to, Complaint::index, "positions {} to {} run backwards", begin, end);
     return apply(Slice{from, to, a}, x);
   });
+}
+
+std::vector<Tensor> split(const Tensor& x, std::int64_t size, int axis) {
+  return asked_of("split", {&x}, [&] {
+    require(size > 0, Complaint::usage, "the size of a piece must be positive, got {}", size);
+    const int a = axis_of(x.shape(), axis);
+    const std::int64_t n = x.shape()[a];
+    std::vector<Tensor> pieces{slice(x, 0, std::min(size, n), a)};
+    for (std::int64_t at = size; at < n; at += std::min(size, n - at))
+      pieces.push_back(slice(x, at, at + std::min(size, n - at), a));
+    return pieces;
+  });
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int axis) {
+  return asked_of("split", {&x}, [&] {
+    const int a = axis_of(x.shape(), axis);
+    std::int64_t left = x.shape()[a];
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      require(sizes[i] >= 0, "the size of piece {} must not be negative, got {}", i, sizes[i]);
+      require(sizes[i] <= left, "piece {} of size {} does not fit into what is left of axis {}, {}", i, sizes[i], axis,
+              left);
+      left -= sizes[i];
+    }
+    require(left == 0, "the pieces leave {} of the {} positions on axis {}", left, x.shape()[a], axis);
+    std::vector<Tensor> pieces;
+    std::int64_t at = 0;
+    for (const std::int64_t size : sizes) {
+      pieces.push_back(slice(x, at, at + size, a));
+      at += size;
+    }
+    return pieces;
+  });
+}
+
+Tensor pad(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value) {
+  return asked_of(Pad::name, {&x}, [&] {
+    require(widths.size() <= std::size_t(x.rank()), "there are widths for {} axes, the tensor has {}", widths.size(),
+            x.rank());
+    if (x.dtype() == i64 && !is_whole(value))
+      throw Complaint{Complaint::dtype, fmt::format("{} does not fit an i64 tensor", value), "to(f32)"};
+    Pad op{{}, {}, value};
+    const std::size_t first = std::size_t(x.rank()) - widths.size();
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      const auto [before, after] = widths[i];
+      const std::int64_t n = x.shape()[static_cast<int>(first + i)];
+      require(before >= 0 && after >= 0, Complaint::usage, "widths must not be negative, got {{{}, {}}}", before,
+              after);
+      std::int64_t total = 0;
+      require(!__builtin_add_overflow(before, after, &total) && !__builtin_add_overflow(total, n, &total),
+              "the widths {{{}, {}}} are more than can be counted", before, after);
+      op.before[first + i] = before;
+      op.after[first + i] = after;
+    }
+    return apply(op, x);
+  });
+}
+
+Tensor flip(const Tensor& x, const Axes& axes) {
+  return apply(Flip{asked_of(Flip::name, {&x}, [&] { return axes_of(x.shape(), axes); })}, x);
 }
 
 }  // namespace ebb

@@ -1,4 +1,4 @@
-// Reductions: sum, mean, var, max, min, logsumexp, argmax, argmin, softmax, log_softmax.
+// Reductions: sum, mean, var, max, min, prod, norm, logsumexp, argmax, argmin; softmax, log_softmax, cumsum.
 #include "../kernels/reduce.h"
 
 #include "../graph.h"
@@ -50,16 +50,7 @@ Block block_of(const Shape& x, int first, int last) {
 }
 
 Reduced reduced(const char* name, const Tensor& x, const Axes& axes, bool keepdim) {
-  return asked_of(name, {&x}, [&] {
-    Reduced r{0, keepdim};
-    if (axes.all()) r.axes = static_cast<std::uint8_t>((1u << x.rank()) - 1);
-    for (const int axis : axes) {
-      const int a = axis_of(x.shape(), axis);
-      require(!r.has(a), "axis {} is named twice", axis);
-      r.axes = static_cast<std::uint8_t>(r.axes | 1u << a);
-    }
-    return r;
-  });
+  return asked_of(name, {&x}, [&] { return Reduced{axes_of(x.shape(), axes), keepdim}; });
 }
 
 /// Reduces run by run of neighbouring axes, the last run first; `step` reduces one block.
@@ -143,6 +134,61 @@ template <int sign> struct Extreme : Reduced {
   static constexpr auto gradients() { return std::tuple(&Extreme::dx); }
 };
 
+/// The product of all others along the middle axis of x [outer, n, inner], by halving: pairs, then pairs of pairs.  It
+/// is made of products alone, so that it is right beside zeros, and so are all its derivatives.
+Tensor product_of_others(const Tensor& x) {
+  const std::int64_t n = x.shape()[1], half = n / 2;
+  if (n <= 1) return ones(x.shape(), x.dtype());
+  const Tensor a = slice(x, 0, half, 1), b = slice(x, half, 2 * half, 1), odd = slice(x, 2 * half, n, 1);
+  const Tensor others = product_of_others(concat({a * b, odd}, 1)), of_pairs = slice(others, 0, half, 1);
+  return concat({of_pairs * b, of_pairs * a, slice(others, half, others.shape()[1], 1)}, 1);
+}
+
+/// Along neighbouring axes.
+struct Prod : Reduced {
+  static constexpr char name[] = "prod", formula[] = "Π x", rule[] = "∇xᵢ = g · Π xⱼ, j ≠ i", operands[] = "x";
+  static constexpr Keep keep = Keep::inputs;
+
+  Block block(const Shape& x) const {
+    int first = 0, last = x.rank() - 1;
+    while (first < last && !has(first)) ++first;
+    while (last > first && !has(last)) --last;
+    return axes == 0 ? Block{x.size(), 1, 1} : block_of(x, first, last);
+  }
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(shape(x.shape()), x.dtype());
+    dispatch(x.dtype(), [&]<class T>(T) { kernels::prod(write<T>(y), read<T>(x), block(x.shape())); });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x) const {
+    const Block b = block(x.shape());
+    if (recording()) {
+      const Tensor others = product_of_others(reshape(x, {b.outer, b.n, b.inner}));
+      return reshape(reshape(dy, {b.outer, 1, b.inner}) * others, x.shape());
+    }
+    Tensor dx = empty(x.shape(), x.dtype());
+    dispatch_floating(x.dtype(), [&]<class T>(T) { kernels::prod_gradient(write<T>(dx), read<T>(dy), read<T>(x), b); });
+    return dx;
+  }
+  static constexpr auto gradients() { return std::tuple(&Prod::dx); }
+};
+
+struct Norm : Reduced {
+  static constexpr char name[] = "norm", formula[] = "√Σ x²", rule[] = "∇x = g · x/y", operands[] = "x";
+  static constexpr Keep keep = Keep::first | Keep::output;
+
+  Tensor run(const Tensor& x) const {
+    return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
+      dispatch_floating(y.dtype(), [&]<class T>(T) { kernels::norm(write<T>(y), read<T>(from), b); });
+    });
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    const Tensor g = reshape(dy, kept(x.shape())), size = reshape(y, kept(x.shape())), none = size == 0.0;
+    return where(none, Scalar(0.0), g * (x / where(none, Scalar(1.0), size)));
+  }
+  static constexpr auto gradients() { return std::tuple(&Norm::dx); }
+};
+
 struct LogSumExp : Reduced {
   static constexpr char name[] = "logsumexp", formula[] = "log Σ eˣ", rule[] = "∇x = g · eˣ⁻ʸ", operands[] = "x";
   static constexpr Keep keep = Keep::first | Keep::output;
@@ -192,6 +238,23 @@ struct LogSoftmax {
   static constexpr auto gradients() { return std::tuple(&LogSoftmax::dx); }
 };
 
+struct CumSum {
+  static constexpr char name[] = "cumsum", formula[] = "x₀ + … + xᵢ", rule[] = "∇xᵢ = gᵢ + gᵢ₊₁ + …", operands[] = "x";
+  static constexpr Keep keep = Keep::nothing;
+  int axis;
+  bool from_the_end = false;
+
+  Tensor run(const Tensor& x) const {
+    Tensor y = empty(x.shape(), x.dtype());
+    dispatch(x.dtype(), [&]<class T>(T) {
+      kernels::cumsum(write<T>(y), read<T>(x), block_of(x.shape(), axis, axis), from_the_end);
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor&) const { return apply(CumSum{axis, !from_the_end}, dy); }
+  static constexpr auto gradients() { return std::tuple(&CumSum::dx); }
+};
+
 Tensor floating(const Tensor& x) { return x.defined() && x.dtype() == i64 ? x.to(f32) : x; }
 
 Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, bool keepdim, int sign) {
@@ -201,6 +264,7 @@ Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, b
     require(b.n > 0 || b.outer * b.inner == 0, "there is no {} of nothing", sign > 0 ? "largest" : "smallest");
     Tensor y = empty(axis ? keepdim ? x.shape().with(a, 1) : x.shape().without(a) : Shape{}, i64);
     dispatch(x.dtype(), [&]<class T>(T) { kernels::arg_extreme(write<std::int64_t>(y), read<T>(x), b, sign); });
+    mark_cut(y, Cut::whole, name, {&x});
     return y;
   });
 }
@@ -228,6 +292,22 @@ Tensor min(const Tensor& x, const Axes& axes, bool keepdim) {
   return apply(Extreme<-1>{reduced("min", x, axes, keepdim)}, x);
 }
 
+Tensor prod(const Tensor& x, const Axes& axes, bool keepdim) {
+  const Reduced r = reduced(Prod::name, x, axes, keepdim);
+  if (r.axes == 0) return apply(Prod{r}, x);
+  Tensor y = x;
+  for (int last = x.rank() - 1; last >= 0; --last) {  // each run of neighbouring axes, the last first
+    Prod run{{0, keepdim}};
+    for (; last >= 0 && r.has(last); --last) run.axes = static_cast<std::uint8_t>(run.axes | 1u << last);
+    if (run.axes != 0) y = apply(run, y);
+  }
+  return y;
+}
+
+Tensor norm(const Tensor& x, const Axes& axes, bool keepdim) {
+  return apply(Norm{reduced(Norm::name, x, axes, keepdim)}, floating(x));
+}
+
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
   return apply(LogSumExp{reduced("logsumexp", x, axes, keepdim)}, floating(x));
 }
@@ -244,6 +324,10 @@ Tensor softmax(const Tensor& x, int axis) {
 }
 Tensor log_softmax(const Tensor& x, int axis) {
   return apply(LogSoftmax{asked_of("log_softmax", {&x}, [&] { return axis_of(x.shape(), axis); })}, floating(x));
+}
+
+Tensor cumsum(const Tensor& x, int axis) {
+  return apply(CumSum{asked_of(CumSum::name, {&x}, [&] { return axis_of(x.shape(), axis); })}, x);
 }
 
 namespace detail {

@@ -1,0 +1,341 @@
+// A convolution is a matrix product with the columns that its windows read: cols [in·kh·kw, windows].  They are laid out
+// for one block of windows at a time, which stays in the cache, whatever the size of an image.
+// n images, o outputs, k taps, g groups; a window's number counts all windows of all images.
+#include "conv.h"
+
+#include "blas.h"
+
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+namespace ebb::kernels {
+
+namespace {
+
+std::int64_t image_size(const Convolution& c) { return c.h.image * c.w.image; }
+std::int64_t windows_of(const Convolution& c) { return c.h.windows * c.w.windows; }
+std::int64_t taps_of(const Convolution& c) { return c.in * c.h.size * c.w.size; }
+
+/// How many windows make a block: columns of a quarter of a megabyte, but enough of them that reading the weight again
+/// for each block is little beside the product.
+std::int64_t block_size(const Convolution& c) {
+  const std::int64_t fit = std::int64_t{1} << 16;
+  return std::min(c.n * windows_of(c),
+                  std::clamp<std::int64_t>(fit / std::max<std::int64_t>(1, taps_of(c)), 512, 4096));
+}
+
+/// Strides 1 and 2 as constants: their loops become vectors.
+template <class F> void with_stride(std::int64_t stride, F&& f) {
+  if (stride == 1) f(std::integral_constant<std::int64_t, 1>());
+  else if (stride == 2) f(std::integral_constant<std::int64_t, 2>());
+  else f(stride);
+}
+
+/// Neighbouring windows of one row.
+struct Piece {
+  std::int64_t image, row, column, count;
+  std::int64_t at;  // of the first in the block
+};
+
+/// A block of windows.  What it reads of y is [o, count] with y's channels far apart.
+struct Block {
+  std::int64_t begin = 0, count = 0;
+  std::vector<Piece> pieces;
+
+  Block(const Convolution& c, std::int64_t first, std::int64_t most)
+      : begin(first), count(std::min(most, c.n * windows_of(c) - first)) {
+    for (std::int64_t at = 0; at < count;) {
+      const std::int64_t row = (begin + at) / c.w.windows, column = (begin + at) % c.w.windows;
+      const std::int64_t length = std::min(c.w.windows - column, count - at);
+      pieces.push_back({row / c.h.windows, row % c.h.windows, column, length, at});
+      at += length;
+    }
+  }
+
+  /// Calls f(place in the block, place in y, count) for every run of numbers of one output channel of one group.
+  template <class F> void runs(const Convolution& c, std::int64_t group, F&& f) const {
+    const std::int64_t plane = windows_of(c);
+    for (std::int64_t o = 0; o < c.out; ++o)
+      for (std::int64_t at = 0; at < count;) {
+        const std::int64_t image = (begin + at) / plane, window = (begin + at) % plane;
+        const std::int64_t length = std::min(plane - window, count - at);
+        f(o * count + at, ((image * c.groups + group) * c.out + o) * plane + window, length);
+        at += length;
+      }
+  }
+
+  /// Calls f(place in cols, place in x, begin, end, count) for every tap of every piece: of `count` windows those from
+  /// `begin` to `end` read x, one stride after the other, and the others read padding.
+  template <class F> void taps(const Convolution& c, std::int64_t group, F&& f) const {
+    for (std::int64_t i = 0, row = 0; i < c.in; ++i)
+      for (std::int64_t kh = 0; kh < c.h.size; ++kh)
+        for (std::int64_t kw = 0; kw < c.w.size; ++kw, row += count) {
+          const Axis::Range inside = c.w.inside(kw);
+          for (const Piece& p : pieces) {
+            const std::int64_t y = c.h.position(p.row, kh);
+            const bool above_or_below = y < 0 || y >= c.h.image;
+            const std::int64_t end = above_or_below ? 0 : std::clamp<std::int64_t>(inside.end - p.column, 0, p.count);
+            const std::int64_t begin_x = std::clamp<std::int64_t>(inside.begin - p.column, 0, end);
+            const std::int64_t plane = (p.image * c.groups + group) * c.in + i;
+            f(row + p.at, (plane * c.h.image + y) * c.w.image + c.w.position(p.column, kw), begin_x, end, p.count);
+          }
+        }
+  }
+};
+
+template <class T>
+void gather_columns(const Convolution& c, const Block& block, std::int64_t group, T* cols, const T* x) {
+  with_stride(c.w.stride, [&](auto stride) {
+    block.taps(c, group, [&](std::int64_t to, std::int64_t from, std::int64_t begin, std::int64_t end, std::int64_t n) {
+      for (std::int64_t i = 0; i < begin; ++i) cols[to + i] = T(0);
+      for (std::int64_t i = begin; i < end; ++i) cols[to + i] = x[from + i * stride];
+      for (std::int64_t i = end; i < n; ++i) cols[to + i] = T(0);
+    });
+  });
+}
+
+template <class T> void add_columns(const Convolution& c, const Block& block, std::int64_t group, T* x, const T* cols) {
+  with_stride(c.w.stride, [&](auto stride) {
+    block.taps(c, group, [&](std::int64_t from, std::int64_t to, std::int64_t begin, std::int64_t end, std::int64_t) {
+      for (std::int64_t i = begin; i < end; ++i) x[to + i * stride] += cols[from + i];
+    });
+  });
+}
+
+/// Calls f(block) for all windows.
+template <class F> void for_each_block(const Convolution& c, F&& f) {
+  const std::int64_t most = block_size(c);
+  for (std::int64_t begin = 0; begin < c.n * windows_of(c); begin += most) f(Block(c, begin, most));
+}
+
+/// Whether an image, as it lies, is the columns that its windows read, and worth a product of its own.
+bool is_matrix(const Convolution& c) {
+  const auto single = [](const Axis& a) {
+    return a.size == 1 && a.stride == 1 && a.padding == 0 && a.image == a.windows;
+  };
+  const std::int64_t windows = windows_of(c);
+  return single(c.h) && single(c.w) && (windows >= 256 || c.n == 1) &&
+         windows <= std::numeric_limits<std::int32_t>::max();
+}
+
+/// Calls f(the group, place in x, place in y) for each group of each image.
+template <class F> void for_each_image(const Convolution& c, F&& f) {
+  for (std::int64_t i = 0; i < c.n * c.groups; ++i)
+    f(i % c.groups, i * c.in * image_size(c), i * c.out * windows_of(c));
+}
+
+/// Each channel of n images full of its bias, or of zeros.
+template <class T> void fill(T* y, const T* bias, std::int64_t n, std::int64_t channels, std::int64_t size) {
+  for (std::int64_t i = 0; i < n * channels; ++i, y += size) std::fill_n(y, size, bias ? bias[i % channels] : T(0));
+}
+
+}  // namespace
+
+std::int64_t scratch_for(const Convolution& c) {
+  return c.out == 0 || is_matrix(c) ? 0 : block_size(c) * (taps_of(c) + c.out);
+}
+
+template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
+  if (c.out == 0) return;
+  const std::int64_t k = taps_of(c);
+  if (is_matrix(c)) {
+    if (bias != nullptr) fill(y, bias, c.n, c.groups * c.out, windows_of(c));
+    for_each_image(c, [&](std::int64_t g, std::int64_t at_x, std::int64_t at_y) {
+      gemm(false, false, c.out, windows_of(c), c.in, weight + g * c.out * k, x + at_x, T(bias != nullptr), y + at_y);
+    });
+    return;
+  }
+  T *const part = scratch, *const cols = scratch + block_size(c) * c.out;
+  for_each_block(c, [&](const Block& block) {
+    for (std::int64_t g = 0; g < c.groups; ++g) {
+      gather_columns(c, block, g, cols, x);
+      gemm(false, false, c.out, block.count, k, weight + g * c.out * k, cols, T(0), part);
+      block.runs(c, g, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
+        const T b = bias == nullptr ? T(0) : bias[g * c.out + from / block.count];
+        for (std::int64_t i = 0; i < n; ++i) y[to + i] = part[from + i] + b;
+      });
+    }
+  });
+}
+
+template <class T>
+void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch) {
+  fill(x, bias, c.n, c.groups * c.in, image_size(c));
+  if (c.out == 0) return;
+  const std::int64_t k = taps_of(c);
+  if (is_matrix(c)) {
+    for_each_image(c, [&](std::int64_t g, std::int64_t at_x, std::int64_t at_y) {
+      gemm(true, false, c.in, windows_of(c), c.out, weight + g * c.out * k, y + at_y, T(1), x + at_x);
+    });
+    return;
+  }
+  T *const part = scratch, *const cols = scratch + block_size(c) * c.out;
+  for_each_block(c, [&](const Block& block) {
+    for (std::int64_t g = 0; g < c.groups; ++g) {
+      block.runs(c, g,
+                 [&](std::int64_t to, std::int64_t from, std::int64_t n) { std::copy_n(y + from, n, part + to); });
+      gemm(true, false, k, block.count, c.out, weight + g * c.out * k, part, T(0), cols);
+      add_columns(c, block, g, x, cols);
+    }
+  });
+}
+
+template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
+  if (c.out == 0) return;
+  const std::int64_t k = taps_of(c);
+  std::fill_n(weight, c.groups * c.out * k, T(0));
+  if (is_matrix(c)) {
+    for_each_image(c, [&](std::int64_t g, std::int64_t at_x, std::int64_t at_y) {
+      gemm(false, true, c.out, c.in, windows_of(c), y + at_y, x + at_x, T(1), weight + g * c.out * k);
+    });
+    return;
+  }
+  T *const part = scratch, *const cols = scratch + block_size(c) * c.out;
+  for_each_block(c, [&](const Block& block) {
+    for (std::int64_t g = 0; g < c.groups; ++g) {
+      block.runs(c, g,
+                 [&](std::int64_t to, std::int64_t from, std::int64_t n) { std::copy_n(y + from, n, part + to); });
+      gather_columns(c, block, g, cols, x);
+      gemm(false, true, c.out, k, block.count, part, cols, T(1), weight + g * c.out * k);
+    }
+  });
+}
+
+// ---- pools -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Calls f(row of all planes' windows, its number within its plane, the plane's place in x).
+template <class F> void for_each_row(const Pooling& p, F&& f) {
+  for (std::int64_t row = 0; row < p.planes * p.h.windows; ++row)
+    f(row * p.w.windows, row % p.h.windows, row / p.h.windows * p.h.image * p.w.image);
+}
+
+/// The positions along an axis that a window reads, padding left out.
+Axis::Range reads(const Axis& a, std::int64_t window) {
+  const std::int64_t first = a.position(window, 0);
+  return {std::max<std::int64_t>(0, first), std::min(a.image, first + a.size)};
+}
+
+/// Calls f(place, begin, end) for each tap of a row of windows: window o of begin <= o < end reads x[place + o·stride].
+template <class F> void for_each_tap(const Pooling& p, std::int64_t row, std::int64_t plane, F&& f) {
+  const Axis::Range rows = reads(p.h, row);
+  const std::int64_t first = std::max<std::int64_t>(0, p.w.padding - (p.w.windows - 1) * p.w.stride),
+                     last = std::min(p.w.size, p.w.image + p.w.padding);
+  for (std::int64_t y = rows.begin; y < rows.end; ++y)
+    for (std::int64_t tap = first; tap < last; ++tap) {
+      const Axis::Range inside = p.w.inside(tap);
+      f(plane + y * p.w.image + p.w.position(0, tap), inside.begin, inside.end);
+    }
+}
+
+/// How many numbers the mean of a window is of.
+struct Count {
+  const Pooling& p;
+  bool padding;
+
+  std::int64_t operator()(std::int64_t row, std::int64_t column) const {
+    if (padding) return p.h.size * p.w.size;
+    const Axis::Range y = reads(p.h, row), x = reads(p.w, column);
+    return (y.end - y.begin) * (x.end - x.begin);
+  }
+};
+
+}  // namespace
+
+template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
+  std::fill_n(y, p.planes * p.h.windows * p.w.windows, -std::numeric_limits<T>::infinity());
+  with_stride(p.w.stride, [&](auto stride) {
+    for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
+      T* const best = y + at;
+      for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) {
+          const T v = x[from + o * stride];
+          best[o] = v > best[o] || v != v ? v : best[o];  // a NaN is beaten by nothing
+        }
+      });
+    });
+  });
+}
+
+template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
+  std::fill_n(dx, p.planes * p.h.image * p.w.image, T(0));
+  with_stride(p.w.stride, [&](auto stride) {
+    for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
+      const T *const best = y + at, *const g = dy + at;
+      T* const share = scratch;
+      std::fill_n(share, p.w.windows, T(0));
+      for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) share[o] += T(x[from + o * stride] == best[o]);
+      });
+      for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = g[o] / std::max(T(1), share[o]);
+      for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o)
+          dx[from + o * stride] += x[from + o * stride] == best[o] ? share[o] : T(0);
+      });
+    });
+  });
+}
+
+template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch) {
+  std::fill_n(to, p.planes * p.h.windows * p.w.windows, T(0));
+  with_stride(p.w.stride, [&](auto stride) {
+    for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
+      const T* const best = y + at;
+      T *const sum = to + at, *const ties = scratch;
+      std::fill_n(ties, p.w.windows, T(0));
+      for_each_tap(p, row, plane, [&](std::int64_t first, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) {
+          const bool here = x[first + o * stride] == best[o];
+          ties[o] += T(here);
+          sum[o] += here ? from[first + o * stride] : T(0);
+        }
+      });
+      for (std::int64_t o = 0; o < p.w.windows; ++o) sum[o] /= std::max(T(1), ties[o]);
+    });
+  });
+}
+
+template <class T> void avg_pool(const Pooling& p, T* y, const T* x, bool count_padding) {
+  const Count count{p, count_padding};
+  std::fill_n(y, p.planes * p.h.windows * p.w.windows, T(0));
+  with_stride(p.w.stride, [&](auto stride) {
+    for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
+      T* const mean = y + at;
+      for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) mean[o] += x[from + o * stride];
+      });
+      for (std::int64_t o = 0; o < p.w.windows; ++o) mean[o] /= static_cast<T>(count(row, o));
+    });
+  });
+}
+
+template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool count_padding, T* scratch) {
+  const Count count{p, count_padding};
+  std::fill_n(dx, p.planes * p.h.image * p.w.image, T(0));
+  with_stride(p.w.stride, [&](auto stride) {
+    for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
+      T* const share = scratch;
+      for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = dy[at + o] / static_cast<T>(count(row, o));
+      for_each_tap(p, row, plane, [&](std::int64_t to, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) dx[to + o * stride] += share[o];
+      });
+    });
+  });
+}
+
+#define EBB_FOR(T)                                                                        \
+  template void conv(const Convolution&, T*, const T*, const T*, const T*, T*);           \
+  template void conv_transpose(const Convolution&, T*, const T*, const T*, const T*, T*); \
+  template void conv_weight(const Convolution&, T*, const T*, const T*, T*);              \
+  template void max_pool(const Pooling&, T*, const T*);                                   \
+  template void max_unpool(const Pooling&, T*, const T*, const T*, const T*, T*);         \
+  template void max_pick(const Pooling&, T*, const T*, const T*, const T*, T*);           \
+  template void avg_pool(const Pooling&, T*, const T*, bool);                             \
+  template void avg_unpool(const Pooling&, T*, const T*, bool, T*);
+EBB_FOR(float)
+EBB_FOR(double)
+#undef EBB_FOR
+
+}  // namespace ebb::kernels

@@ -1,0 +1,380 @@
+// Convolutions and pools: the kernels against plain loops, the laws that they obey, gradients beyond the second.
+#include "reference.h"
+
+#include <doctest/doctest.h>
+#include <ebb/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace ebb;
+using reference::distance;
+using reference::Plain;
+
+namespace {
+
+/// Normal numbers, the same for the same shape.
+Tensor numbers(const Shape& shape, DType dtype = f64) {
+  Generator generator(static_cast<std::uint64_t>(shape.size()) * 31 + static_cast<std::uint64_t>(shape.rank()));
+  return randn(shape, dtype, generator);
+}
+
+/// One convolution of each kind: every option apart from its neutral value, alone and with others.
+struct Geometry {
+  Shape x, w;
+  Conv2dOptions options;
+};
+
+std::vector<Geometry> geometries() {
+  return {
+      {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+      {{2, 3, 7, 5}, {4, 3, 3, 2}, {}},
+      {{2, 3, 7, 5}, {4, 3, 3, 2}, {.stride = 2}},
+      {{2, 3, 7, 5}, {4, 3, 3, 2}, {.stride = {1, 3}}},
+      {{2, 3, 7, 5}, {4, 3, 3, 2}, {.stride = {3, 1}, .padding = {0, 4}}},
+      {{2, 3, 7, 5}, {4, 3, 3, 2}, {.padding = {3, 1}, .dilation = {2, 3}}},
+      {{2, 4, 7, 8}, {6, 2, 3, 3}, {.stride = 2, .padding = {1, 2}, .dilation = 2, .groups = 2}},
+      {{3, 5, 6, 6}, {5, 1, 3, 3}, {.padding = 1, .groups = 5}},
+      {{3, 5, 6, 6}, {10, 1, 2, 2}, {.stride = 2, .groups = 5}},
+      {{2, 4, 7, 8}, {6, 4, 1, 1}, {}},
+      {{1, 4, 7, 8}, {6, 2, 1, 1}, {.groups = 2}},
+      {{2, 4, 17, 16}, {6, 2, 1, 1}, {.groups = 2}},  // a matrix for each image
+      {{2, 4, 7, 8}, {6, 4, 1, 1}, {.stride = 2}},
+      {{2, 4, 7, 8}, {6, 4, 1, 1}, {.padding = 1}},
+      {{3, 16, 20, 20}, {5, 16, 3, 3}, {.padding = 1}},  // blocks that end within rows and images
+      {{2, 1, 1, 5000}, {2, 1, 1, 3}, {}},               // a row longer than a block
+      {{2, 1, 64, 64}, {2, 1, 2, 2}, {.stride = {1, 2}}},
+      {{1, 1, 2, 2}, {1, 1, 5, 5}, {.padding = 9, .dilation = 4}},  // windows that lie in the padding alone
+      {{0, 3, 5, 5}, {2, 3, 3, 3}, {.padding = 1}},
+      {{2, 3, 5, 5}, {0, 3, 3, 3}, {.padding = 1}},
+      {{2, 0, 5, 5}, {2, 0, 3, 3}, {.padding = 1}},
+      {{2, 2, 0, 3}, {2, 2, 2, 2}, {.padding = 1}},
+  };
+}
+
+std::vector<std::pair<Pair, Pool2dOptions>> pools() {
+  return {{1, {}},
+          {2, {}},
+          {3, {}},
+          {{3, 2}, {.stride = 1}},
+          {{2, 3}, {.stride = {1, 2}, .padding = {1, 0}}},
+          {3, {.stride = 2, .padding = 1}},
+          {{4, 5}, {.stride = 3, .padding = 2}},
+          {2, {.stride = 5}},
+          {5, {.stride = {7, 1}, .padding = 2}}};
+}
+const std::vector<Shape> pooled_shapes = {{1, 1, 7, 5}, {2, 3, 8, 9}, {0, 3, 7, 7}, {2, 0, 7, 7}, {1, 2, 5, 33}};
+
+double inner(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
+
+/// The gradient by x of <y, v>.
+template <class F> Tensor pulled_back(const F& f, const Tensor& x, const Tensor& v) {
+  Graph graph;
+  const Tensor leaf = graph.variable(x);
+  sum(f(leaf) * v).backward();
+  return leaf.grad();
+}
+
+}  // namespace
+
+// ---- kernels against plain loops -----------------------------------------------------------------------------------
+
+TEST_CASE("conv2d is the plain loop over windows, for every option, in both types") {
+  for (const Geometry& g : geometries())
+    for (const DType dtype : {f32, f64}) {
+      CAPTURE(g.x);
+      CAPTURE(g.w);
+      const double allowed = dtype == f32 ? 1e-5 : 1e-13;
+      const Tensor x = numbers(g.x, dtype), w = numbers(g.w, dtype), b = numbers({g.w[0]}, dtype);
+      const Plain expected = reference::conv2d(Plain(x), Plain(w), g.options);
+      const Tensor y = conv2d(x, w, g.options);
+      CHECK(y.dtype() == dtype);
+      CHECK(distance(y, expected) < allowed);
+      CHECK(distance(conv2d(x, w, b, g.options),
+                     reference::map(expected, Plain(reshape(b, {g.w[0], 1, 1})), std::plus<>())) < allowed);
+    }
+}
+
+TEST_CASE("conv_transpose2d is the plain loop that spreads each number through the kernel") {
+  for (const Geometry& g : geometries())
+    for (const Pair more : {Pair(0), Pair(1, 0), Pair(0, 1)}) {
+      const Conv2dOptions& o = g.options;
+      if (more.h >= std::max(o.stride.h, o.dilation.h) || more.w >= std::max(o.stride.w, o.dilation.w)) continue;
+      const Shape from = conv2d(zeros(g.x), zeros(g.w), o).shape();
+      const ConvTranspose2dOptions back{o.stride, o.padding, more, o.dilation, o.groups};
+      if (from.with(0, 1).with(1, 1).size() == 0) continue;
+      if ((from[2] - 1) * o.stride.h + (g.w[2] - 1) * o.dilation.h + more.h < 2 * o.padding.h) continue;
+      if ((from[3] - 1) * o.stride.w + (g.w[3] - 1) * o.dilation.w + more.w < 2 * o.padding.w) continue;
+      CAPTURE(from);
+      CAPTURE(g.w);
+      for (const DType dtype : {f32, f64}) {
+        const double allowed = dtype == f32 ? 1e-5 : 1e-13;
+        const Tensor y = numbers(from, dtype), w = numbers(g.w, dtype), b = numbers({g.w[1] * o.groups}, dtype);
+        const Plain expected = reference::conv_transpose2d(Plain(y), Plain(w), back);
+        CHECK(distance(conv_transpose2d(y, w, back), expected) < allowed);
+        CHECK(distance(conv_transpose2d(y, w, b, back),
+                       reference::map(expected, Plain(reshape(b, {b.size(), 1, 1})), std::plus<>())) < allowed);
+      }
+    }
+}
+
+TEST_CASE("conv1d is conv2d of images one number high") {
+  for (const Conv1dOptions& o :
+       {Conv1dOptions{}, Conv1dOptions{.stride = 2, .padding = 3, .dilation = 2, .groups = 2}}) {
+    const Tensor x = numbers({3, 4, 33}), w = numbers({6, 4 / o.groups, 5}), b = numbers({6});
+    const Conv2dOptions of_image{{1, o.stride}, {0, o.padding}, {1, o.dilation}, o.groups};
+    CHECK(distance(unsqueeze(conv1d(x, w, b, o), 2), conv2d(unsqueeze(x, 2), unsqueeze(w, 2), b, of_image)) == 0);
+    CHECK(distance(unsqueeze(conv1d(x, w, o), 2), conv2d(unsqueeze(x, 2), unsqueeze(w, 2), of_image)) == 0);
+  }
+}
+
+TEST_CASE("pools fold the numbers of each window, in both types") {
+  for (const auto& [size, o] : pools())
+    for (const Shape& shape : pooled_shapes)
+      for (const DType dtype : {f32, f64}) {
+        CAPTURE(shape);
+        CAPTURE(size.h);
+        CAPTURE(size.w);
+        const double allowed = dtype == f32 ? 1e-6 : 1e-14;
+        const Tensor x = numbers(shape, dtype);
+        const Pair stride{o.stride.h == 0 ? size.h : o.stride.h, o.stride.w == 0 ? size.w : o.stride.w};
+        const auto folded = [&](auto fold) { return reference::pool2d(Plain(x), size, stride, o.padding, fold); };
+        CHECK(distance(max_pool2d(x, size, o), folded(reference::max)) == 0);
+        CHECK(distance(avg_pool2d(x, size, {o.stride, o.padding, false}), folded(reference::mean)) < allowed);
+        const auto all = static_cast<double>(size.h * size.w);
+        CHECK(distance(avg_pool2d(x, size, {o.stride, o.padding}),
+                       folded([&](const auto& run) { return reference::sum(run) / all; })) < allowed);
+      }
+  const Tensor x = numbers({2, 3, 33});
+  CHECK(distance(unsqueeze(max_pool1d(x, 3, {.stride = 2, .padding = 1}), 2),
+                 max_pool2d(unsqueeze(x, 2), {1, 3}, {.stride = {1, 2}, .padding = {0, 1}})) == 0);
+}
+
+TEST_CASE("whole numbers are convolved and pooled as f32, and mixed types as the wider one") {
+  const Tensor x = arange(16), image = reshape(x, {1, 1, 4, 4});
+  CHECK(conv2d(image, ones({1, 1, 2, 2}, i64)).dtype() == f32);
+  CHECK(conv2d(image, ones({1, 1, 2, 2}), zeros({1}, f64)).dtype() == f64);
+  CHECK(conv_transpose2d(image, ones({1, 1, 2, 2}, f64)).dtype() == f64);
+  CHECK(max_pool2d(image, 4).to_vector<float>() == std::vector<float>{15});
+  CHECK(avg_pool2d(image, 4).to_vector<float>() == std::vector<float>{7.5});
+  CHECK(max_pool1d(reshape(x, {1, 1, 16}), 8).to_vector<float>() == std::vector<float>{7, 15});
+}
+
+// ---- laws ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a convolution is a matrix product with the columns that its windows read") {
+  const Tensor x = numbers({2, 3, 6, 5}), w = numbers({4, 3, 3, 2});
+  std::vector<Tensor> taps;  // each [2, 3, 4, 4], in the order of a kernel's numbers
+  for (std::int64_t i = 0; i < 3; ++i)
+    for (std::int64_t kh = 0; kh < 3; ++kh)
+      for (std::int64_t kw = 0; kw < 2; ++kw)
+        taps.push_back(reshape(slice(slice(slice(x, i, i + 1, 1), kh, kh + 4, 2), kw, kw + 4, 3), {2, 16}));
+  const Tensor columns = stack(taps, 1);
+  CHECK(distance(conv2d(x, w), reshape(matmul(reshape(w, {4, 18}), columns), {2, 4, 4, 4})) < 1e-13);
+}
+
+TEST_CASE("a convolution with kernels of one number is a matrix product over channels") {
+  for (const std::int64_t side : {1, 7, 33}) {
+    const Tensor x = numbers({2, 3, side, side}), w = numbers({4, 3});
+    const Tensor product = matmul(w, reshape(x, {2, 3, side * side}));
+    CHECK(distance(conv2d(x, reshape(w, {4, 3, 1, 1})), reshape(product, {2, 4, side, side})) < 1e-13);
+  }
+}
+
+TEST_CASE("groups are convolutions of their own, side by side") {
+  const Tensor x = numbers({2, 6, 7, 7}), w = numbers({9, 2, 3, 3});
+  const Conv2dOptions options{.stride = 2, .padding = 1};
+  std::vector<Tensor> parts;
+  for (std::int64_t g = 0; g < 3; ++g)
+    parts.push_back(conv2d(slice(x, 2 * g, 2 * g + 2, 1), slice(w, 3 * g, 3 * g + 3), options));
+  Conv2dOptions grouped = options;
+  grouped.groups = 3;
+  CHECK(distance(conv2d(x, w, grouped), concat(parts, 1)) < 1e-13);
+}
+
+TEST_CASE("conv_transpose2d is the adjoint of conv2d: <v, conv(x)> = <conv_transpose(v), x>") {
+  for (const Geometry& g : geometries()) {
+    CAPTURE(g.x);
+    CAPTURE(g.w);
+    const Conv2dOptions& o = g.options;
+    const Tensor x = numbers(g.x), w = numbers(g.w), v = numbers(conv2d(x, w, o).shape());
+    const auto forward = [&](const Tensor& image) { return conv2d(image, w, o); };
+    const Tensor back = pulled_back(forward, x, v);
+    const double size = 1 + inner(abs(v), abs(forward(x)));
+    CHECK(std::abs(inner(v, forward(x)) - inner(back, x)) / size < 1e-14);
+    // The same by name, with the rows and columns put back that no window reached.
+    const auto lost = [](std::int64_t n, std::int64_t k, std::int64_t stride, std::int64_t padding, std::int64_t gap) {
+      return (n + 2 * padding - gap * (k - 1) - 1) % stride;
+    };
+    if (x.size() == 0) continue;
+    const Pair more{lost(g.x[2], g.w[2], o.stride.h, o.padding.h, o.dilation.h),
+                    lost(g.x[3], g.w[3], o.stride.w, o.padding.w, o.dilation.w)};
+    CHECK(distance(conv_transpose2d(v, w, {o.stride, o.padding, more, o.dilation, o.groups}), back) == 0);
+  }
+}
+
+TEST_CASE("the weight's gradient is the adjoint too: <v, conv(x, w)> = <its gradient by w, w>") {
+  for (const Geometry& g : geometries()) {
+    CAPTURE(g.x);
+    CAPTURE(g.w);
+    const Tensor x = numbers(g.x), w = numbers(g.w), y = conv2d(x, w, g.options), v = numbers(y.shape());
+    const Tensor back = pulled_back([&](const Tensor& weight) { return conv2d(x, weight, g.options); }, w, v);
+    CHECK(std::abs(inner(v, y) - inner(back, w)) / (1 + inner(abs(v), abs(y))) < 1e-14);
+  }
+}
+
+TEST_CASE("dilation is a kernel with zeros between its numbers") {
+  const Tensor x = numbers({2, 3, 11, 9}), w = numbers({4, 3, 3, 2});
+  Tensor wide = zeros({4, 3, 5, 2}, f64);  // rows two apart
+  wide = scatter_add(wide, broadcast_to(reshape(tensor({0, 2, 4}, i64), {3, 1}), {4, 3, 3, 2}), w, 2);
+  CHECK(distance(conv2d(x, w, {.padding = 1, .dilation = {2, 1}}), conv2d(x, wide, {.padding = 1})) < 1e-13);
+}
+
+TEST_CASE("a stride leaves out windows, and padding is zeros put around the image") {
+  const Tensor x = numbers({2, 3, 9, 8}), w = numbers({4, 3, 3, 2});
+  const Tensor all = conv2d(x, w);
+  std::vector<Tensor> every_second;
+  for (std::int64_t row = 0; row < 7; row += 2) every_second.push_back(slice(all, row, row + 1, 2));
+  CHECK(distance(conv2d(x, w, {.stride = {2, 1}}), concat(every_second, 2)) < 1e-13);
+  const Tensor side = zeros({2, 3, 9, 2}, f64), above = zeros({2, 3, 1, 12}, f64);
+  const Tensor padded = concat({above, concat({side, x, side}, 3), above}, 2);
+  CHECK(distance(conv2d(x, w, {.padding = {1, 2}}), conv2d(padded, w)) < 1e-13);
+}
+
+TEST_CASE("moving the image moves the result") {
+  const Tensor x = numbers({1, 2, 8, 9}), w = numbers({3, 2, 3, 3});
+  const Tensor whole = conv2d(x, w), moved = conv2d(slice(slice(x, 2, 8, 2), 1, 9, 3), w);
+  CHECK(distance(moved, slice(slice(whole, 2, 6, 2), 1, 7, 3)) < 1e-13);
+}
+
+TEST_CASE("a batch is its images one by one") {
+  const Tensor x = numbers({5, 3, 9, 9}), w = numbers({4, 3, 3, 3}), b = numbers({4});
+  const Conv2dOptions options{.stride = 2, .padding = 1};
+  const Tensor y = conv2d(x, w, b, options), pooled = max_pool2d(x, 3, {.padding = 1});
+  for (std::int64_t i = 0; i < 5; ++i) {
+    CHECK(distance(slice(y, i, i + 1), conv2d(slice(x, i, i + 1), w, b, options)) < 1e-13);
+    CHECK(distance(slice(pooled, i, i + 1), max_pool2d(slice(x, i, i + 1), 3, {.padding = 1})) == 0);
+  }
+}
+
+TEST_CASE("pools with windows of one number give the image back") {
+  const Tensor x = numbers({2, 3, 5, 7});
+  CHECK(distance(max_pool2d(x, 1), x) == 0);
+  CHECK(distance(avg_pool2d(x, 1), x) == 0);
+  CHECK(distance(max_pool1d(reshape(x, {2, 3, 35}), 1), reshape(x, {2, 3, 35})) == 0);
+}
+
+TEST_CASE("avg_pool2d is a convolution of each channel with a constant kernel") {
+  const Tensor x = numbers({2, 3, 7, 8}), w = full({3, 1, 3, 2}, 1.0 / 6, f64);
+  CHECK(distance(avg_pool2d(x, {3, 2}, {.stride = 2, .padding = 1}),
+                 conv2d(x, w, {.stride = 2, .padding = 1, .groups = 3})) < 1e-14);
+}
+
+TEST_CASE("the largest of -x is the smallest of x, and a pool over the whole image is max or mean") {
+  const Tensor x = numbers({2, 3, 7, 8});
+  CHECK(distance(-max_pool2d(-x, 3, {.stride = 2, .padding = 1}),
+                 reference::pool2d(Plain(x), 3, 2, 1, reference::min)) == 0);
+  CHECK(distance(max_pool2d(x, {7, 8}), max(x, {2, 3}, true)) == 0);
+  CHECK(distance(avg_pool2d(x, {7, 8}), mean(x, {2, 3}, true)) < 1e-14);
+}
+
+// ---- edges ---------------------------------------------------------------------------------------------------------
+
+TEST_CASE("padding never wins a max pool, and a NaN always does") {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  const Tensor below = full({1, 1, 3, 3}, -5, f64);
+  CHECK(distance(max_pool2d(below, 3, {.stride = 1, .padding = 1}), below) == 0);
+  CHECK(max_pool1d(full({1, 1, 4}, -inf, f64), 2).to_vector<double>() == std::vector<double>{-inf, -inf});
+  for (const std::size_t at : {0u, 1u, 2u}) {
+    std::vector<double> x = {3, 7, 5, 1, 2, inf};
+    x[at] = nan;
+    const std::vector<double> y = max_pool1d(from(x, {1, 1, 6}), 3).to_vector<double>();
+    CHECK(std::isnan(y[0]));
+    CHECK(y[1] == inf);
+  }
+}
+
+TEST_CASE("equal largest numbers of a window share its gradient equally, and a NaN takes none") {
+  Graph graph;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor x = graph.variable(from(std::vector<double>{2, 2, 1, 2, nan, 3, 4, 4, 4}, {1, 1, 9}));
+  sum(max_pool1d(x, 3, {.stride = 3}) * tensor({{{6, 1, 9}}}, f64)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{3, 3, 0, 0, 0, 0, 3, 3, 3});
+}
+
+TEST_CASE("a number that wins several windows gets the gradient of each") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({{{1, 5, 2, 3}}}, f64));
+  sum(max_pool1d(x, 2, {.stride = 1}) * tensor({{{1, 10, 100}}}, f64)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 11, 0, 100});
+}
+
+TEST_CASE("without its padding a mean is of what the window reads of the image") {
+  const Tensor x = ones({1, 1, 2, 2}, f64);
+  const AvgPool2dOptions counted{.stride = 1, .padding = 1},
+      left_out{.stride = 1, .padding = 1, .count_padding = false};
+  CHECK(avg_pool2d(x, 2, counted).to_vector<double>() == std::vector<double>{.25, .5, .25, .5, 1, .5, .25, .5, .25});
+  CHECK(distance(avg_pool2d(x, 2, left_out), ones({1, 1, 3, 3}, f64)) == 0);
+}
+
+TEST_CASE("a convolution, with its bias, is one node of the graph under its own name") {
+  Graph graph;
+  const Tensor x = graph.variable(zeros({1, 2, 4, 4})), w = graph.variable(zeros({3, 2, 3, 3})),
+               b = graph.variable(zeros({3}));
+  const std::size_t before = graph.size();
+  conv2d(x, w, b, {.padding = 1});
+  CHECK(graph.size() == before + 1);
+  const Node node = graph.nodes().back();
+  CHECK(node.op == "conv2d");
+  CHECK(node.formula == "x ∗ W + b");
+  CHECK(node.operands == std::vector<std::string>{"x", "W", "b"});
+  max_pool1d(reshape(x, {1, 2, 16}), 2);
+  CHECK(graph.nodes().back().op == "max_pool1d");
+}
+
+// ---- gradients of gradients ----------------------------------------------------------------------------------------
+
+TEST_CASE("the third derivatives of sum(conv2d(x, w)³) agree with differences of the second") {
+  const Conv2dOptions options{.stride = {1, 2}, .padding = 1, .dilation = {1, 2}, .groups = 2};
+  const std::vector<Tensor> at = {numbers({1, 2, 4, 4}), numbers({2, 1, 3, 2})};
+  // A slope of a slope, by the image and then by the weight; what is called with x then asks for more.
+  const auto second = [&](Graph& graph, const std::vector<Tensor>& x) {
+    const Tensor first = graph.gradient(sum(pow(conv2d(x[0], x[1], options), 3)), x[0]);
+    return sum(graph.gradient(sum(first * numbers(first.shape())), x[1]) * numbers(x[1].shape()));
+  };
+  std::vector<Tensor> third;
+  {
+    Graph graph;
+    const std::vector<Tensor> x = {graph.variable(at[0]), graph.variable(at[1])};
+    third = graph.gradient(second(graph, x), x);
+  }
+  const double h = 1e-2, weight[] = {45.0 / 60, -9.0 / 60, 1.0 / 60};  // differences of sixth order
+  for (std::size_t k = 0; k < 2; ++k)
+    for (std::size_t i = 0; i < static_cast<std::size_t>(at[k].size()); ++i) {
+      double difference = 0;
+      for (int step = -3; step <= 3; ++step) {
+        if (step == 0) continue;
+        std::vector<double> moved = at[k].to_vector<double>();
+        moved[i] += step * h;
+        Graph graph;
+        std::vector<Tensor> x = {graph.variable(at[0]), graph.variable(at[1])};
+        x[k] = graph.variable(from(moved, at[k].shape()));
+        difference += (step < 0 ? -1 : 1) * weight[std::abs(step) - 1] * second(graph, x).item();
+      }
+      const double expected = difference / h;
+      CHECK(std::abs(third[k].to_vector<double>()[i] - expected) / std::max(1.0, std::abs(expected)) < 1e-8);
+    }
+}
+
+TEST_CASE("pools have second derivatives of what is computed from them") {
+  const Tensor x = reshape(randperm(50).to(f64), {1, 2, 5, 5}) * 0.1 - 2.47;  // no two are near each other
+  const auto of_max = [](const Tensor& a) { return sum(pow(max_pool2d(a, 3, {.stride = 2, .padding = 1}), 3)); };
+  const auto of_mean = [](const Tensor& a) { return sum(pow(avg_pool2d(a, 3, {.stride = 2, .padding = 1}), 3)); };
+  CHECK(gradcheck(of_max, {x}, {.order = 2}) < 1e-6);
+  CHECK(gradcheck(of_mean, {x}, {.order = 2}) < 1e-6);
+}
