@@ -17,9 +17,8 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# Most faults fall to the first tests; the others take their turns after them, but for those that differentiate nothing.
-FIRST = ["programs", "laws", "ops", "elementwise", "graph", "scalar"]
-WITHOUT = ["data", "errors", "graphviz", "io", "random", "trainer"]
+# The tests that differentiate, those first to which most faults fall.
+TESTS = ["programs", "laws", "ops", "elementwise", "scalar", "graph", "functional", "conv", "deep"]
 QUICK = {"EBB_PROGRAMS": "2000"}
 
 # (file, text, what stands there instead, what is wrong with it).  The text must occur once; ("text", 2) means its second
@@ -34,12 +33,21 @@ BY_HAND = [
     ("autograd/sweep.cpp", "adjoint[e.b] += g * e.db", "adjoint[e.b] = g * e.db", "the same by its second operand"),
     ("autograd/sweep.cpp", "adjoint[e.b] += g * e.db", "adjoint[e.b] += g * e.da", "the first operand's partial for the second"),
     ("autograd/sweep.cpp", "g != 0", "true", "nothing times infinity in the scalar lane"),
-    ("autograd/sweep.cpp", "static_cast<double*>(writable(gradient))[place] += g",
-     "static_cast<double*>(writable(gradient))[place] = g", "an element read twice keeps one gradient"),
-    ("autograd/sweep.cpp", "static_cast<double*>(writable(gradient))[place] += g",
-     "static_cast<double*>(writable(gradient))[place == 0 ? 0 : place - 1] += g", "an element's place off by one"),
-    ("autograd/sweep.cpp", "static_cast<float*>(writable(gradient))[place] += static_cast<float>(g)",
-     "static_cast<float*>(writable(gradient))[place] = static_cast<float>(g)", "an f32 element keeps one gradient"),
+    ("autograd/sweep.cpp", "to[static_cast<std::int64_t>(list.entry[read].da)] += static_cast<T>(list.adjoint[read])",
+     "to[static_cast<std::int64_t>(list.entry[read].da)] = static_cast<T>(list.adjoint[read])",
+     "an element read twice keeps one gradient"),
+    ("autograd/sweep.cpp", "to[static_cast<std::int64_t>(list.entry[read].da)] += static_cast<T>(list.adjoint[read])",
+     "to[std::max<std::int64_t>(static_cast<std::int64_t>(list.entry[read].da) - 1, 0)] += static_cast<T>(list.adjoint[read])",
+     "an element's place off by one"),
+    ("autograd/sweep.cpp", "read > last ||", "false ||", "reads later than the loss count too"),
+    # What is computed again in backward.
+    ("autograd/sweep.cpp", "receive(list.tensor(from), dy, true);", "receive(list.tensor(from), dy * 2, true);",
+     "a checkpoint starts with twice its gradient"),
+    ("autograd/sweep.cpp", "std::memset(list.adjoint + above.floor + 1, 0, (from - above.floor) * sizeof(double));", ";",
+     "a checkpoint starts with old scalar gradients"),
+    ("autograd/sweep.cpp", """[static_cast<std::int64_t>(list.entry[id].da)] +=
+              static_cast<T>(list.adjoint[id])""", """[static_cast<std::int64_t>(list.entry[id].da)] =
+              static_cast<T>(list.adjoint[id])""", "an element that a checkpoint reads keeps one gradient"),
     ("autograd/sweep.cpp", "list.adjoint[node.input[i]] += static_cast<double>(g[i])",
      "list.adjoint[node.input[i]] = static_cast<double>(g[i])", "stack's gradient takes another's place"),
     ("autograd/sweep.cpp", "list.adjoint[node.input[i]] += static_cast<double>(g[i])",
@@ -51,26 +59,29 @@ BY_HAND = [
     ("autograd/parameter.cpp", "grad.defined() ? grad + gradient : gradient", "gradient",
      "a parameter's second gradient takes the first one's place"),
     ("autograd/sweep.cpp", "adjoint[from] = 1", "adjoint[from] = 2", "a scalar loss starts with 2"),
-    ("autograd/sweep.cpp", "ones(tensor(from).shape, tensor(from).dtype)",
+    ("autograd/sweep.cpp", "seed.defined() ? seed : ones(tensor(from).shape, tensor(from).dtype)",
      "full(tensor(from).shape, 2, tensor(from).dtype)", "a tensor loss starts with 2"),
     ("autograd/sweep.cpp", "std::memset(adjoint, 0, (std::size_t{from} + 1) * sizeof(double));", ";",
      "scalar gradients of the last backward stay"),
     ("autograd/sweep.cpp", "if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));", ";",
      "tensor gradients of the last backward stay"),
     # Gradients that are recorded.
-    ("autograd/sweep.cpp", "sum ? *sum + g : g", "g", "a recorded gradient takes another's place"),
-    ("autograd/sweep.cpp", "sum.defined() ? sum + g : g", "g", "a recorded tensor gradient takes another's place"),
-    ("autograd/sweep.cpp", "static_cast<std::int64_t>(entry[id].da), *g", "std::int64_t{0}, *g",
+    ("autograd/recorded.cpp", "sum ? *sum + g : g", "g", "a recorded gradient takes another's place"),
+    ("autograd/recorded.cpp", "sum.defined() ? sum + g : g", "g", "a recorded tensor gradient takes another's place"),
+    ("autograd/recorded.cpp", "static_cast<std::int64_t>(entry[id].da), *g", "std::int64_t{0}, *g",
      "every element's recorded gradient goes to the first"),
-    ("autograd/sweep.cpp", "give(node.input[i], flat(i));", "give(node.input[i], flat(0));",
+    ("autograd/recorded.cpp", "give(node.input[i], flat(i));", "give(node.input[i], flat(0));",
      "stack's parts all get the first one's recorded gradient"),
-    ("autograd/sweep.cpp", "give(ids[i], dx[i]);", "give(ids[i], dx[0]);", "the first operand's recorded gradient for all"),
-    ("autograd/sweep.cpp", "first && matters(inputs[i])", "matters(inputs[i])", "an operand given twice counts twice"),
-    ("autograd/sweep.cpp", "any || matters(entry[id].a) || matters(entry[id].b)", "any || matters(entry[id].a)",
+    ("autograd/recorded.cpp", "none ? Scalar(0) : dx[i]", "dx[0]", "the first operand's recorded gradient for all"),
+    ("autograd/recorded.cpp", "std::unique(ids.begin(), ids.end())", "ids.end()", "an operand given twice counts twice"),
+    ("autograd/recorded.cpp", "none ? Scalar(0) : dx[i]", "dx[i]", "nothing times infinity in recorded gradients"),
+    ("autograd/recorded.cpp", "whole.defined() ? whole + arrived[k].second : arrived[k].second", "arrived[k].second",
+     "of a parameter's leaves only the last one counts"),
+    ("autograd/recorded.cpp", "any || matters(entry[id].a) || matters(entry[id].b)", "any || matters(entry[id].a)",
      "what depends by a second operand is left out"),
-    ("autograd/sweep.cpp", "out[same - by.begin()] = dy;", ";", "a formula that is its operand passes no gradient"),
-    ("autograd/sweep.cpp", "out[i] = parts[i].first", "out[i] = parts[0].first", "a formula's operands all get the first gradient"),
-    ("autograd/sweep.cpp", "scatter_add(zeros({node.shape.size()}, node.dtype), ebb::from(places, {n}), stack(g, node.dtype), 0)",
+    ("autograd/recorded.cpp", "out[same - by.begin()] = dy;", ";", "a formula that is its operand passes no gradient"),
+    ("autograd/recorded.cpp", "out[i] = parts[i].first", "out[i] = parts[0].first", "a formula's operands all get the first gradient"),
+    ("autograd/recorded.cpp", "scatter_add(zeros({node.shape.size()}, node.dtype), ebb::from(places, {n}), stack(g, node.dtype), 0)",
      "zeros({node.shape.size()}, node.dtype)", "elements send no recorded gradient"),
     # Scalars.
     ("autograd/scalar.h", "F::dx(N(1.0), v, y).v", "F::dx(N(1.0), y, y).v", "a scalar op's partial at its result"),
@@ -118,6 +129,32 @@ BY_HAND = [
     ("autograd/kernels/loss.cpp", "dz[label[r]] -= T(1)", "dz[label[r]] += T(1)", "+ for -"),
     ("autograd/kernels/loss.cpp", "dz[label[r]] -= T(1)", "dz[label[0]] -= T(1)", "every row has the first one's label"),
     ("autograd/kernels/loss.cpp", "dz[k] *= g", "dz[k] *= T(1)", "dropped factor g"),
+    ("autograd/kernels/reduce.cpp", "dx[first + k * step] *= after", "dx[first + k * step] *= 1", "dropped factor after"),
+    ("autograd/kernels/reduce.cpp", "before *= x[first + k * step]", "before *= T(1)", "dropped factor before"),
+    ("autograd/kernels/movement.cpp", "to[i] += x[i]", "to[i] = x[i]", "a row taken twice keeps one gradient"),
+    ("autograd/ops/index.cpp", "to[at] += read<T>(dy)[from]", "to[at] = read<T>(dy)[from]",
+     "a place gathered twice keeps one gradient"),
+    ("autograd/kernels/conv.cpp", "x[to + i * stride] += cols[from + i]", "x[to + i * stride] = cols[from + i]",
+     "windows that overlap keep one gradient"),
+    ("autograd/kernels/conv.cpp", "gemm(true, false, k, block.count, c.out, weight + g * c.out * k, part, T(0), cols)",
+     "gemm(true, false, k, block.count, c.out, weight, part, T(0), cols)", "every group has the first one's weight"),
+    ("autograd/kernels/conv.cpp", "gemm(true, false, c.in, windows_of(c), c.out, weight + g * c.out * k, y + at_y, T(1), x + at_x)",
+     "gemm(true, false, c.in, windows_of(c), c.out, weight, y + at_y, T(1), x + at_x)",
+     "every group has the first one's weight, taps of one"),
+    ("autograd/kernels/conv.cpp", "gemm(false, true, c.out, k, block.count, part, cols, T(1), weight + g * c.out * k)",
+     "gemm(false, true, c.out, k, block.count, part, cols, T(0), weight + g * c.out * k)",
+     "only the last block adds to the weight's gradient"),
+    ("autograd/kernels/conv.cpp", "gemm(false, true, c.out, c.in, windows_of(c), y + at_y, x + at_x, T(1), weight + g * c.out * k)",
+     "gemm(false, true, c.out, c.in, windows_of(c), y + at_y, x + at_x, T(0), weight + g * c.out * k)",
+     "only the last image adds to the weight's gradient"),
+    ("autograd/kernels/conv.cpp", "std::max(T(1), share[o])", "T(1)", "ties of a window all get the whole"),
+    ("autograd/kernels/conv.cpp", "dx[from + o * stride] += x[from + o * stride] == best[o] ? share[o] : T(0)",
+     "dx[from + o * stride] = x[from + o * stride] == best[o] ? share[o] : T(0)", "windows that overlap keep one gradient"),
+    ("autograd/kernels/conv.cpp", "std::max(T(1), ties[o])", "T(1)", "ties of a window are added up"),
+    ("autograd/kernels/conv.cpp", "dy[at + o] / static_cast<T>(count(row, o))", "dy[at + o] / static_cast<T>(p.h.size * p.w.size)",
+     "padding counts always"),
+    ("autograd/kernels/conv.cpp", "dx[to + o * stride] += share[o]", "dx[to + o * stride] = share[o]",
+     "windows that overlap keep one gradient of the mean"),
 ]
 
 # Faults that change nothing that can be seen: (function, what), and why.
@@ -493,7 +530,7 @@ def build(faults, folder, jobs):
             everywhere = ["-include", os.path.join(source, "mutants.h")]
             subprocess.run(["meson", "setup", out, source, "-Doptimization=1", "-Dexamples=false", "-Db_pch=false",
                             f"-Dcpp_args={everywhere}"], check=True, stdout=subprocess.DEVNULL)
-        made = subprocess.run(["ninja", "-C", out, f"-j{jobs}", "-k0"] + [f"tests/{t}_test" for t in tests()],
+        made = subprocess.run(["ninja", "-C", out, f"-j{jobs}", "-k0"] + [f"tests/{t}_test" for t in TESTS],
                               capture_output=True, text=True, check=False)
         if made.returncode == 0:
             return faults
@@ -508,17 +545,12 @@ def build(faults, folder, jobs):
         faults = [f for f in faults if f not in wrong]
 
 
-def tests():
-    found = sorted(m.group(1) for m in map(re.compile(r"(\w+)_test\.cpp$").match, os.listdir(ROOT + "/tests")) if m)
-    return FIRST + [t for t in found if t not in FIRST + WITHOUT]
-
-
 # ---- running ---------------------------------------------------------------------------------------------------------
 
 def killer(number, folder):
     """The first test that fails with the fault switched on, or None."""
     environment = {**os.environ, **QUICK, "EBB_MUTANT": str(number)}
-    for test in tests():
+    for test in TESTS:
         program = os.path.join(folder, "build/tests", test + "_test")
         try:
             done = subprocess.run([program, "--abort-after=1"], env=environment, capture_output=True, timeout=120, check=False)
