@@ -68,6 +68,7 @@ struct Own {
 
   static constexpr char formula[] = "", rule[] = "", operands[] = "";  // given by named_info()
   static constexpr Keep keep = Keep::inputs;
+  static constexpr bool by_element = true;
 
   Tensor run(const auto&... x) const {
     Shape shape;

@@ -300,7 +300,7 @@ void List::reset() noexcept {
   names.clear();
   marks.clear();
   scope_count = 1;
-  observing = false;
+  observing = checking = false;
   retained = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
@@ -386,6 +386,7 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   Access::impl(seen)->node = node.id;
   Access::impl(seen)->graph = graph();
   node.output = hold(seen);
+  if (checking) check_leaf(node.id);
   state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
   return seen;
 }
@@ -429,8 +430,8 @@ Place List::cut(Cut kind, const char* op, Place a, Place b) {
   const auto is_cut = [](Place p) { return (graph_of(p) & cut_bit) != 0; };
   a = related(a);
   b = related(b);
-  if (a == 0 || a == b) std::swap(a, b = 0);
   if (a == 0) return b;
+  if (a == b) b = 0;
   // What was made of one cut value alone was cut where that was.
   if (is_cut(a) && (b == 0)) return a;
   if (cuts.size() == most_cuts) return is_cut(a) ? a : is_cut(b) ? b : 0;
@@ -492,6 +493,8 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
       mark_cut(y, list == nullptr ? Cut::paused : part_of_graph ? Cut::whole : Cut::none, info.name, in, n);
     return;
   }
+  if (list->checking) [[unlikely]]
+    list->check_result(y, info, op, in, n);
   std::uint32_t few[4];
   std::vector<std::uint32_t> many(n > 4 ? static_cast<std::size_t>(n) : 0);
   std::uint32_t* const id = n > 4 ? many.data() : few;
@@ -606,7 +609,8 @@ Graph::Graph(const GraphOptions& options) {
   open_list = list_.get();
   if (pauses == 0) tape = list_.get();
   if (Scope::current() != nullptr) list_->enter(Scope::current());
-  if (options.observe) observe();
+  if (options.observe || options.check) observe();
+  list_->checking = options.check;
 }
 
 Graph::~Graph() {
@@ -642,6 +646,7 @@ Tensor Graph::variable(const Tensor& value, std::string_view name) {
   if (open_list != list_.get()) used_from_another_thread();
   const Tensor leaf = list_->leaf(value);
   if (!name.empty()) list_->names.emplace_back(impl(leaf).node, name);
+  if (list_->checking) list_->check_leaf(impl(leaf).node);
   return leaf;
 }
 

@@ -17,6 +17,8 @@
 
 namespace ebb {
 
+class Parameter;
+
 namespace detail {
 struct List;
 }
@@ -59,6 +61,9 @@ struct Node {
 
 struct GraphOptions {
   bool observe = false;  ///< as graph.observe() does, from the beginning
+  /// Throws GraphError, as graph.check() words it, as soon as a number is not finite: a tensor op instead of being recorded,
+  /// backward() before it begins for Scalars, and at the first gradient.  Observes too.
+  bool check = false;
 };
 
 /// Records what this thread computes, from its making until it goes out of scope, on the thread that made it.
@@ -115,6 +120,19 @@ class Graph {
   /// From here on keeps every node's value, gradient, times and contributions, for pictures and reports.
   void observe();
   bool observing() const;
+
+  /// Says in words why x has the gradient that the last backward() gave it: nothing uses x, or a detach(), a Pause or whole
+  /// numbers cut it off the loss, and at which node; or where all of it is masked, saturated, multiplied by 0, too small for
+  /// its type, or cancelled; or how large it is, and where it comes from.  Zeros are traced through tensors if the graph
+  /// observed them.  Throws GraphError if x is no value of this graph.
+  std::string explain(const Tensor& x) const;
+  std::string explain(const Scalar& x) const;
+  std::string explain(const Parameter& x) const;
+  /// Says where the first number came to be that is not finite: the first node in creation order whose output is not while
+  /// its inputs are; failing that, in backward's order, whose gradient is finite and what it sends is not.  Empty if there
+  /// is none.  A constant -inf, and a constant single number, counts as meant until NaN comes of it or the loss is infinite.
+  /// Throws GraphError if the graph holds tensors that it did not observe.
+  std::string check() const;
 
   /// How many values it holds: leaves and results of ops, of both lanes.
   std::size_t size() const;

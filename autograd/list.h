@@ -52,11 +52,22 @@ struct TensorNode {
   Shape shape;
 };
 
+/// What a tensor's numbers are, as far as reports ask.
+struct Survey {
+  std::int64_t size = 0, zeros = 0;
+  std::int64_t infinite = 0, nan = 0;
+  std::int64_t first = 0;  // of those that are not finite
+  std::int64_t not_finite() const { return infinite + nan; }
+  bool all_zero() const { return zeros == size; }
+};
+Survey survey(const Tensor& t);
+
 /// What observe() keeps of a tensor node, beside its value and gradient.
 struct Observation {
   double forward_seconds = 0, backward_seconds = 0;
   std::uint32_t uses = 0;
   std::vector<double> contributions;
+  std::vector<Survey> sent;  // what its backward sent to each operand; of size 0 where nothing
 };
 
 /// Why a value that was computed from the graph's values is no part of it.
@@ -129,6 +140,7 @@ struct List : Tape {
   std::size_t scope_count = 1;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;  // from this id on, the scope in force
   bool observing = false;
+  bool checking = false;              // what is not finite throws
   Chunked<Observation> observations;  // beside tensors
   std::uint32_t root = 0;             // of the last backward; 0: none yet
   bool retained = false;              // whether that one kept what it passed through
@@ -196,6 +208,19 @@ struct List : Tape {
   void bury(std::uint32_t size) noexcept;
   /// The element of the same tensor that was read before; 0: none.
   static std::uint32_t read_before(const Entry& read) { return static_cast<std::uint32_t>(read.db); }
+
+  // check.cpp: while `checking`, each throws GraphError for the first number that is not finite
+  /// Of the op whose result y is about to be recorded.
+  void check_result(const Tensor& y, const OpInfo& info, const void* op, const Tensor* const* in, int n);
+  /// Of a leaf.
+  void check_leaf(std::uint32_t id);
+  /// Of all values up to entry `last`, the loss.
+  void check_values(std::uint32_t last);
+  /// Of the gradient that has arrived at a node, and of what the node sends to operand i.
+  void check_arrived(const TensorNode& node);
+  void check_sent(const TensorNode& node, std::uint32_t i, const Tensor& dx);
+  /// Of what the scalar entries lo < id <= hi have sent.
+  void check_swept(std::uint32_t hi, std::uint32_t lo);
 
   static List* of(Graph& graph) { return graph.list_.get(); }
   static const List* of(const Graph& graph) { return graph.list_.get(); }

@@ -1,52 +1,19 @@
 // Reading the list: what graph.nodes() tells of each entry.
 #include "graph.h"
 #include "list.h"
+#include "telling.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <limits>
 
 namespace ebb {
 
 using namespace detail;
 
 namespace {
-
-std::vector<std::string> words(std::string_view text) {
-  std::vector<std::string> all;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    if (end > 0) all.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return all;
-}
-
-/// The operands of a scalar op, those of its parts included: ids, values and, where the operand is a node, the op's
-/// derivative by it.
-void operands_of(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values,
-                 std::vector<double>& derivatives) {
-  const int arity = scalar_rule(list.code[id]).arity;
-  const auto side = [&](std::uint32_t operand, double partial, double outer, auto&& self) -> void {
-    if (operand != 0 && list.code[operand] == part_code) {
-      const Entry& part = list.entry[operand];
-      self(part.a, part.da, outer * partial, self);
-      self(part.b, part.db, outer * partial, self);
-      return;
-    }
-    ids.push_back(operand);
-    values.push_back(operand == 0 ? partial : list.value[operand]);
-    derivatives.push_back(operand == 0 ? std::numeric_limits<double>::quiet_NaN() : outer * partial);
-  };
-  side(list.entry[id].a, list.entry[id].da, 1.0, side);
-  if (arity > 1) side(list.entry[id].b, list.entry[id].db, 1.0, side);
-  ids.resize(std::min(ids.size(), static_cast<std::size_t>(arity)));
-  values.resize(ids.size());
-  derivatives.resize(ids.size());
-}
 
 void describe_scalar(const List& list, std::uint32_t id, Node& node) {
   const std::uint16_t code = list.code[id];
@@ -71,7 +38,7 @@ void describe_scalar(const List& list, std::uint32_t id, Node& node) {
     node.formula = rule.formula;
     node.rule = rule.rule;
     std::vector<double> derivatives;
-    operands_of(list, id, node.inputs, node.numbers, derivatives);
+    scalar_operands(list, id, node.inputs, node.numbers, derivatives);
     if (list.observing && list.root != 0 && id <= list.root && list.adjoint[id] != 0)
       for (const double d : derivatives) node.contributions.push_back(std::abs(d * list.adjoint[id]));
     const char* const names[] = {"a", "b", "c", "d"};

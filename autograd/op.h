@@ -67,6 +67,8 @@ struct OpInfo {
   /// The same value out of other ops, through which derivatives of derivatives run; nullptr: `gradient` can be recorded.
   Tensor (*compose)(const void* op, const Tensor* in, int n);
   int adds_to = -1;
+  bool by_element = false;  // an element of the result comes from the elements at its place (operands broadcast)
+  std::uint8_t silent = 0;  // the operands that no gradient passes to, a bit for each
 };
 
 /// An OpInfo under a name of the user's; it lives as long as the program.
@@ -150,6 +152,14 @@ template <class Op> constexpr OpInfo make_info(const char* name) {
   }
   if constexpr (requires(const Op& op, const Tensor* in) { op.compose(in); })
     info.compose = [](const void* op, const Tensor* in, int) { return static_cast<const Op*>(op)->compose(in); };
+  if constexpr (requires { Op::by_element; }) info.by_element = Op::by_element;
+  if constexpr (requires { Op::gradients(); })
+    std::apply(
+        [&, bit = 1](auto... rule) mutable {
+          ((info.silent |= std::is_same_v<decltype(rule), std::nullptr_t> ? static_cast<std::uint8_t>(bit) : 0, bit *= 2),
+           ...);
+        },
+        Op::gradients());
   return info;
 }
 

@@ -267,7 +267,8 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype = f32);
 
 // ---- convolution -----------------------------------------------------------------------------------------------
 // Images are [n, channels, height, width], signals [n, channels, length]; kernels [out, in / groups, height, width].
-// Options of two axes take one number for both or {height, width}.  Windows that do not fit wholly are left out.
+// Options of two axes take one number for both or {height, width}.  Windows that do not fit wholly are left out; a kernel
+// larger than the padded image is a ShapeError, an option out of its range a UsageError.  i64 numbers become f32.
 
 /// One number for each of two axes.
 struct Pair {
@@ -309,9 +310,10 @@ struct Pool2dOptions {
 };
 struct AvgPool2dOptions {
   Pair stride = 0, padding = 0;
-  bool count_padding = true;  ///< whether the zeros of the padding count as numbers of the mean
+  bool count_padding = true;  ///< whether the zeros of the padding are among the numbers of the mean
 };
-/// The largest of each window; padding never wins.  Equal largest share the gradient equally.  NaN if one is in it.
+/// The largest of each window; padding never wins.  Equal largest share the gradient equally.  NaN if one is in it, and
+/// then no gradient passes.
 Tensor max_pool1d(const Tensor& x, std::int64_t size, const Pool1dOptions& options = {});
 Tensor max_pool2d(const Tensor& x, Pair size, const Pool2dOptions& options = {});
 /// The mean of each window.

@@ -71,7 +71,7 @@ template <class Add> void receive_part(TensorNode& node, Add&& add) {
 void receive_reads(List& list, TensorNode& node, std::uint32_t last) {
   std::uint32_t read = node.last_read;
   // Where nothing came back, nothing goes on: the tensor may be another loss's, and let go of.
-  while (read > last || (read != 0 && list.adjoint[read] == 0)) read = List::read_before(list.entry[read]);
+  while (read != 0 && (read > last || list.adjoint[read] == 0)) read = List::read_before(list.entry[read]);
   if (read == 0) return;
   receive_part(node, [&](Tensor& gradient) {
     dispatch_floating(node.dtype, [&]<class T>(T) {
@@ -128,7 +128,10 @@ void backward_of(List& list, TensorNode& node) {
   const Tensor dy = share(node.gradient);
   const std::int64_t started = list.observing ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
   Observation* const seen = list.observing ? &list.observations[list.entry[node.id].a] : nullptr;
-  if (seen != nullptr) seen->contributions.assign(node.count, std::numeric_limits<double>::quiet_NaN());
+  if (seen != nullptr) {
+    seen->contributions.assign(node.count, std::numeric_limits<double>::quiet_NaN());
+    seen->sent.assign(node.count, Survey());
+  }
   if (is_stack(node)) {
     dispatch_floating(node.dtype, [&]<class T>(T) {
       const T* const g = read<T>(dy);
@@ -154,8 +157,10 @@ void backward_of(List& list, TensorNode& node) {
                                     operands.output());
       if (!dx.defined()) continue;
       must_fit(input, dx, node.op->name);
+      if (list.checking) list.check_sent(node, i, dx);
       if (seen != nullptr) {
         seen->contributions[i] = root_mean_square(dx);
+        seen->sent[i] = survey(dx);
         ++list.observations[list.entry[input.id].a].uses;
       }
       receive(input, std::move(dx), list.observing);
@@ -210,6 +215,7 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
                     "  help: backward({{.retain = true}}) the first time, or a new Graph for each step",
                     name.empty() ? "" : fmt::format("root \"{}\", ", name), with_commas(let_go_count)));
   }
+  if (checking) check_values(from);
   const Pause pause;
   struct Sweeping {
     List& list;
@@ -252,6 +258,7 @@ void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
     const bool stops = station > 0 && stations[station - 1] > floor;
     const std::uint32_t stop = stops ? stations[station - 1] : floor;
     sweep_entries(entry, adjoint, id, stop);
+    if (checking) check_swept(id, stop);
     if (!stops) return;
     --station;
     id = stop;
@@ -268,6 +275,7 @@ void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
       Access::tensor(std::exchange(node.gradient, Access::take(passed)));
     }
     node.reached = true;
+    if (checking) check_arrived(node);
     if (node.kind != Node::Kind::op) continue;
     backward_of(*this, node);
     if (!retain) {

@@ -9,7 +9,6 @@
 #include <functional>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -45,6 +44,7 @@ std::vector<Geometry> geometries() {
       {{1, 4, 7, 8}, {6, 2, 1, 1}, {.groups = 2}},
       {{2, 4, 17, 16}, {6, 2, 1, 1}, {.groups = 2}},  // a matrix for each image
       {{2, 4, 7, 8}, {6, 4, 1, 1}, {.stride = 2}},
+      {{1, 4, 7, 8}, {6, 4, 1, 1}, {.stride = 2}},
       {{2, 4, 7, 8}, {6, 4, 1, 1}, {.padding = 1}},
       {{3, 16, 20, 20}, {5, 16, 3, 3}, {.padding = 1}},  // blocks that end within rows and images
       {{2, 1, 1, 5000}, {2, 1, 1, 3}, {}},               // a row longer than a block
@@ -57,7 +57,12 @@ std::vector<Geometry> geometries() {
   };
 }
 
-std::vector<std::pair<Pair, Pool2dOptions>> pools() {
+struct Pool {
+  Pair size;
+  Pool2dOptions options;
+};
+
+std::vector<Pool> pools() {
   return {{1, {}},
           {2, {}},
           {3, {}},
@@ -134,10 +139,12 @@ TEST_CASE("conv1d is conv2d of images one number high") {
 }
 
 TEST_CASE("pools fold the numbers of each window, in both types") {
-  for (const auto& [size, o] : pools())
+  for (const Pool& pool : pools())
     for (const Shape& shape : pooled_shapes)
       for (const DType dtype : {f32, f64}) {
         CAPTURE(shape);
+        const Pair size = pool.size;
+        const Pool2dOptions& o = pool.options;
         CAPTURE(size.h);
         CAPTURE(size.w);
         const double allowed = dtype == f32 ? 1e-6 : 1e-14;
@@ -339,42 +346,77 @@ TEST_CASE("a convolution, with its bias, is one node of the graph under its own 
 
 // ---- gradients of gradients ----------------------------------------------------------------------------------------
 
-TEST_CASE("the third derivatives of sum(conv2d(x, w)³) agree with differences of the second") {
-  const Conv2dOptions options{.stride = {1, 2}, .padding = 1, .dilation = {1, 2}, .groups = 2};
-  const std::vector<Tensor> at = {numbers({1, 2, 4, 4}), numbers({2, 1, 3, 2})};
-  // A slope of a slope, by the image and then by the weight; what is called with x then asks for more.
+namespace {
+
+/// The worst relative error of the third derivatives of sum(f(x)³), by the first operand, the last, and then each,
+/// against sixth-order differences of the second.
+double worst_third(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& at) {
   const auto second = [&](Graph& graph, const std::vector<Tensor>& x) {
-    const Tensor first = graph.gradient(sum(pow(conv2d(x[0], x[1], options), 3)), x[0]);
-    return sum(graph.gradient(sum(first * numbers(first.shape())), x[1]) * numbers(x[1].shape()));
+    const Tensor first = graph.gradient(sum(pow(f(x), 3)), x[0]);
+    return sum(graph.gradient(sum(first * numbers(first.shape())), x.back()) * numbers(x.back().shape()));
+  };
+  const auto variables = [](Graph& graph, const std::vector<Tensor>& values) {
+    std::vector<Tensor> x;
+    for (const Tensor& value : values) x.push_back(graph.variable(value));
+    return x;
   };
   std::vector<Tensor> third;
   {
     Graph graph;
-    const std::vector<Tensor> x = {graph.variable(at[0]), graph.variable(at[1])};
+    const std::vector<Tensor> x = variables(graph, at);
     third = graph.gradient(second(graph, x), x);
   }
-  const double h = 1e-2, weight[] = {45.0 / 60, -9.0 / 60, 1.0 / 60};  // differences of sixth order
-  for (std::size_t k = 0; k < 2; ++k)
+  const double h = 1e-2, weight[] = {45.0 / 60, -9.0 / 60, 1.0 / 60};
+  double worst = 0;
+  for (std::size_t k = 0; k < at.size(); ++k)
     for (std::size_t i = 0; i < static_cast<std::size_t>(at[k].size()); ++i) {
       double difference = 0;
-      for (int step = -3; step <= 3; ++step) {
-        if (step == 0) continue;
-        std::vector<double> moved = at[k].to_vector<double>();
-        moved[i] += step * h;
+      for (const int step : {-3, -2, -1, 1, 2, 3}) {
+        std::vector<double> numbers_of_k = at[k].to_vector<double>();
+        numbers_of_k[i] += step * h;
+        std::vector<Tensor> moved = at;
+        moved[k] = from(numbers_of_k, at[k].shape());
         Graph graph;
-        std::vector<Tensor> x = {graph.variable(at[0]), graph.variable(at[1])};
-        x[k] = graph.variable(from(moved, at[k].shape()));
-        difference += (step < 0 ? -1 : 1) * weight[std::abs(step) - 1] * second(graph, x).item();
+        difference += (step < 0 ? -1 : 1) * weight[std::abs(step) - 1] * second(graph, variables(graph, moved)).item();
       }
-      const double expected = difference / h;
-      CHECK(std::abs(third[k].to_vector<double>()[i] - expected) / std::max(1.0, std::abs(expected)) < 1e-8);
+      const double expected = difference / h, got = third[k].to_vector<double>()[i];
+      worst = std::max(worst, std::abs(got - expected) / std::max(1.0, std::abs(expected)));
     }
+  return worst;
 }
 
-TEST_CASE("pools have second derivatives of what is computed from them") {
+}  // namespace
+
+TEST_CASE("third derivatives of convolutions agree with differences of the second") {
+  using Operands = const std::vector<Tensor>&;
+  const Tensor x = numbers({1, 2, 4, 4}), w = numbers({2, 1, 3, 2}), b = numbers({2});
+  const Conv2dOptions options{.stride = {1, 2}, .padding = 1, .dilation = {1, 2}, .groups = 2};
+  const ConvTranspose2dOptions back{.stride = {1, 2}, .padding = 1, .output_padding = 1, .dilation = 2, .groups = 2};
+  const Conv1dOptions of_signal{.stride = 2, .padding = 1, .groups = 2};
+  CHECK(worst_third([&](Operands a) { return conv2d(a[0], a[1], options); }, {x, w}) < 1e-8);
+  CHECK(worst_third([&](Operands a) { return conv2d(a[1], a[0], options); }, {w, x}) < 1e-8);
+  CHECK(worst_third([&](Operands a) { return conv2d(a[0], a[1], a[2], options); }, {x, w, b}) < 1e-8);
+  CHECK(worst_third([&](Operands a) { return conv_transpose2d(a[0], a[1], back); }, {x, w}) < 1e-8);
+  CHECK(worst_third([&](Operands a) { return conv_transpose2d(a[0], a[1], a[2], back); }, {x, w, b}) < 1e-8);
+  CHECK(worst_third([&](Operands a) { return conv1d(a[0], a[1], a[2], of_signal); },
+                    {numbers({2, 2, 6}), numbers({2, 1, 3}), b}) < 1e-8);
+}
+
+TEST_CASE("third derivatives of what is computed from pools agree with differences of the second") {
+  using Operands = const std::vector<Tensor>&;
   const Tensor x = reshape(randperm(50).to(f64), {1, 2, 5, 5}) * 0.1 - 2.47;  // no two are near each other
-  const auto of_max = [](const Tensor& a) { return sum(pow(max_pool2d(a, 3, {.stride = 2, .padding = 1}), 3)); };
-  const auto of_mean = [](const Tensor& a) { return sum(pow(avg_pool2d(a, 3, {.stride = 2, .padding = 1}), 3)); };
-  CHECK(gradcheck(of_max, {x}, {.order = 2}) < 1e-6);
-  CHECK(gradcheck(of_mean, {x}, {.order = 2}) < 1e-6);
+  const Pool2dOptions options{.stride = 2, .padding = 1};
+  CHECK(worst_third([&](Operands a) { return max_pool2d(a[0], 3, options); }, {x}) < 1e-8);
+  CHECK(worst_third([](Operands a) { return max_pool1d(reshape(a[0], {2, 1, 25}), 3); }, {x}) < 1e-8);
+  for (const bool count_padding : {true, false})
+    CHECK(worst_third([&](Operands a) { return avg_pool2d(a[0], 3, {2, 1, count_padding}); }, {x}) < 1e-8);
+}
+
+TEST_CASE("at a tie the second derivative is that of the mean of the largest") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({{{3, 3, 1}}}, f64)), y = max_pool1d(x, 3);
+  const Tensor slope = graph.gradient(sum(pow(y, 3)), x);  // 3y²/2 at both, 0 at the third
+  CHECK(slope.to_vector<double>() == std::vector<double>{13.5, 13.5, 0});
+  const Tensor curvature = graph.gradient(slope(0, 0, 0), x);  // 6y/2, shared in halves
+  CHECK(curvature.to_vector<double>() == std::vector<double>{4.5, 4.5, 0});
 }

@@ -138,6 +138,65 @@ TEST_CASE("at kinks and far out, every lane gives the documented value and gradi
   }
 }
 
+TEST_CASE("xlogy at 0 is 0, with the documented gradients of both orders, on both lanes") {
+  struct Edge {
+    double a, b, value, da, db, daa, dab, dbb;
+  };
+  const Edge edges[] = {{0, 0, 0, 0, 0, 0, 0, 0},
+                        {0, 0.5, 0, std::log(0.5), 0, 0, 2, 0},
+                        {0, inf, 0, inf, 0, 0, 0, 0},
+                        {0, -1, 0, 0, 0, 0, 0, 0},
+                        {0, not_a_number, 0, 0, 0, 0, 0, 0},
+                        {2, 0.5, 2 * std::log(0.5), std::log(0.5), 4, 0, 2, -8},
+                        {-2, 4, -2 * std::log(4), std::log(4), -0.5, 0, 0.25, 0.125},
+                        {2, 0, -inf, -inf, inf, 0, inf, -inf}};
+  for (const Edge& e : edges) {
+    CAPTURE(e.a);
+    CAPTURE(e.b);
+    const auto check = [](double got, double wanted) {
+      CHECK((same(got, wanted) || got == doctest::Approx(wanted).epsilon(1e-15)));
+    };
+    Graph graph;
+    const Scalar a = graph.variable(e.a), b = graph.variable(e.b), y = xlogy(a, b);
+    const Tensor ta = graph.variable(full({3}, e.a, f64)), tb = graph.variable(full({3}, e.b, f64)), ty = xlogy(ta, tb);
+    check(y.value(), e.value);
+    check(ty(1).value(), e.value);
+    const Scalar da = graph.gradient(y, a), db = graph.gradient(y, b);
+    const Tensor tda = graph.gradient(sum(ty), ta), tdb = graph.gradient(sum(ty), tb);
+    check(da.value(), e.da);
+    check(db.value(), e.db);
+    check(tda(1).value(), e.da);
+    check(tdb(1).value(), e.db);
+    check(graph.gradient(da, a).value(), e.daa);
+    check(graph.gradient(da, b).value(), e.dab);
+    check(graph.gradient(db, a).value(), e.dab);
+    check(graph.gradient(db, b).value(), e.dbb);
+    check(graph.gradient(sum(tda), ta)(1).value(), e.daa);
+    check(graph.gradient(sum(tda), tb)(1).value(), e.dab);
+    check(graph.gradient(sum(tdb), ta)(1).value(), e.dab);
+    check(graph.gradient(sum(tdb), tb)(1).value(), e.dbb);
+    sum(ty).backward({.retain = true});
+    check(ta.grad()(2).value(), e.da);
+    check(tb.grad()(2).value(), e.db);
+    y.backward();
+    check(a.grad(), e.da);
+    check(b.grad(), e.db);
+  }
+}
+
+TEST_CASE("the entropy of probabilities, some of them 0, has a finite gradient on both lanes") {
+  Graph graph;
+  const Tensor p = graph.variable(tensor({0, 0.25, 0.75}, f64));
+  const Tensor entropy = -sum(xlogy(p, p));
+  CHECK(entropy.item() == doctest::Approx(0.25 * std::log(4) - 0.75 * std::log(0.75)).epsilon(1e-15));
+  const Tensor g = graph.gradient(entropy, p);
+  CHECK(g(0).value() == 0);
+  CHECK(g(1).value() == doctest::Approx(-1 - std::log(0.25)).epsilon(1e-15));
+  CHECK(graph.gradient(sum(g), p)(0).value() == 0);
+  const Scalar s = graph.variable(0.0);
+  CHECK(graph.gradient(xlogy(s, s), s).value() == 0);
+}
+
 TEST_CASE("a tie shares the gradient in halves, on both lanes") {
   Graph graph;
   const Scalar a = graph.variable(3.0), b = graph.variable(3.0);
@@ -329,7 +388,8 @@ TEST_CASE("formulas may clamp, add up in place and choose between numbers") {
 }
 
 TEST_CASE("formulas may join conditions") {
-  const auto f = elementwise("f", [](auto x) { return where(x > 0 && !(x > 1), x * x, where(x > 2 || x < -2, 3 * x, x)); });
+  const auto f =
+      elementwise("f", [](auto x) { return where(x > 0 && !(x > 1), x * x, where(x > 2 || x < -2, 3 * x, x)); });
   CHECK(f(tensor({0.5, 1.5, 3, -3}, f64)).to_vector<double>() == std::vector<double>{0.25, 1.5, 9, -9});
   CHECK(gradcheck(f, {tensor({0.5, 1.5, 3, -3}, f64)}, {.order = 2}) < 1e-9);
 }

@@ -39,7 +39,8 @@ BY_HAND = [
     ("autograd/sweep.cpp", "to[static_cast<std::int64_t>(list.entry[read].da)] += static_cast<T>(list.adjoint[read])",
      "to[std::max<std::int64_t>(static_cast<std::int64_t>(list.entry[read].da) - 1, 0)] += static_cast<T>(list.adjoint[read])",
      "an element's place off by one"),
-    ("autograd/sweep.cpp", "read > last ||", "false ||", "reads later than the loss count too"),
+    ("autograd/sweep.cpp", "read > last || list.adjoint[read] == 0", "list.adjoint[read] == 0",
+     "reads later than the loss count too"),
     # What is computed again in backward.
     ("autograd/sweep.cpp", "receive(list.tensor(from), dy, true);", "receive(list.tensor(from), dy * 2, true);",
      "a checkpoint starts with twice its gradient"),

@@ -176,8 +176,7 @@ TEST_CASE("every op's gradients of first and second order agree with high-order 
           checks += 2;
           names.insert(op.name);
           shapes.insert(list(inputs));
-          if (op.scalar && inputs.size() == 2)
-            classes.insert(broadcasting_class(inputs[0].shape(), inputs[1].shape()));
+          if (op.scalar && inputs.size() == 2) classes.insert(broadcasting_class(inputs[0].shape(), inputs[1].shape()));
           for (const Tensor& x : inputs) derivatives += 2 * x.size();
         },
         seed);
@@ -381,6 +380,8 @@ TEST_CASE("reductions are plain folds over every subset of axes, with and withou
         const auto folded = [&](auto fold) { return reference::reduce(plain, mask, keepdim, fold); };
         CHECK(distance(sum(x, axes, keepdim), folded(reference::sum)) < 1e-13);
         CHECK(distance(mean(x, axes, keepdim), folded(reference::mean)) < 1e-13);
+        CHECK(distance(prod(x, axes, keepdim), folded(reference::prod)) < 1e-13);
+        CHECK(distance(norm(x, axes, keepdim), folded(reference::norm)) < 1e-13);
         CHECK(distance(logsumexp(x, axes, keepdim), folded(reference::logsumexp)) < 1e-13);
         CHECK(distance(var(x, axes, keepdim, 0), folded([](const auto& run) { return reference::var(run, 0); })) <
               1e-13);
@@ -401,6 +402,17 @@ TEST_CASE("a f32 reduction keeps f32's precision over many numbers") {
   CHECK(distance(mean(x, 0), reference::reduce(plain, 1, false, reference::mean)) < 1e-5);
   CHECK(distance(var(x, 0),
                  reference::reduce(plain, 1, false, [](const auto& run) { return reference::var(run, 1); })) < 1e-5);
+}
+
+TEST_CASE("cumsum adds up along any axis, and in f32 does not drift") {
+  for (const Shape& shape : {Shape{0}, Shape{1}, Shape{7}, Shape{33}, Shape{7, 33}, Shape{3, 0, 2}, Shape{2, 3, 700}})
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const Tensor x = numbers(shape);
+      CHECK(distance(cumsum(x, axis), reference::cumsum(Plain(x), axis)) < 1e-12);
+      CHECK(distance(cumsum(x, axis - shape.rank()), cumsum(x, axis)) == 0);
+    }
+  const std::int64_t n = 1'000'000;
+  CHECK(cumsum(full({n}, 0.1))(-1).value() == doctest::Approx(0.1 * static_cast<double>(n)).epsilon(1e-7));
 }
 
 TEST_CASE("argmax and argmin give the first of equal extremes") {
@@ -467,6 +479,96 @@ TEST_CASE("slice, concat, gather and scatter_add agree with plain loops on every
     }
 }
 
+TEST_CASE("take, pad and flip agree with plain loops on every axis, in all three types") {
+  for (const Shape& shape : {Shape{7}, Shape{33, 7}, Shape{3, 7, 2}, Shape{1, 3, 1, 7}})
+    for (const DType dtype : {f32, f64, i64}) {
+      const Tensor x = (numbers(shape) * 10).to(dtype);
+      const Plain plain(x);
+      CAPTURE(shape);
+      for (int axis = 0; axis < shape.rank(); ++axis) {
+        for (const Shape& picked : {Shape{}, Shape{0}, Shape{1}, Shape{5}, Shape{2, 3}}) {
+          const Tensor index = table::positions(picked, shape[axis]);
+          CHECK(distance(take(x, index, axis), reference::take(plain, Plain(index), axis)) == 0);
+          CHECK(distance(take(x, index, axis - shape.rank()), take(x, index, axis)) == 0);
+          CHECK(take(x, index, axis).dtype() == dtype);
+        }
+        std::vector<std::pair<std::int64_t, std::int64_t>> widths(std::size_t(shape.rank()), {0, 0});
+        widths[std::size_t(axis)] = {2, 1};
+        CHECK(distance(pad(x, widths, -3), reference::pad(plain, widths, -3)) == 0);
+        widths.back() = {1, 3};
+        CHECK(distance(pad(x, widths), reference::pad(plain, widths, 0)) == 0);
+        CHECK(distance(pad(x, {{1, 3}}), pad(pad(x, {{1, 0}}), {{0, 3}})) == 0);
+      }
+      for (unsigned mask = 1; mask < 1u << shape.rank(); ++mask) {
+        CHECK(distance(flip(x, axes_of(mask, shape.rank())), reference::flip(plain, mask)) == 0);
+        CHECK(distance(flip(flip(x, axes_of(mask, shape.rank())), axes_of(mask, shape.rank())), plain) == 0);
+      }
+      CHECK(distance(flip(x), reference::flip(plain, (1u << shape.rank()) - 1)) == 0);
+    }
+  CHECK(pad(zeros({2, 0}), {{1, 1}, {0, 2}}, 4).to_vector<float>() == std::vector<float>(8, 4.0f));
+  CHECK(flip(tensor(3, i64)).item() == 3);
+}
+
+TEST_CASE("split comes apart where it says, and concat puts it together again") {
+  for (const Shape& shape : {Shape{7}, Shape{0, 3}, Shape{3, 7}, Shape{2, 3, 5}})
+    for (int axis = 0; axis < shape.rank(); ++axis)
+      for (const std::int64_t size : {1, 2, 3, 100}) {
+        const Tensor x = numbers(shape);
+        const std::vector<Tensor> pieces = split(x, size, axis - shape.rank());
+        CHECK(static_cast<std::int64_t>(pieces.size()) == std::max<std::int64_t>(1, (shape[axis] + size - 1) / size));
+        for (std::size_t i = 0; i + 1 < pieces.size(); ++i) CHECK(pieces[i].shape()[axis] == size);
+        CHECK(distance(concat(pieces, axis), x) == 0);
+      }
+  const std::vector<Tensor> pieces = split(arange(6), {1, 0, 3, 2});
+  CHECK(pieces.size() == 4);
+  CHECK(pieces[1].shape() == Shape{0});
+  CHECK(pieces[2].to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 2, 3});
+  CHECK(pieces[3].to_vector<std::int64_t>() == std::vector<std::int64_t>{4, 5});
+  CHECK(split(zeros({0}), std::vector<std::int64_t>{}).empty());
+}
+
+TEST_CASE("whole numbers stay whole where ops only move, add and multiply them") {
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}}, i64);
+  CHECK(prod(x, 0).to_vector<std::int64_t>() == std::vector<std::int64_t>{4, 10, 18});
+  CHECK(prod(x).dtype() == i64);
+  CHECK(prod(zeros({0}, i64)).item() == 1);
+  CHECK(prod(full({4}, 1 << 16, i64)).item() == 0);  // 2^64 wraps around
+  CHECK(cumsum(x).to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 3, 6, 4, 9, 15});
+  CHECK(pad(x, {{1, 0}}, 9).to_vector<std::int64_t>() == std::vector<std::int64_t>{9, 1, 2, 3, 9, 4, 5, 6});
+  CHECK(embedding(tensor({1}, i64), x).dtype() == i64);
+  CHECK(norm(tensor({3, 4}, i64)).item() == 5);
+  CHECK(norm(tensor({3, 4}, i64)).dtype() == f32);
+}
+
+TEST_CASE("an embedding is in the graph under its own name, and repeated rows add up their gradients") {
+  Graph graph;
+  const Tensor w = graph.variable(tensor({{1, 2}, {3, 4}, {5, 6}}), "w");
+  const Tensor y = embedding(tensor({2, 0, 2}, i64), w);
+  CHECK(y.to_vector<float>() == std::vector<float>{5, 6, 1, 2, 5, 6});
+  CHECK(graph.nodes().back().op == "embedding");
+  sum(y * tensor({{1, 2}, {3, 4}, {5, 6}})).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{3, 4, 0, 0, 6, 8});
+}
+
+TEST_CASE("many lookups in one table gather their gradient in time that grows with what they read") {
+  // Through the whole table for each of them, every one of these would be more than 50 GB of traffic.
+  const Tensor table = ones({50000, 8}, f64), row = tensor({7, 7, 49999}, i64);
+  const auto many = [&](auto&& look_up) {
+    Graph graph;
+    const Tensor w = graph.variable(table);
+    Tensor total = tensor(0.0, f64);
+    for (int i = 0; i < 20000; ++i) total = total + sum(look_up(w));
+    total.backward();
+    CHECK(w.grad()(7, 0).value() == 40000);
+    CHECK(w.grad()(49999, 7).value() == 20000);
+    CHECK(w.grad()(8, 0).value() == 0);
+  };
+  const Tensor places = broadcast_to(reshape(row, {3, 1}), {3, 8});
+  many([&](const Tensor& w) { return embedding(row, w); });
+  many([&](const Tensor& w) { return take(w, row); });
+  many([&](const Tensor& w) { return gather(w, places, 0); });
+}
+
 TEST_CASE("arithmetic broadcasts as the plain loop does, in all three types") {
   for (const std::vector<Shape>& shapes : table::binary_shapes())
     for (const DType dtype : {f32, f64, i64}) {
@@ -485,6 +587,93 @@ TEST_CASE("arithmetic broadcasts as the plain loop does, in all three types") {
                                                         Plain(b), [](double x, double y) { return x > 0 ? x : y; })) ==
             0);
     }
+}
+
+// ---- at zeros and at the ends of the number line -------------------------------------------------------------------
+
+TEST_CASE("prod's gradients of any order are right beside zeros") {
+  for (const std::vector<double>& x : {std::vector<double>{2, 3, 5}, {0, 3, 5}, {2, 0, 5}, {0, 3, 0}, {0, 0, 0}}) {
+    CAPTURE(x);
+    const auto value = [](const Tensor& t) { return prod(t); };
+    CHECK(gradcheck(value, {from(x, {3})}) < 1e-9);
+    CHECK(gradcheck(value, {from(x, {3})}, {.order = 2}) < 1e-9);
+    Graph graph;
+    const Tensor t = graph.variable(from(x, {3}));
+    const Tensor first = graph.gradient(prod(t), t);
+    CHECK(first.to_vector<double>() == std::vector<double>{x[1] * x[2], x[0] * x[2], x[0] * x[1]});
+    const Tensor second = graph.gradient(first(0), t);
+    CHECK(second.to_vector<double>() == std::vector<double>{0, x[2], x[1]});
+    const Tensor third = graph.gradient(second(1), t);
+    CHECK(third.to_vector<double>() == std::vector<double>{0, 0, 1});
+    CHECK(graph.gradient(third(2), t).to_vector<double>() == std::vector<double>{0, 0, 0});
+  }
+}
+
+TEST_CASE("prod over any axes has the right gradient where whole lines are zero") {
+  const Tensor x = where(table::positions({3, 4, 2}, 5) == 0, 0.0, numbers({3, 4, 2}));
+  for (unsigned mask = 1; mask < 8; ++mask)
+    for (const bool keepdim : {false, true}) {
+      const auto f = [&](const Tensor& t) { return prod(t, axes_of(mask, 3), keepdim); };
+      CHECK(gradcheck(f, {x}) < 1e-8);
+      CHECK(gradcheck(f, {x}, {.order = 2}) < 1e-7);
+    }
+}
+
+TEST_CASE("norm neither overflows nor underflows, and inf and NaN come through") {
+  constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(norm(tensor({3e200, 4e200}, f64)).item() == doctest::Approx(5e200).epsilon(1e-15));
+  CHECK(norm(tensor({3e-200, -4e-200}, f64)).item() == doctest::Approx(5e-200).epsilon(1e-15));
+  CHECK(norm(tensor({3e-310, 4e-310}, f64)).item() == doctest::Approx(5e-310).epsilon(1e-12));
+  CHECK(norm(tensor({1e200, 1}, f64)).item() == 1e200);
+  CHECK(norm(tensor({3e30, 4e30})).item() == doctest::Approx(5e30).epsilon(1e-7));
+  CHECK(norm(tensor({3e-30, 4e-30})).item() == doctest::Approx(5e-30).epsilon(1e-7));
+  CHECK(norm(tensor({1, -inf}, f64)).item() == inf);
+  CHECK(std::isnan(norm(tensor({1, nan}, f64)).item()));
+  CHECK(std::isnan(norm(tensor({nan, 1e200}, f64)).item()));
+  CHECK(norm(zeros({0}, f64)).item() == 0);
+  for (const double scale : {1e200, 1e-200}) {
+    Graph graph;
+    const Tensor x = graph.variable(tensor({3, 4}, f64) * scale);
+    const Tensor g = graph.gradient(norm(x), x);
+    CHECK(g(0).value() == doctest::Approx(0.6).epsilon(1e-15));
+    const Tensor second = graph.gradient(g(0), x);  // (1 - 0.36) / n and -0.48 / n
+    CHECK(second(0).value() * scale == doctest::Approx(0.128).epsilon(1e-14));
+    CHECK(second(1).value() * scale == doctest::Approx(-0.096).epsilon(1e-14));
+  }
+}
+
+TEST_CASE("the gradient of norm at 0 is 0 in every axis form, and so are its derivatives") {
+  for (const Axes& axes : {Axes(), Axes(0), Axes(-1), Axes{0, 2}})
+    for (const bool keepdim : {false, true}) {
+      Graph graph;
+      const Tensor x = graph.variable(zeros({2, 3, 4}, f64)), c = graph.variable(ones({2, 3, 4}, f64));
+      const Tensor g = graph.gradient(sum(norm(x * c, axes, keepdim)), x);
+      CHECK(distance(g, Plain(Shape{2, 3, 4})) == 0);
+      const std::vector<Tensor> second = graph.gradient(sum(g * c), {x, c});
+      CHECK(distance(second[0], Plain(Shape{2, 3, 4})) == 0);
+      CHECK(distance(second[1], Plain(Shape{2, 3, 4})) == 0);
+      CHECK(distance(graph.gradient(sum(second[0]), x), Plain(Shape{2, 3, 4})) == 0);
+      sum(norm(x, axes, keepdim)).backward();
+      CHECK(distance(x.grad(), Plain(Shape{2, 3, 4})) == 0);
+    }
+}
+
+TEST_CASE("a vector over its norm, chosen where there is one, has gradient 0 at 0 and the right one elsewhere") {
+  const auto unit = [](const Tensor& x) {
+    const Tensor n = norm(x, -1, true);
+    return where(n > 0, x / n, 0);
+  };
+  const Tensor x = tensor({{0, 0}, {3, 4}}, f64);
+  Graph graph;
+  const Tensor v = graph.variable(x);
+  const Tensor y = unit(v);
+  CHECK(y.to_vector<double>() == std::vector<double>{0, 0, 0.6, 0.8});
+  sum(y * tensor({1, 0}, f64)).backward();
+  const std::vector<double> g = v.grad().to_vector<double>();
+  CHECK(g[0] == 0);
+  CHECK(g[1] == 0);
+  CHECK(g[2] == doctest::Approx(0.128).epsilon(1e-14));
+  CHECK(g[3] == doctest::Approx(-0.096).epsilon(1e-14));
 }
 
 // ---- fused ops against their composition -------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -109,6 +110,17 @@ inline double argmax(const std::vector<double>& run) {
 inline double argmin(const std::vector<double>& run) {
   return static_cast<double>(std::min_element(run.begin(), run.end()) - run.begin());
 }
+inline double prod(const std::vector<double>& run) {
+  double product = 1;
+  for (const double x : run) product *= x;
+  return product;
+}
+/// For numbers whose squares a double holds.
+inline double norm(const std::vector<double>& run) {
+  double total = 0;
+  for (const double x : run) total += x * x;
+  return std::sqrt(total);
+}
 /// For numbers whose exponentials a double holds.
 inline double logsumexp(const std::vector<double>& run) {
   double total = 0;
@@ -120,6 +132,15 @@ inline double logsumexp(const std::vector<double>& run) {
 inline Plain log_softmax(const Plain& x, int axis) {
   const Plain total = reduce(x, 1u << axis, true, [](const auto& run) { return logsumexp(run); });
   return map(x, total, [](double v, double t) { return v - t; });
+}
+
+inline Plain cumsum(const Plain& x, int axis) {
+  Plain y(x.shape);
+  for_each_index(x.shape, [&](const Index& i) {
+    Index from = i;
+    for (std::int64_t& k = from[static_cast<std::size_t>(axis)]; k >= 0; --k) y[i] += x[from];
+  });
+  return y;
 }
 
 /// The last two axes multiplied, after each operand is read transposed if so asked; the axes before them broadcast.
@@ -197,6 +218,85 @@ inline Plain scatter_add(Plain y, const Plain& index, const Plain& x, int axis) 
     const Index from = i;
     i[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(index[from]);
     y[i] += x[from];
+  });
+  return y;
+}
+
+/// index [...] stands where x's axis was.
+inline Plain take(const Plain& x, const Plain& index, int axis) {
+  const auto a = static_cast<std::ptrdiff_t>(axis), n = static_cast<std::ptrdiff_t>(index.shape.rank());
+  Index sizes(x.shape.begin(), x.shape.end());
+  sizes.erase(sizes.begin() + a);
+  sizes.insert(sizes.begin() + a, index.shape.begin(), index.shape.end());
+  Plain y(shape_of(sizes));
+  for_each_index(y.shape, [&](const Index& i) {
+    Index from = i;
+    from.erase(from.begin() + a, from.begin() + a + n);
+    from.insert(from.begin() + a, static_cast<std::int64_t>(index[Index(i.begin() + a, i.begin() + a + n)]));
+    y[i] = x[from];
+  });
+  return y;
+}
+
+/// One pair of widths for each axis.
+inline Plain pad(const Plain& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value) {
+  Index sizes;
+  for (std::size_t axis = 0; axis < widths.size(); ++axis)
+    sizes.push_back(widths[axis].first + x.shape[static_cast<int>(axis)] + widths[axis].second);
+  Plain y(shape_of(sizes), value);
+  for_each_index(x.shape, [&](const Index& i) {
+    Index to = i;
+    for (std::size_t axis = 0; axis < widths.size(); ++axis) to[axis] += widths[axis].first;
+    y[to] = x[i];
+  });
+  return y;
+}
+
+/// Bit i of `axes`: axis i runs backwards.
+inline Plain flip(const Plain& x, unsigned axes) {
+  Plain y(x.shape);
+  for_each_index(x.shape, [&](const Index& i) {
+    Index from = i;
+    for (std::size_t axis = 0; axis < i.size(); ++axis)
+      if ((axes >> axis & 1) != 0) from[axis] = x.shape[static_cast<int>(axis)] - 1 - i[axis];
+    y[i] = x[from];
+  });
+  return y;
+}
+
+/// Where an operand with these letters is read when the letters of `all` stand at `index`; axes of size 1 broadcast.
+inline Index lettered_index(const Shape& shape, const std::string& letters, const std::string& all,
+                            const Index& index) {
+  Index at;
+  for (std::size_t axis = 0; axis < letters.size(); ++axis)
+    at.push_back(shape[static_cast<int>(axis)] == 1 ? 0 : index[all.find(letters[axis])]);
+  return at;
+}
+
+/// Products of all operands, added up over every letter that the result does not have: one loop over all letters.
+inline Plain einsum(const std::vector<std::string>& letters, const std::string& result,
+                    const std::vector<Plain>& operands) {
+  std::string all;
+  Index sizes;
+  for (std::size_t k = 0; k < operands.size(); ++k)
+    for (std::size_t axis = 0; axis < letters[k].size(); ++axis) {
+      const std::int64_t n = operands[k].shape[static_cast<int>(axis)];
+      const std::size_t known = all.find(letters[k][axis]);
+      if (known == std::string::npos) {
+        all += letters[k][axis];
+        sizes.push_back(n);
+      } else if (sizes[known] == 1) {
+        sizes[known] = n;
+      }
+    }
+  Index result_sizes;
+  for (const char c : result) result_sizes.push_back(sizes[all.find(c)]);
+  Plain y(shape_of(result_sizes));
+  for_each_index(shape_of(sizes), [&](const Index& index) {
+    double product = 1;
+    for (std::size_t k = 0; k < operands.size(); ++k)
+      product *= operands[k][lettered_index(operands[k].shape, letters[k], all, index)];
+    y[lettered_index(y.shape, result, all, index)] += product;
   });
   return y;
 }

@@ -5,6 +5,7 @@
 
 #include "blas.h"
 
+#include <bit>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -17,13 +18,9 @@ std::int64_t image_size(const Convolution& c) { return c.h.image * c.w.image; }
 std::int64_t windows_of(const Convolution& c) { return c.h.windows * c.w.windows; }
 std::int64_t taps_of(const Convolution& c) { return c.in * c.h.size * c.w.size; }
 
-/// How many windows make a block: columns of a quarter of a megabyte, but enough of them that reading the weight again
-/// for each block is little beside the product.
-std::int64_t block_size(const Convolution& c) {
-  const std::int64_t fit = std::int64_t{1} << 16;
-  return std::min(c.n * windows_of(c),
-                  std::clamp<std::int64_t>(fit / std::max<std::int64_t>(1, taps_of(c)), 512, 4096));
-}
+/// How many windows make a block: so many that reading the weight again for each block is little beside the product,
+/// and not more.  (256 to 4096 measure alike.)
+std::int64_t block_size(const Convolution& c) { return std::min<std::int64_t>(c.n * windows_of(c), 512); }
 
 /// Strides 1 and 2 as constants: their loops become vectors.
 template <class F> void with_stride(std::int64_t stride, F&& f) {
@@ -111,9 +108,7 @@ template <class F> void for_each_block(const Convolution& c, F&& f) {
 
 /// Whether an image, as it lies, is the columns that its windows read, and worth a product of its own.
 bool is_matrix(const Convolution& c) {
-  const auto single = [](const Axis& a) {
-    return a.size == 1 && a.stride == 1 && a.padding == 0 && a.image == a.windows;
-  };
+  const auto single = [](const Axis& a) { return a.size == 1 && a.padding == 0 && a.image == a.windows; };
   const std::int64_t windows = windows_of(c);
   return single(c.h) && single(c.w) && (windows >= 256 || c.n == 1) &&
          windows <= std::numeric_limits<std::int32_t>::max();
@@ -230,6 +225,13 @@ template <class F> void for_each_tap(const Pooling& p, std::int64_t row, std::in
     }
 }
 
+/// v or 0, without a branch: which number is the largest is as good as random, and wrong guesses take most of the time.
+/// (v times 0 or 1 would not do: v may be infinite.)
+template <class T> T if_chosen(bool chosen, T v) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  return std::bit_cast<T>(std::bit_cast<Bits>(v) & (Bits(0) - Bits(chosen)));
+}
+
 /// How many numbers the mean of a window is of.
 struct Count {
   const Pooling& p;
@@ -272,7 +274,7 @@ template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T
       for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = g[o] / std::max(T(1), share[o]);
       for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o)
-          dx[from + o * stride] += x[from + o * stride] == best[o] ? share[o] : T(0);
+          dx[from + o * stride] += if_chosen(x[from + o * stride] == best[o], share[o]);
       });
     });
   });
@@ -289,7 +291,7 @@ template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T
         for (std::int64_t o = begin; o < end; ++o) {
           const bool here = x[first + o * stride] == best[o];
           ties[o] += T(here);
-          sum[o] += here ? from[first + o * stride] : T(0);
+          sum[o] += if_chosen(here, from[first + o * stride]);
         }
       });
       for (std::int64_t o = 0; o < p.w.windows; ++o) sum[o] /= std::max(T(1), ties[o]);

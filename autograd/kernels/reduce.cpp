@@ -105,12 +105,9 @@ template <class T> void arg_extreme(std::int64_t* y, const T* x, const Block& b,
 
 template <class T> void prod(T* y, const T* x, const Block& b) {
   std::fill_n(y, b.outer * b.inner, T(1));
-  for (std::int64_t o = 0; o < b.outer; ++o)
-    for (std::int64_t k = 0; k < b.n; ++k)
-      for (std::int64_t i = 0; i < b.inner; ++i) {
-        T& product = y[o * b.inner + i];
-        product = times(product, x[(o * b.n + k) * b.inner + i]);
-      }
+  for (std::int64_t o = 0; o < b.outer; ++o, y += b.inner)
+    for (std::int64_t k = 0; k < b.n; ++k, x += b.inner)
+      for (std::int64_t i = 0; i < b.inner; ++i) y[i] = times(y[i], x[i]);
 }
 
 template <class T> void prod_gradient(T* dx, const T* dy, const T* x, const Block& b) {

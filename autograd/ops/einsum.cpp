@@ -1,5 +1,5 @@
-// einsum: the formula is read and checked, then the operands are multiplied one after the other, each pair as one batch of
-// matrix products.  It is made of other ops, so they are what graphs show, and its gradients are theirs.
+// einsum: the formula is read and checked, then the operands are multiplied one after the other, each pair as a batch of
+// matrix products.  It is made of other ops: they are what graphs show, and its gradients are theirs.
 #include "../ops.h"
 #include "../require.h"
 

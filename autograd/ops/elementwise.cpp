@@ -53,6 +53,7 @@ template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy)
 template <class F> struct OfOne {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "x";
   static constexpr Keep keep = F::keep;
+  static constexpr bool by_element = true;
 
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
@@ -86,6 +87,7 @@ template <class F> struct OfOne {
 template <class F> struct OfTwo {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "a b";
   static constexpr Keep keep = F::keep;
+  static constexpr bool by_element = true;
 
   Tensor run(const Tensor& a, const Tensor& b) const {
     const Shape shape = broadcast_of(a.shape(), b.shape());
@@ -138,7 +140,7 @@ template <class F, bool number_first> struct WithNumber {
   static constexpr Keep own = static_cast<Keep>(
       keeps_input(F::keep, number_first ? 1 : 0) ? static_cast<int>(Keep::first) : static_cast<int>(Keep::nothing));
   static constexpr Keep keep = keeps_output(F::keep) ? own | Keep::output : own;
-  static constexpr bool number_stands_first = number_first;
+  static constexpr bool number_stands_first = number_first, by_element = true;
   double number;
 
   static auto value(const auto& x, const auto& c) {
@@ -308,6 +310,7 @@ struct Where {
   static constexpr char name[] = "where", formula[] = "c ? a : b", rule[] = "∇a = g ⊙ [c]   ∇b = g ⊙ [¬c]",
                         operands[] = "c a b";
   static constexpr Keep keep = Keep::first;
+  static constexpr bool by_element = true;
 
   Tensor run(const Tensor& c, const Tensor& a, const Tensor& b) const {
     const Shape shape = broadcast_of(broadcast_of(a.shape(), b.shape()), c.shape());
@@ -335,6 +338,7 @@ struct Clamp {
   static constexpr char name[] = "clamp", formula[] = "x in [low, high]", rule[] = "∇x = g ⊙ [low≤x≤high]",
                         operands[] = "x";
   static constexpr Keep keep = Keep::inputs;
+  static constexpr bool by_element = true;
   double low, high;
 
   Tensor run(const Tensor& x) const {
@@ -403,7 +407,14 @@ Tensor clamp(const Tensor& x, double low, double high) {
 
 Scalar clamp(const Scalar& x, double low, double high) {
   must_be_ordered("clamp()", low, high);
-  return x.value() < low ? Scalar(low) : x.value() > high ? Scalar(high) : x;
+  // Recorded also where it is held, with no gradient: a loss that hangs on it alone is still one of the graph.
+  static const std::uint16_t code =
+      register_scalar_rule({Clamp::name, Clamp::formula, Clamp::rule, 1,
+                            [](const Scalar& dy, const Scalar* operand, const Scalar& y, Scalar* out) {
+                              out[0] = operand[0].value() == y.value() ? dy : Scalar(0);
+                            }});
+  const double v = x.value(), y = v < low ? low : v > high ? high : v;
+  return record_scalar(code, y, x, y == v ? 1 : 0);
 }
 
 }  // namespace ebb
