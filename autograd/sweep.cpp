@@ -70,6 +70,7 @@ template <class Add> void receive_part(TensorNode& node, Add&& add) {
 /// What came back to the elements of a tensor that were read as Scalars, among the entries up to `last`.
 void receive_reads(List& list, TensorNode& node, std::uint32_t last) {
   std::uint32_t read = node.last_read;
+  // Where nothing came back, nothing goes on: the tensor may be another loss's, and let go of.
   while (read != 0 && (read > last || list.adjoint[read] == 0)) read = List::read_before(list.entry[read]);
   if (read == 0) return;
   receive_part(node, [&](Tensor& gradient) {

@@ -3,6 +3,7 @@
 // Nothing of the library is in it, and nothing in it is fast.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -82,7 +83,8 @@ struct Step {
   Index places{};                 ///< positions in an operand, row-major
   bool flag = false;              ///< keepdim; ta
   bool other_flag = false;        ///< tb
-  std::vector<double> numbers{};  ///< limits; of a leaf its value, row-major
+  std::vector<double> numbers{};  ///< limits; what pad() puts in; of a leaf its value, row-major
+  std::string text{};             ///< einsum's formula
 };
 
 /// A value: an array in row-major order, or a single number of the scalar lane.
@@ -251,6 +253,18 @@ inline const std::map<std::string, Fold>& folds() {
          for (const Number& x : run) squares.push_back((x - mean(run)) * (x - mean(run)));
          return sum(squares) / static_cast<double>(run.size() - 1);
        }},
+      {"prod",
+       [](const Run& run) {
+         Number product = 1.0;
+         for (const Number& x : run) product = product * x;
+         return product;
+       }},
+      {"norm",
+       [](const Run& run) {
+         Number squares = 0.0;
+         for (const Number& x : run) squares = squares + x * x;
+         return sqrt(above_zero(squares));
+       }},
       {"max",
        [](const Run& run) {
          Number most = run[0];
@@ -265,9 +279,11 @@ inline const std::map<std::string, Fold>& folds() {
        }},
       {"logsumexp",
        [](const Run& run) {
+         double most = run[0].v.v;  // a constant to stay clear of overflow and underflow
+         for (const Number& x : run) most = std::max(most, x.v.v);
          Run powers;
-         for (const Number& x : run) powers.push_back(exp(x));
-         return log(sum(powers));
+         for (const Number& x : run) powers.push_back(exp(x - most));
+         return log(sum(powers)) + most;
        }},
   };
   return all;
@@ -353,6 +369,112 @@ inline Number cross_entropy(const Array& z, const Index& labels) {
     total = total + folds().at("logsumexp")(run_of(z, {row, 0}, {1})) - z[{row, labels[static_cast<std::size_t>(row)]}];
   return total / static_cast<double>(z.shape[0]);
 }
+
+/// Einstein's sum with every axis named: the result's letters, each operand's, and all letters' sizes.
+inline Array einsum(const std::string& formula, const Operands& x) {
+  std::vector<std::string> terms = {""};
+  std::string result;
+  const std::size_t arrow = formula.find("->");
+  for (const char c : formula.substr(0, arrow)) c == ',' ? terms.push_back("") : terms.back().push_back(c);
+  result = formula.substr(arrow + 2);
+  std::map<char, int> sizes;
+  for (std::size_t t = 0; t < terms.size(); ++t)
+    for (std::size_t a = 0; a < terms[t].size(); ++a) sizes[terms[t][a]] = size_of(*x[t], static_cast<int>(a));
+  std::string summed;
+  Index summed_sizes, shape;
+  for (const char c : result) shape.push_back(sizes[c]);
+  for (const auto& [c, size] : sizes)
+    if (result.find(c) == std::string::npos) summed.push_back(c), summed_sizes.push_back(size);
+  return build(shape, [&](const Index& i) {
+    std::map<char, int> position;
+    for (std::size_t a = 0; a < result.size(); ++a) position[result[a]] = i[a];
+    Number total = 0.0;
+    for (int k = 0; k < count(summed_sizes); ++k) {
+      const Index j = index_of(k, summed_sizes);
+      for (std::size_t a = 0; a < summed.size(); ++a) position[summed[a]] = j[a];
+      Number product = 1.0;
+      for (std::size_t t = 0; t < terms.size(); ++t) {
+        Index at_operand;
+        for (const char c : terms[t]) at_operand.push_back(position[c]);
+        product = product * (*x[t])[at_operand];
+      }
+      total = total + product;
+    }
+    return total;
+  });
+}
+
+/// How windows move over images: {height, width} of each.
+struct Windows {
+  Index size, stride, padding, dilation{1, 1};
+  int groups = 1;
+
+  int out(const Array& x, int axis) const {  // how many fit along axis 0 (height) or 1
+    const auto a = static_cast<std::size_t>(axis);
+    return (x.shape[a + 2] + 2 * padding[a] - dilation[a] * (size[a] - 1) - 1) / stride[a] + 1;
+  }
+  /// Calls f(tap, place in the image) for each tap of window (i, j) that lies inside an image of h by w.
+  template <class F> void each_tap(int i, int j, int h, int w, F&& f) const {
+    for (int k = 0; k < size[0]; ++k)
+      for (int l = 0; l < size[1]; ++l) {
+        const int row = i * stride[0] - padding[0] + k * dilation[0],
+                  column = j * stride[1] - padding[1] + l * dilation[1];
+        if (row >= 0 && row < h && column >= 0 && column < w) f(Index{k, l}, Index{row, column});
+      }
+  }
+};
+
+/// x [n, groups·in, h, w], weight [groups·out, in, kh, kw], bias [groups·out] or none.
+inline Array conv(const Array& x, const Array& weight, const Array* bias, const Windows& windows) {
+  const int outs = weight.shape[0], in = weight.shape[1];
+  return build({x.shape[0], outs, windows.out(x, 0), windows.out(x, 1)}, [&](const Index& i) {
+    Number total = bias == nullptr ? Number(0.0) : (*bias)[{i[1]}];
+    const int group = i[1] / (outs / windows.groups);
+    windows.each_tap(i[2], i[3], x.shape[2], x.shape[3], [&](const Index& tap, const Index& place) {
+      for (int c = 0; c < in; ++c)
+        total = total + x[{i[0], group * in + c, place[0], place[1]}] * weight[{i[1], c, tap[0], tap[1]}];
+    });
+    return total;
+  });
+}
+
+/// The other way round: every number of x [n, groups·in, h, w] is spread over its window of the result;
+/// weight [groups·in, out, kh, kw].
+inline Array conv_transpose(const Array& x, const Array& weight, const Array* bias, const Windows& windows,
+                            const Index& extra) {
+  const int outs = weight.shape[1], in = weight.shape[0] / windows.groups;
+  Index shape = {x.shape[0], windows.groups * outs, 0, 0};
+  for (std::size_t a : {0u, 1u})
+    shape[a + 2] = (x.shape[a + 2] - 1) * windows.stride[a] - 2 * windows.padding[a] +
+                   windows.dilation[a] * (windows.size[a] - 1) + extra[a] + 1;
+  Array y = build(shape, [&](const Index& i) { return bias == nullptr ? Number(0.0) : (*bias)[{i[1]}]; });
+  for (int from = 0; from < count(x.shape); ++from) {
+    const Index i = index_of(from, x.shape);
+    windows.each_tap(i[2], i[3], shape[2], shape[3], [&](const Index& tap, const Index& place) {
+      for (int o = 0; o < outs; ++o) {
+        Number& to = y.numbers[place_of({i[0], i[1] / in * outs + o, place[0], place[1]}, shape)];
+        to = to + x[i] * weight[{i[1], o, tap[0], tap[1]}];
+      }
+    });
+  }
+  return y;
+}
+
+/// fold of each window's numbers; a mean over the whole window where padding counts.
+inline Array pool(const Array& x, const Windows& windows, const std::string& fold, bool count_padding) {
+  return build({x.shape[0], x.shape[1], windows.out(x, 0), windows.out(x, 1)}, [&](const Index& i) {
+    std::vector<Number> run;
+    windows.each_tap(i[2], i[3], x.shape[2], x.shape[3], [&](const Index&, const Index& place) {
+      run.push_back(x[{i[0], i[1], place[0], place[1]}]);
+    });
+    if (count_padding) run.resize(static_cast<std::size_t>(count(windows.size)), 0.0);
+    return folds().at(fold)(run);
+  });
+}
+
+/// A signal [n, c, length] as an image of height 1, and back.
+inline Array raised(const Array& x) { return reshaped(x, inserted(x.shape, 2, 1)); }
+inline Array lowered(const Array& x) { return reshaped(x, without(x.shape, 2)); }
 
 using Op = std::function<Array(const Step&, const Operands&)>;
 
@@ -459,6 +581,85 @@ inline const std::map<std::string, Op>& ops() {
         y.numbers[to] = y.numbers[to] + (*x[1])[i];
       }
       return y;
+    };
+    table["cumsum"] = [](const Step& s, const Operands& x) {
+      return build(x[0]->shape, [&](const Index& i) {
+        Number total = 0.0;
+        for (int k = 0; k <= i[static_cast<std::size_t>(s.axes[0])]; ++k)
+          total = total + (*x[0])[with(i, s.axes[0], k)];
+        return total;
+      });
+    };
+    table["einsum"] = [](const Step& s, const Operands& x) { return einsum(s.text, x); };
+    table["split"] = [](const Step& s, const Operands& x) {  // into pieces of these sizes, of which one is taken
+      int begin = 0;
+      for (int piece = 0; piece < s.places[0]; ++piece) begin += s.sizes[static_cast<std::size_t>(piece)];
+      const int size = s.sizes[static_cast<std::size_t>(s.places[0])];
+      return build(with(x[0]->shape, s.axes[0], size), [&](const Index& i) {
+        return (*x[0])[with(i, s.axes[0], i[static_cast<std::size_t>(s.axes[0])] + begin)];
+      });
+    };
+    table["pad"] = [](const Step& s, const Operands& x) {  // sizes: before and after each axis
+      Index shape = x[0]->shape;
+      for (std::size_t a = 0; a < shape.size(); ++a) shape[a] += s.sizes[2 * a] + s.sizes[2 * a + 1];
+      return build(shape, [&](Index i) {
+        bool inside = true;
+        for (std::size_t a = 0; a < i.size(); ++a) {
+          i[a] -= s.sizes[2 * a];
+          inside = inside && i[a] >= 0 && i[a] < x[0]->shape[a];
+        }
+        return inside ? (*x[0])[i] : Number(s.numbers[0]);
+      });
+    };
+    table["flip"] = [](const Step& s, const Operands& x) {
+      return build(x[0]->shape, [&](Index i) {
+        for (const int axis : s.axes)
+          i[static_cast<std::size_t>(axis)] = size_of(*x[0], axis) - 1 - i[static_cast<std::size_t>(axis)];
+        return (*x[0])[i];
+      });
+    };
+    table["take"] = [](const Step& s, const Operands& x) {  // sizes: the positions' shape
+      Index shape = without(x[0]->shape, s.axes[0]);
+      shape.insert(shape.begin() + s.axes[0], s.sizes.begin(), s.sizes.end());
+      return build(shape, [&](const Index& i) {
+        const auto first = i.begin() + s.axes[0], last = first + static_cast<std::ptrdiff_t>(s.sizes.size());
+        const int position = s.places[place_of(Index(first, last), s.sizes)];
+        Index from(i.begin(), first);
+        from.push_back(position);
+        from.insert(from.end(), last, i.end());
+        return (*x[0])[from];
+      });
+    };
+    table["embedding"] = table["take"];
+    table["conv2d"] = [](const Step& s, const Operands& x) {  // sizes: stride, padding, dilation, groups
+      const Index& w = x[1]->shape;
+      return conv(
+          *x[0], *x[1], x.size() > 2 ? x[2] : nullptr,
+          {{w[2], w[3]}, {s.sizes[0], s.sizes[1]}, {s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}, s.sizes[6]});
+    };
+    table["conv1d"] = [](const Step& s, const Operands& x) {
+      const Array image = raised(*x[0]), weight = raised(*x[1]);
+      return lowered(conv(image, weight, x.size() > 2 ? x[2] : nullptr,
+                          {{1, x[1]->shape[2]}, {1, s.sizes[0]}, {0, s.sizes[1]}, {1, s.sizes[2]}, s.sizes[3]}));
+    };
+    table["conv_transpose2d"] = [](const Step& s, const Operands& x) {  // sizes: as conv2d, then output_padding
+      const Index& w = x[1]->shape;
+      return conv_transpose(
+          *x[0], *x[1], x.size() > 2 ? x[2] : nullptr,
+          {{w[2], w[3]}, {s.sizes[0], s.sizes[1]}, {s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}, s.sizes[6]},
+          {s.sizes[7], s.sizes[8]});
+    };
+    for (const char* name :
+         {"max_pool2d", "avg_pool2d"})  // sizes: of the window, stride, padding; flag: padding counts
+      table[name] = [name](const Step& s, const Operands& x) {
+        return pool(*x[0], {{s.sizes[0], s.sizes[1]}, {s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}},
+                    name[0] == 'm' ? "max" : "mean", s.flag);
+      };
+    table["max_pool1d"] = [](const Step& s, const Operands& x) {
+      return lowered(pool(raised(*x[0]), {{1, s.sizes[0]}, {1, s.sizes[1]}, {0, s.sizes[2]}}, "max", false));
+    };
+    table["checkpoint"] = table["custom"] = [](const Step&, const Operands& x) {  // sin(a)·b of one shape
+      return elementwise(x, [](const auto& n) { return sin(n[0]) * n[1]; });
     };
     table["bce_with_logits"] = [](const Step&, const Operands& x) {
       Number total = 0.0;

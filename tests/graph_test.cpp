@@ -87,6 +87,15 @@ TEST_CASE("two losses that share nothing but leaves each have their backward") {
   CHECK_THROWS_AS(third.backward(), GraphError);
 }
 
+TEST_CASE("a loss of elements has its backward after another one's let go of what it passed") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({{1, 2}, {3, 4}}, f64));
+  matmul(x, x)(0, 0).backward();
+  CHECK(numbers(x.grad()) == Numbers{2, 3, 2, 0});
+  matmul(x, x)(0, 1).backward();
+  CHECK(numbers(x.grad()) == Numbers{2, 5, 0, 2});
+}
+
 TEST_CASE("only a single number has a gradient to start from") {
   Graph graph;
   const Tensor x = graph.variable(ones({32, 10}));

@@ -66,6 +66,7 @@ inline std::string to_text(const Program& program) {
     list(is_leaf(step) ? "shape" : "sizes", step.sizes);
     list("places", step.places);
     list("numbers", step.numbers);
+    if (!step.text.empty()) text << "  \"" << step.text << "\"";
     if (!is_leaf(step) && step.flag) text << "  flag";
     if (step.other_flag) text << "  other flag";
     text << "\n";
@@ -266,6 +267,55 @@ inline Library make_library() {
   all["gather"] = of_tensors([](S s, X x) { return gather(x[0], positions(s.places, shape_of(s.sizes)), s.axes[0]); });
   all["scatter_add"] =
       of_tensors([](S s, X x) { return scatter_add(x[0], positions(s.places, shape_of(s.sizes)), x[1], s.axes[0]); });
+  all["prod"] = of_tensors([](S s, X x) { return prod(x[0], s.axes, s.flag); });
+  all["norm"] = of_tensors([](S s, X x) { return norm(x[0], s.axes, s.flag); });
+  all["cumsum"] = of_tensors([](S s, X x) { return cumsum(x[0], s.axes[0]); });
+  all["einsum"] = of_tensors([](S s, X x) { return einsum(s.text, x); });
+  all["split"] = of_tensors([](S s, X x) {
+    const std::vector<std::int64_t> sizes(s.sizes.begin(), s.sizes.end());
+    return split(x[0], sizes, s.axes[0])[static_cast<std::size_t>(s.places[0])];
+  });
+  all["pad"] = of_tensors([](S s, X x) {
+    std::vector<std::pair<std::int64_t, std::int64_t>> widths;
+    for (std::size_t a = 0; a < s.sizes.size(); a += 2) widths.emplace_back(s.sizes[a], s.sizes[a + 1]);
+    return pad(x[0], widths, s.numbers[0]);
+  });
+  all["flip"] = of_tensors([](S s, X x) { return flip(x[0], s.axes); });
+  all["take"] = of_tensors([](S s, X x) { return take(x[0], positions(s.places, shape_of(s.sizes)), s.axes[0]); });
+  all["embedding"] = of_tensors([](S s, X x) { return embedding(positions(s.places, shape_of(s.sizes)), x[0]); });
+  all["conv1d"] = of_tensors([](S s, X x) {
+    const Conv1dOptions options = {s.sizes[0], s.sizes[1], s.sizes[2], s.sizes[3]};
+    return x.size() > 2 ? conv1d(x[0], x[1], x[2], options) : conv1d(x[0], x[1], options);
+  });
+  all["conv2d"] = of_tensors([](S s, X x) {
+    const Conv2dOptions options = {
+        {s.sizes[0], s.sizes[1]}, {s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}, s.sizes[6]};
+    return x.size() > 2 ? conv2d(x[0], x[1], x[2], options) : conv2d(x[0], x[1], options);
+  });
+  all["conv_transpose2d"] = of_tensors([](S s, X x) {
+    const ConvTranspose2dOptions options = {{s.sizes[0], s.sizes[1]},
+                                            {s.sizes[2], s.sizes[3]},
+                                            {s.sizes[7], s.sizes[8]},
+                                            {s.sizes[4], s.sizes[5]},
+                                            s.sizes[6]};
+    return x.size() > 2 ? conv_transpose2d(x[0], x[1], x[2], options) : conv_transpose2d(x[0], x[1], options);
+  });
+  all["max_pool1d"] = of_tensors([](S s, X x) { return max_pool1d(x[0], s.sizes[0], {s.sizes[1], s.sizes[2]}); });
+  all["max_pool2d"] = of_tensors([](S s, X x) {
+    return max_pool2d(x[0], {s.sizes[0], s.sizes[1]}, {{s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}});
+  });
+  all["avg_pool2d"] = of_tensors([](S s, X x) {
+    return avg_pool2d(x[0], {s.sizes[0], s.sizes[1]}, {{s.sizes[2], s.sizes[3]}, {s.sizes[4], s.sizes[5]}, s.flag});
+  });
+  all["checkpoint"] = of_tensors(
+      [](S, X x) { return checkpoint([](const Tensor& a, const Tensor& b) { return sin(a) * b; }, x[0], x[1]); });
+  all["custom"] = of_tensors([](S, X x) {
+    return custom(
+        "sin(a)·b", {x[0], x[1]}, [](const Tensor& a, const Tensor& b) { return sin(a) * b; },
+        [](const Tensor& dy, const Tensor& a, const Tensor& b) {
+          return std::vector{dy * cos(a) * b, dy * sin(a)};
+        });
+  });
   all["bce_with_logits"] = of_tensors([](S, X x) { return bce_with_logits(x[0], x[1]); });
   all["softmax_cross_entropy"] =
       of_tensors([](S s, X x) { return softmax_cross_entropy(x[0], positions(s.places, {x[0].shape()[0]})); });
@@ -695,11 +745,11 @@ class Draw {
       if (step.in[0] < 0) return {};
       step.axes = some_axes(rank(step.in[0]));
       step.flag = below(2) == 0;
-    } else if (op == "softmax" || op == "log_softmax") {
+    } else if (op == "softmax" || op == "log_softmax" || op == "cumsum") {
       step.in = {tensor(1)};
       if (step.in[0] < 0) return {};
       step.axes = {below(rank(step.in[0]))};
-    } else if (!draw_product(step) && !draw_movement(step) && !draw_index(step)) {
+    } else if (!draw_product(step) && !draw_movement(step) && !draw_index(step) && !draw_windows(step)) {
       return {};
     }
     for (const int i : step.in)
@@ -726,6 +776,28 @@ class Draw {
       const int x = tensor(1), out = 1 + below(3);
       if (x < 0) return false;
       step.in = {x, made({out, shape(x).back()}), made({out})};
+    } else if (step.op == "einsum") {
+      static const std::vector<std::vector<std::string>> formulas = {
+          {"ij", "jk", "ik"}, {"bij", "bjk", "bik"}, {"ij", "j", "k", "ki"}, {"i", "j", "ji"},   {"ij", "ij", ""},
+          {"ijk", "ki"},      {"ij", "j"},           {"ijk", "kj", "i"},     {"ij", "kj", "jik"}};
+      const std::vector<std::string>& terms = one_of(formulas);
+      const int x = pick([&](int k) { return !value(k).single && rank(k) == static_cast<int>(terms[0].size()); });
+      if (x < 0) return false;
+      step.in = {x};
+      std::map<char, int> sizes;
+      for (std::size_t a = 0; a < terms[0].size(); ++a) sizes[terms[0][a]] = size(x, static_cast<int>(a));
+      step.text = terms[0];
+      for (std::size_t t = 1; t + 1 < terms.size(); ++t) {
+        Index wanted;
+        for (const char c : terms[t]) wanted.push_back(sizes.try_emplace(c, 1 + below(3)).first->second);
+        step.in.push_back(made(wanted));
+        step.text += "," + terms[t];
+      }
+      step.text += "->" + terms.back();
+    } else if (step.op == "checkpoint" || step.op == "custom") {
+      const int a = tensor();
+      if (a < 0) return false;
+      step.in = {a, made(shape(a))};
     } else if (step.op == "bce_with_logits") {
       const int z = tensor();
       if (z < 0) return false;
@@ -802,6 +874,15 @@ class Draw {
       step.axes = {axis};
       const int begin = below(size(x, axis));
       step.sizes = {begin, begin + 1 + below(size(x, axis) - begin)};
+    } else if (op == "split") {
+      step.axes = {axis};
+      for (int left = size(x, axis); left > 0; left -= step.sizes.back()) step.sizes.push_back(1 + below(left));
+      step.places = {below(static_cast<int>(step.sizes.size()))};
+    } else if (op == "pad") {
+      for (int a = 0; a < 2 * r; ++a) step.sizes.push_back(below(3) == 0 ? 1 + below(2) : 0);
+      step.numbers = {below(2) == 0 ? 0 : uniform(-2, 2)};
+    } else if (op == "flip") {
+      step.axes = some_axes(r);
     } else if (op == "part") {
       step.places = {below(size(x, 0))};
     } else if (op == "element") {
@@ -814,6 +895,15 @@ class Draw {
   }
 
   bool draw_index(Step& step) {
+    if (step.op == "take" || step.op == "embedding") {
+      const int x = pick([&](int k) { return !value(k).single && (step.op == "take" ? rank(k) > 0 : rank(k) == 2); });
+      if (x < 0) return false;
+      step.in = {x};
+      step.axes = {step.op == "take" ? below(rank(x)) : 0};
+      for (int axes = below(3); axes > 0; --axes) step.sizes.push_back(1 + below(3));
+      for (int n = forward::count(step.sizes); n > 0; --n) step.places.push_back(below(size(x, step.axes[0])));
+      return forward::count(step.sizes) * forward::count(shape(x)) / size(x, step.axes[0]) <= most_elements;
+    }
     if (step.op != "gather" && step.op != "scatter_add") return false;
     const int x = tensor(1);
     if (x < 0) return false;
@@ -824,6 +914,57 @@ class Draw {
     for (int n = forward::count(step.sizes); n > 0; --n) step.places.push_back(below(size(x, axis)));
     step.in = {x};
     if (step.op == "scatter_add") step.in.push_back(made(step.sizes));
+    return true;
+  }
+
+  /// An image or signal: one that there is, or a new one.
+  int image(int axes, int channels) {
+    const auto fits = [&](int k) { return !value(k).single && rank(k) == axes + 2 && size(k, 1) % channels == 0; };
+    const int found = below(3) == 0 ? -1 : pick(fits);
+    if (found >= 0) return found;
+    Index wanted = {1 + below(2), channels, 2 + below(3), 2 + below(3)};
+    wanted.resize(static_cast<std::size_t>(axes) + 2);
+    return made(wanted);
+  }
+  bool draw_windows(Step& step) {
+    const std::string& op = step.op;
+    if (!op.starts_with("conv") && op.find("_pool") == std::string::npos) return false;
+    const int axes = op.ends_with("1d") ? 1 : 2;
+    Index size_of_window, stride, padding, dilation, extra;
+    if (op.starts_with("conv")) {
+      const int groups = 1 + below(2), x = image(axes, groups), in = size(x, 1) / groups, out = 1 + below(2);
+      const bool transposed = op.starts_with("conv_transpose");
+      for (int a = 0; a < axes; ++a) {
+        size_of_window.push_back(1 + below(3));
+        stride.push_back(1 + below(2));
+        padding.push_back(below(2));
+        dilation.push_back(1 + below(2));
+        extra.push_back(stride.back() > 1 || dilation.back() > 1 ? below(2) : 0);
+        const int n = size(x, a + 2), span = dilation.back() * (size_of_window.back() - 1) + 1;
+        if (transposed ? (n - 1) * stride.back() - 2 * padding.back() + span + extra.back() < 1
+                       : n + 2 * padding.back() < span)
+          return false;
+      }
+      Index weight = transposed ? Index{groups * in, out} : Index{groups * out, in};
+      weight.insert(weight.end(), size_of_window.begin(), size_of_window.end());
+      step.in = {x, made(weight)};
+      if (below(2) == 0) step.in.push_back(made({groups * out}));
+      for (const Index* part : {&stride, &padding, &dilation})
+        step.sizes.insert(step.sizes.end(), part->begin(), part->end());
+      step.sizes.push_back(groups);
+      if (transposed) step.sizes.insert(step.sizes.end(), extra.begin(), extra.end());
+    } else {
+      const int x = image(axes, 1);
+      step.in = {x};
+      for (int a = 0; a < axes; ++a) {
+        size_of_window.push_back(1 + below(std::min(3, size(x, a + 2))));
+        stride.push_back(1 + below(2));
+        padding.push_back(below(size_of_window.back() / 2 + 1));
+      }
+      for (const Index* part : {&size_of_window, &stride, &padding})
+        step.sizes.insert(step.sizes.end(), part->begin(), part->end());
+      step.flag = op == "avg_pool2d" && below(2) == 0;
+    }
     return true;
   }
 
