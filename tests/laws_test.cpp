@@ -48,6 +48,7 @@ class Case {
   Tensor tensor(const Shape& shape) { return randn(shape, f64, generator_); }
   Tensor tensor(int least_rank = 0, int most_rank = 4) { return tensor(shape(least_rank, most_rank)); }
   Tensor positions(const Shape& shape, std::int64_t n) { return randint(0, n, shape, generator_); }
+  Tensor permutation(std::int64_t n) { return randperm(n, generator_); }
 
  private:
   Generator generator_;
@@ -85,6 +86,13 @@ const std::vector<Function>& functions() {
   return all;
 }
 
+/// Whether the tensor was recorded, or is a constant among the values of a program.
+bool belongs(Graph& graph, const Tensor& t) {
+  const std::size_t size = graph.size();
+  sum(t);
+  return graph.size() > size;
+}
+
 /// A number out of all elements, each with a weight of its own.
 Tensor weighed(const Tensor& y, double turn = 0) {
   std::vector<double> weights;
@@ -97,6 +105,13 @@ Tensor gradient_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& 
   const Tensor x = graph.variable(at);
   f(x).backward();
   return x.grad();
+}
+
+/// Where each of 0, ..., n - 1 stands in an order of them.
+Tensor inverse_of(const Tensor& order) {
+  std::vector<std::int64_t> places(static_cast<std::size_t>(order.size()));
+  for (std::int64_t k = 0; k < order.size(); ++k) places[static_cast<std::size_t>(order.data<std::int64_t>()[k])] = k;
+  return from(places, order.shape());
 }
 
 /// The steps of a program in another order that a reader could have written, and where each went.
@@ -193,6 +208,8 @@ TEST_CASE("<v, J u> is <Jᵀ v, u>") {
     const Tensor forth = graph.gradient(sum(back * u), v);  // J u
     const double one = sum(v * forth).item(), other = sum(back * u).item();
     CHECK(one == doctest::Approx(other).epsilon(1e-12));
+    CHECK(distance(jvp(f, x, u), forth) < 1e-12);
+    CHECK(distance(vjp(f, x, v), back) < 1e-12);
   });
 }
 
@@ -311,6 +328,47 @@ TEST_CASE("concat of slices is the identity, and so is its gradient") {
   });
 }
 
+TEST_CASE("concat of split is the identity, and so is its gradient") {
+  for_each_case([](Case& c) {
+    Graph graph;
+    const Tensor x = graph.variable(c.tensor(1, 4)), dy = c.tensor(x.shape());
+    const int axis = c.below(x.rank());
+    const Tensor y = concat(split(x, 1 + c.below(4), axis), axis);
+    sum(y * dy).backward();
+    CHECK(same_bits(y, x));
+    CHECK(same_bits(x.grad(), dy));
+  });
+}
+
+TEST_CASE("what undoes a movement gives the tensor back, and its gradient") {
+  for_each_case([](Case& c) {
+    const Tensor at = c.tensor(1, 4), dy = c.tensor(at.shape());
+    const int axis = c.below(at.rank());
+    const std::int64_t n = at.shape()[axis], before = c.below(3);
+    std::vector<std::pair<std::int64_t, std::int64_t>> widths(static_cast<std::size_t>(at.rank()));
+    widths[static_cast<std::size_t>(axis)] = {before, c.below(3)};
+    const Tensor order = reshape(c.permutation(n), Shape{n});
+    const std::vector<Function> there_and_back = {
+        [&](const Tensor& x) { return flip(flip(x, axis), axis); },
+        [&](const Tensor& x) { return slice(pad(x, widths, 7), before, before + n, axis); },
+        [&](const Tensor& x) { return take(take(x, order, axis), inverse_of(order), axis); },
+        [&](const Tensor& x) { return transpose(transpose(x, 0, axis), 0, axis); },
+        [&](const Tensor& x) { return squeeze(unsqueeze(x, axis), axis); },
+        [&](const Tensor& x) { return reshape(flatten(x), x.shape()); },
+        [&](const Tensor& x) {
+          return stack({x, 2 * x})[0];
+        },
+    };
+    for (const Function& f : there_and_back) {
+      CHECK(same_bits(f(at), at));
+      CHECK(same_bits(gradient_of([&](const Tensor& x) { return sum(f(x) * dy); }, at), dy));
+    }
+    const Tensor sums = cumsum(at, axis), first = slice(sums, 0, 1, axis);
+    const Tensor steps = concat({first, slice(sums, 1, n, axis) - slice(sums, 0, n - 1, axis)}, axis);
+    CHECK(distance(steps, at) < 1e-13);
+  });
+}
+
 TEST_CASE("movement commutes with elementwise functions, in values and gradients, bit for bit") {
   const std::vector<Function> elementwise_functions = {
       [](const Tensor& x) { return tanh(x); }, [](const Tensor& x) { return x * sigmoid(x) + 3; },
@@ -374,6 +432,42 @@ TEST_CASE("a recorded value is the value that is computed without a graph, bit f
     const auto variables = std::count_if(program.steps.begin(), program.steps.end(), is_variable);
     CHECK(graph.size() == size + static_cast<std::size_t>(variables));
   }
+}
+
+TEST_CASE("hooks that look and graphs that observe or check change no gradient by more than rounding") {
+  for (std::uint64_t seed = 0; seed < cases; ++seed) {
+    CAPTURE(seed);
+    const Program program = Draw(seed).program();
+    const auto gradients = [&](const GraphOptions& options, bool hooks) {
+      Graph graph(options);
+      Run run(graph, program);
+      for (const Value& value : run.values())
+        if (const Tensor* t = std::get_if<Tensor>(&value); hooks && t != nullptr && belongs(graph, *t))
+          graph.on_gradient(*t, [](const Tensor&) {});
+      return run.swept();
+    };
+    const Gradients alone = gradients({}, false), observed = gradients({.observe = true}, false),
+                    checked = gradients({.check = true}, false), hooked = gradients({}, true);
+    for (std::size_t l = 0; l < alone.size(); ++l) {
+      CHECK(same_bits(hooked[l].second, alone[l].second));
+      CHECK(same_bits(checked[l].second, observed[l].second));
+      // What adds up in place adds in another order than what is summed up first.
+      for (std::size_t i = 0; i < alone[l].second.size(); ++i)
+        CHECK(apart(observed[l].second[i], alone[l].second[i]) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("a checkpoint has its function's value and gradients, bit for bit") {
+  for_each_case([](Case& c) {
+    const Tensor at = c.tensor(1, 3);
+    const Function &f = functions()[static_cast<std::size_t>(c.below(9))],
+                   &g = functions()[static_cast<std::size_t>(c.below(9))];
+    const auto plain = [&](const Tensor& x) { return weighed(g(flatten(f(x)))); };
+    const auto saved = [&](const Tensor& x) { return weighed(checkpoint(g, flatten(checkpoint(f, x)))); };
+    CHECK(same_bits(plain(at), saved(at)));
+    CHECK(same_bits(gradient_of(saved, at), gradient_of(plain, at)));
+  });
 }
 
 // ---- softmax -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # The tests that differentiate, those first to which most faults fall.
-TESTS = ["programs", "laws", "ops", "elementwise", "scalar", "graph", "functional", "conv", "deep"]
+TESTS = ["programs", "laws", "ops", "elementwise", "scalar", "graph", "functional", "conv", "safety", "tensor",
+         "deep"]
 QUICK = {"EBB_PROGRAMS": "2000"}
 
 # (file, text, what stands there instead, what is wrong with it).  The text must occur once; ("text", 2) means its second
@@ -46,9 +47,10 @@ BY_HAND = [
      "a checkpoint starts with twice its gradient"),
     ("autograd/sweep.cpp", "std::memset(list.adjoint + above.floor + 1, 0, (from - above.floor) * sizeof(double));", ";",
      "a checkpoint starts with old scalar gradients"),
-    ("autograd/sweep.cpp", """[static_cast<std::int64_t>(list.entry[id].da)] +=
-              static_cast<T>(list.adjoint[id])""", """[static_cast<std::int64_t>(list.entry[id].da)] =
-              static_cast<T>(list.adjoint[id])""", "an element that a checkpoint reads keeps one gradient"),
+    ("autograd/sweep.cpp", """static_cast<T*>(writable(gradient))[static_cast<std::int64_t>(list.entry[id].da)] +=
+              static_cast<T>(list.adjoint[id])""",
+     "static_cast<T*>(writable(gradient))[static_cast<std::int64_t>(list.entry[id].da)] = static_cast<T>(list.adjoint[id])",
+     "an element that a checkpoint reads keeps one gradient"),
     ("autograd/sweep.cpp", "list.adjoint[node.input[i]] += static_cast<double>(g[i])",
      "list.adjoint[node.input[i]] = static_cast<double>(g[i])", "stack's gradient takes another's place"),
     ("autograd/sweep.cpp", "list.adjoint[node.input[i]] += static_cast<double>(g[i])",
@@ -149,8 +151,8 @@ BY_HAND = [
      "gemm(false, true, c.out, c.in, windows_of(c), y + at_y, x + at_x, T(0), weight + g * c.out * k)",
      "only the last image adds to the weight's gradient"),
     ("autograd/kernels/conv.cpp", "std::max(T(1), share[o])", "T(1)", "ties of a window all get the whole"),
-    ("autograd/kernels/conv.cpp", "dx[from + o * stride] += x[from + o * stride] == best[o] ? share[o] : T(0)",
-     "dx[from + o * stride] = x[from + o * stride] == best[o] ? share[o] : T(0)", "windows that overlap keep one gradient"),
+    ("autograd/kernels/conv.cpp", "dx[from + o * stride] += if_chosen(x[from + o * stride] == best[o], share[o])",
+     "dx[from + o * stride] = if_chosen(x[from + o * stride] == best[o], share[o])", "windows that overlap keep one gradient"),
     ("autograd/kernels/conv.cpp", "std::max(T(1), ties[o])", "T(1)", "ties of a window are added up"),
     ("autograd/kernels/conv.cpp", "dy[at + o] / static_cast<T>(count(row, o))", "dy[at + o] / static_cast<T>(p.h.size * p.w.size)",
      "padding counts always"),
@@ -196,9 +198,9 @@ def parts(text, begin, end):
     """The places (begin, end) of what commas keep apart."""
     cuts, depth = [begin - 1], 0
     for i in range(begin, end):
-        if text[i] in OPENING:
+        if text[i] in OPENING or re.match(r"\w<\S", text[i - 1:i + 2]):
             depth += 1
-        elif text[i] in CLOSING:
+        elif text[i] in CLOSING or (text[i] == ">" and text[i - 1] not in " -"):
             depth -= 1
         elif text[i] == "," and depth == 0:
             cuts.append(i)
@@ -353,7 +355,7 @@ def swaps(text, site):
 
 
 def flags(text, site):
-    for found in re.finditer(r"\btrue\b|\bfalse\b|!(?=\w)|\bt[ab]\b", text):
+    for found in re.finditer(r"\btrue\b(?!>)|\bfalse\b(?!>)|!(?=\w)|\bt[ab]\b", text):
         word = found.group()
         if word in ("ta", "tb") and text[found.start() - 1] == "!":
             continue
@@ -371,7 +373,7 @@ def functions(text, site):
 
 
 def constants(text, site):
-    for found in re.finditer(r"(?<![\w.])\d+\.?\d*(?![\w.])", text):
+    for found in re.finditer(r"(?<![\w.\[])\d+\.?\d*(?![\w.])", text):
         if found.group() not in ("0.0", "0"):
             yield text[:found.start()] + f"({found.group()} + 1)" + text[found.end():], f"{found.group()} + 1 for {found.group()}"
 
