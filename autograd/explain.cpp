@@ -603,19 +603,8 @@ class Explanation {
   std::vector<std::uint32_t> origin_;      // of each cut value: the cut that parted it from x, or no_cut
 };
 
-/// All leaves of a parameter.
-std::vector<std::uint32_t> leaves_of(const List& list, const ParameterState* state) {
-  std::vector<std::uint32_t> all;
-  for (std::size_t i = 0; i < list.tensor_count; ++i) {
-    const TensorNode& node = list.tensors[i];
-    if (node.kind == Node::Kind::parameter && list.parameters[node.parameter - 1].get() == state)
-      all.push_back(node.id);
-  }
-  return all;
-}
-
 std::string explain_parameter(List& list, const std::shared_ptr<ParameterState>& state) {
-  const std::vector<std::uint32_t> leaves = leaves_of(list, state.get());
+  const std::vector<std::uint32_t> leaves = list.leaves_of(*state);
   std::string who = "parameter " + to_string(state->value.shape());
   if (!leaves.empty()) who = called(list, leaves.front());
   else if (!state->name.empty()) who = fmt::format("\"{}\" ({})", state->name, who);

@@ -391,6 +391,14 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   return seen;
 }
 
+std::vector<std::uint32_t> List::leaves_of(const ParameterState& state) const {
+  std::vector<std::uint32_t> all;
+  for (std::size_t i = 0; i < tensor_count; ++i)
+    if (tensors[i].kind == Node::Kind::parameter && parameters[tensors[i].parameter - 1].get() == &state)
+      all.push_back(tensors[i].id);
+  return all;
+}
+
 Tensor List::shadow(std::uint32_t id) {
   Tensor handle = empty({}, tensor(id).dtype);
   Access::impl(handle)->node = id;

@@ -169,6 +169,8 @@ struct List : Tape {
   Tensor leaf(const Tensor& numbers);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
+  /// All entries that stand for a Parameter: a new one came whenever its numbers had changed.
+  std::vector<std::uint32_t> leaves_of(const ParameterState& state) const;
   /// What it is while a Pause lives: its numbers, which remember whose they are.
   Tensor paused_parameter(const std::shared_ptr<ParameterState>& state);
   /// A handle of a tensor of this list without its numbers.

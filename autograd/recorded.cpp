@@ -211,13 +211,7 @@ namespace {
 /// The entry itself, or all leaves of the same Parameter.
 std::vector<std::uint32_t> leaves_like(List& list, std::uint32_t id) {
   if (!list.is_tensor(id) || list.tensor(id).kind != Node::Kind::parameter) return {id};
-  const auto& state = list.parameters[list.tensor(id).parameter - 1];
-  std::vector<std::uint32_t> all;
-  for (std::size_t i = 0; i < list.tensor_count; ++i) {
-    const TensorNode& node = list.tensors[i];
-    if (node.kind == Node::Kind::parameter && list.parameters[node.parameter - 1] == state) all.push_back(node.id);
-  }
-  return all;
+  return list.leaves_of(*list.parameters[list.tensor(id).parameter - 1]);
 }
 
 template <class Y>
