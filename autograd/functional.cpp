@@ -239,20 +239,20 @@ struct Captured {
 namespace detail {
 
 Tensor jacobian_of(const OneToOne& f, const Tensor& x) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("jacobian", f, x);
   return at.done(at.rows(at.y()));
 }
 
 Tensor hessian_of(const OneToOne& f, const Tensor& x) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("hessian", f, x);
   at.must_be_single();
   return at.done(at.rows(at.gradient(at.y(), ones(at.y().shape(), at.y().dtype()), at.x())));
 }
 
 Tensor hvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("hvp", f, x);
   at.must_be_single();
   at.must_fit(v, at.x(), "x");
@@ -261,7 +261,7 @@ Tensor hvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
 }
 
 Tensor jvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("jvp", f, x);
   at.must_fit(v, at.x(), "x");
   // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.
@@ -271,7 +271,7 @@ Tensor jvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
 }
 
 Tensor vjp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("vjp", f, x);
   at.must_fit(v, at.y(), "f(x)");
   return at.done(at.last_gradient(at.y(), v, at.x()));
@@ -282,7 +282,7 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
     if (!x[i].defined()) undefined_operand(Checkpoint::name, static_cast<int>(i));
   List* const list = recording_list();
   if (list == nullptr) return f(x);
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   const Generator before = default_generator();
   const std::uint32_t floor = list->size() - 1;
   const auto memory = list->arena.mark();

@@ -256,6 +256,7 @@ void List::take_back(std::uint32_t size) noexcept {
   while (tensor_count > 0 && tensors[tensor_count - 1].id >= size) {
     TensorNode& node = tensors[--tensor_count];
     let_go_of(node, false);
+    if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
     if (node.kind == Node::Kind::parameter) parameters.pop_back();
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
@@ -301,7 +302,7 @@ void List::reset() noexcept {
   marks.clear();
   scope_count = 1;
   observing = checking = false;
-  retained = false;
+  retained = failed = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
   sweeping = false;

@@ -144,6 +144,7 @@ struct List : Tape {
   Chunked<Observation> observations;  // beside tensors
   std::uint32_t root = 0;             // of the last backward; 0: none yet
   bool retained = false;              // whether that one kept what it passed through
+  bool failed = false;                // whether an exception ended it
   std::uint32_t let_go_root = 0;      // of the last backward that did not
   std::uint32_t let_go_count = 0;     // how many nodes were let go
   std::vector<bool> gone;             // scalar ops among them, as far as noted

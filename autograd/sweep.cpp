@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <limits>
 
 namespace ebb::detail {
@@ -219,9 +220,14 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   const Pause pause;
   struct Sweeping {
     List& list;
+    int failing = std::uncaught_exceptions();
     explicit Sweeping(List& l) : list(l) { list.sweeping = true; }
-    ~Sweeping() { list.sweeping = false; }
+    ~Sweeping() {
+      list.sweeping = false;
+      list.failed = std::uncaught_exceptions() > failing;
+    }
   } const at_work(*this);
+  failed = false;
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
     node.reached = false;
@@ -336,27 +342,36 @@ std::uint32_t detail::id_in(const List& list, const Tensor& t, const char* asked
 }
 
 void Scalar::backward(const BackwardOptions& options) const {
-  list_of(graph_of(place_), "backward()").backward(id_of(place_), options.retain);
+  List& list = list_of(graph_of(place_), "backward()");
+  list.backward(id_in(list, *this, "backward()"), options.retain);
 }
+
+namespace {
+void must_have_run(const List& list) {
+  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
+  if (list.failed) throw GraphError("grad(): the last backward() of this graph failed on its way");
+}
+}  // namespace
 
 double Scalar::grad() const {
   const List& list = list_of(graph_of(place_), "grad()");
-  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
-  return id_of(place_) <= list.root ? list.adjoint[id_of(place_)] : 0;
+  const std::uint32_t id = id_in(list, *this, "grad()");
+  must_have_run(list);
+  return id <= list.root ? list.adjoint[id] : 0;
 }
 
 void Tensor::backward(const BackwardOptions& options) const {
   if (!defined()) throw UsageError("backward(): the tensor holds nothing");
   List& list = list_of(impl(*this).graph, "backward()");
   must_be_single("backward()", shape());
-  list.backward(impl(*this).node, options.retain);
+  list.backward(id_in(list, *this, "backward()"), options.retain);
 }
 
 Tensor Tensor::grad() const {
   if (!defined()) throw UsageError("grad(): the tensor holds nothing");
   List& list = list_of(impl(*this).graph, "grad()");
-  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
-  const TensorNode& node = list.tensor(impl(*this).node);
+  const TensorNode& node = list.tensor(id_in(list, *this, "grad()"));
+  must_have_run(list);
   if (node.gradient != nullptr) return share(node.gradient);
   if (node.kind == Node::Kind::op && !list.observing) {
     throw GraphError(

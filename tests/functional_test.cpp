@@ -272,6 +272,62 @@ TEST_CASE("what was computed inside of a checkpoint cannot be used outside") {
   CHECK_THROWS_WITH_AS((number * 3).backward(), message, GraphError);
 }
 
+TEST_CASE("what left a function that then threw is known for gone, and is not taken for what came after") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(2.0);
+  Tensor left;
+  Scalar number;
+  const auto leave = [&](const Tensor& t) -> Tensor {
+    left = t * 2;
+    number = s * 5;
+    throw UsageError("no");
+  };
+  CHECK_THROWS_AS(checkpoint(leave, x), UsageError);
+  const Tensor y = x * 3;
+  const Scalar z = s * 7;
+  const char* const message =
+      "this value was computed inside of checkpoint(), which forgets it: only what the function returns lives on\n"
+      "  help: return it from the function";
+  CHECK_THROWS_WITH_AS(left + 1, message, GraphError);
+  CHECK_THROWS_WITH_AS(number.backward(), message, GraphError);
+  CHECK_THROWS_AS(jacobian(leave, x), UsageError);
+  CHECK_THROWS_WITH_AS(left + 1, message, GraphError);
+  CHECK(graph.size() == 4);
+  (sum(y) + z).backward();
+  CHECK(distance(x.grad(), full({2}, 3, f64)) == 0);
+  CHECK(s.grad() == 7);
+  CHECK_THROWS_WITH_AS(left.grad(), message, GraphError);
+  CHECK_THROWS_WITH_AS(number.grad(), message, GraphError);
+  CHECK_THROWS_WITH_AS(number.backward(), message, GraphError);
+  CHECK(s.grad() == 7);
+}
+
+TEST_CASE("a backward that fails inside of a checkpoint leaves no gradients, and can run again") {
+  Parameter w(ones({2}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  bool fails = true;
+  const Tensor y = checkpoint(
+      [&](const Tensor& t) {
+        const Tensor own = graph.variable(ones({2}, f64));  // its gradient is forgotten with it
+        const Tensor a = t * w * own, b = a * 2;
+        graph.on_gradient(b, [&](const Tensor&) {
+          if (fails) throw UsageError("no");
+        });
+        return b * a;
+      },
+      x);
+  const Tensor loss = sum(y);
+  CHECK_THROWS_WITH_AS(loss.backward({.retain = true}), "no", UsageError);
+  CHECK(!w.has_grad());
+  CHECK_THROWS_WITH_AS(x.grad(), "grad(): the last backward() of this graph failed on its way", GraphError);
+  fails = false;
+  loss.backward({.retain = true});
+  CHECK(distance(x.grad(), tensor({4, 8}, f64)) == 0);
+  CHECK(distance(w.grad(), tensor({4, 16}, f64)) == 0);
+}
+
 TEST_CASE("outside of a graph a checkpoint is its function, and one of constants is a constant") {
   const Tensor x = normal({3});
   CHECK(distance(checkpoint([](const Tensor& t) { return t * 2; }, x), 2 * x) == 0);
