@@ -340,8 +340,7 @@ Fault arrived_fault(const List& list, std::uint32_t id, const Survey& bad, const
               ".check = true finds where"};
   }
   const std::string name = list.name_of(id);
-  const bool watched =
-      std::any_of(list.hooks.begin(), list.hooks.end(), [&](const auto& hook) { return hook.id == id; });
+  const bool watched = list.hooks.contains(id);
   return {fmt::format("{} {}", watched ? "what on_gradient() gave for" : "gradients added up at",
                       name.empty() ? kind_of(list, id) : leaf_text(list, id)),
           bad,

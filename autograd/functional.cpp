@@ -192,11 +192,17 @@ struct Checkpoint {
   std::uint64_t value;
 
   Tensor compose(const Tensor*) const {
-    const Generator now = std::exchange(default_generator(), before);
+    List& list = *recording_list();
     struct Restore {
-      const Generator& now;
-      ~Restore() { default_generator() = now; }
-    } const restore{now};
+      List& list;
+      Generator generator;
+      std::uint32_t watched_before;
+      ~Restore() {
+        default_generator() = generator;
+        list.watched_before = watched_before;
+      }
+    } const restore{list, std::exchange(default_generator(), before),
+                    std::exchange(list.watched_before, list.size() - 1)};
     Tensor y = f(x);
     if (!y.defined() || fingerprint(y) != value)
       throw GraphError(

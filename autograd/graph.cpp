@@ -260,7 +260,7 @@ void List::take_back(std::uint32_t size) noexcept {
     if (node.kind == Node::Kind::parameter) parameters.pop_back();
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
-  std::erase_if(hooks, [&](const Hook& hook) { return hook.id >= size; });
+  hooks.erase(hooks.lower_bound(size), hooks.end());
   while (!names.empty() && names.back().first >= size) names.pop_back();
   while (!cut_uses.empty() && cut_uses.back().user >= size) cut_uses.pop_back();
   for (std::uint32_t id = this->size(); id-- > size;) {
@@ -309,6 +309,7 @@ void List::reset() noexcept {
   cuts.clear();
   cut_uses.clear();
   hooks.clear();
+  watched_before = 0;
 }
 
 TensorNode& List::add_tensor() {
@@ -663,21 +664,22 @@ void Graph::observe() {
   for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
   list_->observing = true;
 }
-void List::watch(Hook hook) {
-  if (is_tensor(hook.id)) {
-    tensor(hook.id).watched = true;
+void List::watch(std::uint32_t id, Hook hook) {
+  if (id <= watched_before) return;
+  if (is_tensor(id)) {
+    tensor(id).watched = true;
   } else {
-    const auto here = std::lower_bound(stations.begin(), stations.end(), hook.id);
-    if (here == stations.end() || *here != hook.id) stations.insert(here, hook.id);
+    const auto here = std::lower_bound(stations.begin(), stations.end(), id);
+    if (here == stations.end() || *here != id) stations.insert(here, id);
   }
-  hooks.push_back(std::move(hook));
+  hooks.emplace(id, std::move(hook));
 }
 
 void Graph::watch(const Tensor& t, std::function<Tensor(const Tensor&)> f) {
-  list_->watch({id_in(*list_, t, "on_gradient()"), std::move(f), {}});
+  list_->watch(id_in(*list_, t, "on_gradient()"), {std::move(f), {}});
 }
 void Graph::watch(const Scalar& s, std::function<Scalar(const Scalar&)> f) {
-  list_->watch({id_in(*list_, s, "on_gradient()"), {}, std::move(f)});
+  list_->watch(id_in(*list_, s, "on_gradient()"), {{}, std::move(f)});
 }
 
 bool Graph::observing() const { return list_->observing; }

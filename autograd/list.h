@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -185,12 +186,12 @@ struct List : Tape {
 
   /// A function to see, and to replace, the gradient of an entry.
   struct Hook {
-    std::uint32_t id;
     std::function<Tensor(const Tensor&)> whole;
     std::function<Scalar(const Scalar&)> number;
   };
-  std::vector<Hook> hooks;
-  void watch(Hook hook);
+  std::multimap<std::uint32_t, Hook> hooks;  // by entry; a function of the user's may add some while others run
+  std::uint32_t watched_before = 0;          // while a checkpoint runs again: up to here, it watched the first time
+  void watch(std::uint32_t id, Hook hook);
   Tensor watched(std::uint32_t id, Tensor gradient);
   Scalar watched(std::uint32_t id, Scalar gradient);
 

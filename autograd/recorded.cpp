@@ -33,7 +33,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     depends[id - floor] = any;
   }
 
-  const bool watching = std::any_of(hooks.begin(), hooks.end(), [](const Hook& hook) { return bool(hook.number); });
+  const bool watching = !hooks.empty();
   std::vector<std::optional<Scalar>> scalar(span + 1);
   std::vector<Tensor> whole(span + 1);
   std::map<std::uint32_t, std::pair<std::optional<Scalar>, Tensor>> below;  // operands at or under the floor

@@ -259,15 +259,23 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
 }
 
 void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
-  auto station = static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), from) - stations.begin());
+  const auto stations_up_to = [&](std::uint32_t id) {
+    return static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), id) - stations.begin());
+  };
+  std::size_t station = stations_up_to(from), known = stations.size();
+  std::uint32_t last = from + 1;  // station that was passed
   for (std::uint32_t id = from;;) {
+    if (stations.size() != known) {  // a function of the user's watches one more Scalar
+      station = stations_up_to(last - 1);
+      known = stations.size();
+    }
     const bool stops = station > 0 && stations[station - 1] > floor;
     const std::uint32_t stop = stops ? stations[station - 1] : floor;
     sweep_entries(entry, adjoint, id, stop);
     if (checking) check_swept(id, stop);
     if (!stops) return;
     --station;
-    id = stop;
+    id = last = stop;
     if (!is_tensor(stop)) {  // a Scalar whose gradient someone watches; it then goes on with the others
       if (adjoint[stop] != 0) adjoint[stop] = watched(stop, Scalar(adjoint[stop])).value();
       continue;
@@ -294,9 +302,9 @@ void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
 }
 
 Tensor List::watched(std::uint32_t id, Tensor gradient) {
-  for (const Hook& hook : hooks) {
-    if (hook.id != id) continue;
-    const Tensor passed = hook.whole(gradient);
+  auto hook = hooks.lower_bound(id);
+  for (std::size_t n = hooks.count(id); n > 0; --n, ++hook) {  // not those that they add
+    const Tensor passed = hook->second.whole(gradient);
     if (!passed.defined()) continue;  // it only looked
     if (passed.shape() != gradient.shape() || passed.dtype() != gradient.dtype())
       throw UsageError(fmt::format("on_gradient(): the function returned {} {} for a gradient that is {} {}",
@@ -308,8 +316,8 @@ Tensor List::watched(std::uint32_t id, Tensor gradient) {
 }
 
 Scalar List::watched(std::uint32_t id, Scalar gradient) {
-  for (const Hook& hook : hooks)
-    if (hook.id == id) gradient = hook.number(gradient);
+  auto hook = hooks.lower_bound(id);
+  for (std::size_t n = hooks.count(id); n > 0; --n, ++hook) gradient = hook->second.number(gradient);
   return gradient;
 }
 

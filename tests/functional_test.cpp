@@ -555,3 +555,57 @@ TEST_CASE("a hook that is not met is not called, and one that returns another sh
   const Tensor constant = ones({3});
   CHECK_THROWS_AS(graph.on_gradient(constant, [](const Tensor&) {}), GraphError);
 }
+
+TEST_CASE("a hook may add hooks, and they hold from then on") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(1.0), early = s * 2;
+  const Tensor middle = x * early, after = middle * 2, last = after * 3;
+  int more = 0;
+  for (int i = 0; i < 2; ++i) {
+    graph.on_gradient(last, [&](const Tensor&) {
+      graph.on_gradient(early, [](double g) { return g / 2; });
+      graph.on_gradient(middle, [](const Tensor& g) { return g * 3; });
+      graph.on_gradient(last, [&](const Tensor&) { ++more; });
+    });
+  }
+  sum(last).backward({.retain = true});
+  CHECK(more == 0);
+  CHECK(distance(x.grad(), full({2}, 12 * 9, f64)) == 0);
+  CHECK(s.grad() == 2 * 6 * 3 * 9 / 4);
+}
+
+TEST_CASE("what the function of a checkpoint watches is watched once, however often it runs again") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(3.0), half = s * 1;
+  int inside = 0;
+  const Tensor y = sum(checkpoint(
+      [&](const Tensor& t) {
+        graph.on_gradient(t, [](const Tensor& g) { return g / 2; });
+        graph.on_gradient(half, [](double g) { return g / 2; });
+        const Tensor twice = t * 2;
+        graph.on_gradient(twice, [&](const Tensor&) { ++inside; });
+        return twice * half;
+      },
+      x * 1));
+  for (int i = 1; i <= 3; ++i) {
+    y.backward({.retain = true});
+    CHECK(distance(x.grad(), full({2}, 3, f64)) == 0);
+    CHECK(s.grad() == 3);
+    CHECK(inside == i);
+  }
+  CHECK(graph.gradient(y, s).value() == 3);
+}
+
+TEST_CASE("a hundred thousand hooks cost no more than as many nodes") {
+  Graph graph;
+  Scalar s = graph.variable(1.0);
+  int met = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    s = s + 1;
+    graph.on_gradient(s, [&](double) { ++met; });
+  }
+  s.backward();  // each looked for among all would be 10^10 steps
+  CHECK(met == 100'000);
+}
