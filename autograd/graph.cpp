@@ -305,7 +305,7 @@ void List::reset() noexcept {
   retained = failed = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
-  sweeping = false;
+  going_back = sweeping = false;
   cuts.clear();
   cut_uses.clear();
   hooks.clear();

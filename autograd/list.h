@@ -149,7 +149,8 @@ struct List : Tape {
   std::uint32_t let_go_root = 0;      // of the last backward that did not
   std::uint32_t let_go_count = 0;     // how many nodes were let go
   std::vector<bool> gone;             // scalar ops among them, as far as noted
-  bool sweeping = false;  // backward is at work, and what it computes is nobody's
+  bool going_back = false;  // backward is at work
+  bool sweeping = false;    // the same, and what is computed is nobody's: no checkpoint runs again
   std::vector<CutValue> cuts;
   std::vector<CutUse> cut_uses;
 

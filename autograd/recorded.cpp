@@ -222,6 +222,10 @@ std::vector<std::uint32_t> leaves_like(List& list, std::uint32_t id) {
 
 template <class Y>
 std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
+  if (tape != &list && list.going_back)
+    throw GraphError(
+        "gradient(): called by a function that backward() of the same graph calls\n"
+        "  help: vjp(f, x, v) gives gradients there");
   if (tape != &list)
     throw GraphError(
         "gradient(): the graph is paused, and gradients are recorded\n"

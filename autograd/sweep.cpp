@@ -208,6 +208,10 @@ std::string with_commas(std::uint32_t n) {
 }  // namespace
 
 void List::backward(std::uint32_t from, bool retain, bool to_parameters, const Tensor& seed) {
+  if (going_back)
+    throw GraphError(
+        "backward(): called by a function that backward() of the same graph calls\n"
+        "  help: vjp(f, x, v) gives gradients there");
   if (let_go_root != 0) note_what_is_gone(*this);
   if (let_go_root != 0 && meets_what_is_gone(*this, from)) {
     const std::string name = name_of(let_go_root);
@@ -221,9 +225,9 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   struct Sweeping {
     List& list;
     int failing = std::uncaught_exceptions();
-    explicit Sweeping(List& l) : list(l) { list.sweeping = true; }
+    explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = true; }
     ~Sweeping() {
-      list.sweeping = false;
+      list.going_back = list.sweeping = false;
       list.failed = std::uncaught_exceptions() > failing;
     }
   } const at_work(*this);

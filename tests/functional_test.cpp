@@ -609,3 +609,41 @@ TEST_CASE("a hundred thousand hooks cost no more than as many nodes") {
   s.backward();  // each looked for among all would be 10^10 steps
   CHECK(met == 100'000);
 }
+
+TEST_CASE("a function that backward() calls cannot begin another backward in its midst, but can take gradients of functions") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64)), other = sum(x * x);
+  const char* const message =
+      "backward(): called by a function that backward() of the same graph calls\n"
+      "  help: vjp(f, x, v) gives gradients there";
+  const auto tries = [&] {
+    CHECK_THROWS_WITH_AS(other.backward({.retain = true}), message, GraphError);
+    CHECK_THROWS_WITH_AS(graph.gradient(other, x),
+                         "gradient(): called by a function that backward() of the same graph calls\n"
+                         "  help: vjp(f, x, v) gives gradients there",
+                         GraphError);
+    const Tensor slope = vjp([](const Tensor& t) { return sum(t * t); }, x, tensor(1.0, f64));
+    CHECK(distance(slope, x * 2) == 0);
+  };
+  const Tensor watched = x * 2;
+  graph.on_gradient(watched, [&](const Tensor&) { tries(); });
+  const Tensor own = custom(
+      "own", {watched}, [](const Tensor& t) { return t * 3; },
+      [&](const Tensor& dy, const Tensor&) {
+        tries();
+        return dy * 3;
+      });
+  sum(own).backward();
+  CHECK(distance(x.grad(), full({2}, 6, f64)) == 0);
+
+  bool again = false;
+  const Tensor piece = checkpoint(
+      [&](const Tensor& t) {
+        if (again) CHECK_THROWS_WITH_AS(other.backward({.retain = true}), message, GraphError);
+        return t * 5;
+      },
+      x);
+  again = true;
+  sum(piece).backward();
+  CHECK(distance(x.grad(), full({2}, 5, f64)) == 0);
+}
