@@ -181,6 +181,12 @@ std::uint64_t fingerprint(const Tensor& t) {
   return kernels::fingerprint(read<void>(t), static_cast<std::size_t>(t.size()) * size_of(t.dtype()));
 }
 
+/// A Parameter that a checkpoint's function used, and the numbers that it had.
+struct Used {
+  std::shared_ptr<ParameterState> parameter;
+  Tensor numbers;
+};
+
 /// f(x...), forgotten but for f and x.
 struct Checkpoint {
   static constexpr char name[] = "checkpoint", formula[] = "f(x)", rule[] = "∇x = through f, computed again",
@@ -188,10 +194,13 @@ struct Checkpoint {
   static constexpr Keep keep = Keep::nothing;
   Recomputed f;
   std::vector<Tensor> x;
+  std::vector<Used> used;
   Generator before;  // the default generator, as it was when f ran
   std::uint64_t value;
 
   Tensor compose(const Tensor*) const {
+    for (const Used& each : used)
+      if (impl(each.parameter->value).data != impl(each.numbers).data) changed_since(*each.parameter, name);
     List& list = *recording_list();
     struct Restore {
       List& list;
@@ -304,8 +313,17 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   list->arena.rewind(memory);
 
   std::vector<Tensor> from;
-  for (const std::uint32_t id : captured.tensors) from.push_back(list->shadow(id));
-  for (const auto& state : captured.parameters) from.push_back(list->parameter_leaf(state));
+  std::vector<Used> used;
+  for (const std::uint32_t id : captured.tensors) {
+    from.push_back(list->shadow(id));
+    const TensorNode& node = list->tensor(id);
+    if (node.kind == Node::Kind::parameter && node.output != nullptr)
+      used.push_back({list->parameters[node.parameter - 1], share(node.output)});
+  }
+  for (const auto& state : captured.parameters) {
+    from.push_back(list->parameter_leaf(state));
+    used.push_back({state, from.back()});
+  }
   if (!captured.scalars.empty()) {
     std::vector<Scalar> parts;
     for (const std::uint32_t id : captured.scalars)
@@ -314,7 +332,7 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   }
   std::vector<const Tensor*> in;
   for (const Tensor& t : from) in.push_back(&t);
-  const Checkpoint op{std::move(f), x, before, fingerprint(y)};
+  const Checkpoint op{std::move(f), x, std::move(used), before, fingerprint(y)};
   record(y, op_info<Checkpoint>, &op, in.data(), static_cast<int>(in.size()), 0);
   return y;
 }

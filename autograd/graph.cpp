@@ -298,6 +298,7 @@ void List::reset() noexcept {
   buried = false;
   arena.reset();
   parameters.clear();
+  leaves.clear();
   names.clear();
   marks.clear();
   scope_count = 1;
@@ -370,11 +371,16 @@ std::uint32_t List::node_of(const Tensor& t) {
 }
 
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
-  const std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
+  std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
+  if (graph_of(leaf) != graph()) {  // another thread's graph may have met it since
+    const auto met = leaves.find(state.get());
+    if (met != leaves.end()) leaf = place_of(graph(), met->second);
+  }
+  if (graph_of(leaf) == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
-    const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
-    if (known.kind == Node::Kind::parameter && known.output != nullptr && known.output->data == impl(state->value).data)
+    const TensorNode& known = tensor(id_of(leaf));
+    if (known.kind == Node::Kind::parameter && parameters[known.parameter - 1] == state && known.output != nullptr &&
+        known.output->data == impl(state->value).data)
       return share(known.output);
   }
   Tensor seen = view(state->value, state->value.shape());
@@ -390,6 +396,7 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   node.output = hold(seen);
   if (checking) check_leaf(node.id);
   state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
+  leaves[state.get()] = node.id;
   return seen;
 }
 

@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -133,6 +134,7 @@ struct List : Tape {
   bool buried = false;      // whether there are dead ones
   Arena arena;
   std::vector<std::shared_ptr<ParameterState>> parameters;
+  std::unordered_map<const ParameterState*, std::uint32_t> leaves;  // the last that each was met as
   std::vector<std::pair<std::uint32_t, std::string>> names;
   struct ScopeEntry {
     std::string path, kind;
@@ -257,6 +259,8 @@ extern constinit thread_local std::uint64_t numbers_read EBB_FAST_THREAD_LOCAL;
 
 /// Throws GraphError: a value was asked that a checkpoint forgot.
 [[noreturn]] void buried_inside();
+/// Throws GraphError: what `op` computed cannot be computed again.
+[[noreturn]] void changed_since(const ParameterState& parameter, const char* op);
 /// The entry of a value that must belong to this list.  Throws GraphError, beginning with `asked`.
 std::uint32_t id_in(const List& list, const Scalar& s, const char* asked);
 std::uint32_t id_in(const List& list, const Tensor& t, const char* asked);

@@ -120,8 +120,7 @@ void replay(List& list, TensorNode& node, const Tensor& dy) {
         });
       });
     if (list.is_tensor(id) && list.tensor(id).kind == Node::Kind::parameter && list.tensor(id).gradient != nullptr)
-      throw GraphError(fmt::format("backward(): the parameter {} changed between {} and backward, which computes it again",
-                                   list.name_of(id), node.op->name));
+      changed_since(*list.parameters[list.tensor(id).parameter - 1], node.op->name);
   }
 }
 
@@ -330,6 +329,12 @@ Scalar List::watched(std::uint32_t id, Scalar gradient) {
 namespace ebb {
 
 using namespace detail;
+
+void detail::changed_since(const ParameterState& parameter, const char* op) {
+  throw GraphError(fmt::format("backward(): the parameter {}{}{} changed between {} and backward, which computes it again{}",
+                               parameter.name, parameter.name.empty() ? "" : " ", to_string(parameter.value.shape()), op,
+                               where_in_model()));
+}
 
 void detail::must_be_single(const char* asked, const Shape& shape) {
   if (shape.size() == 1) return;

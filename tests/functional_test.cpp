@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace ebb;
@@ -254,6 +255,41 @@ TEST_CASE("a checkpoint whose function computes something else in backward is fo
                        "  help: it must depend on its operands, Parameters and the default generator alone, and not be "
                        "changed by running",
                        GraphError);
+}
+
+TEST_CASE("a checkpoint whose Parameter changed before backward is refused, be its value the same") {
+  Parameter w(tensor({1, 3}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(zeros({2}, f64));
+  const auto f = [&](const Tensor& t) { return t * w; };
+  const Tensor first = sum(checkpoint(f, x)), second = sum(checkpoint(f, x));  // the leaf comes inside, and stands before
+  w.assign(full({2}, 5, f64));
+  const char* const message =
+      "backward(): the parameter [2] changed between checkpoint and backward, which computes it again";
+  for (const Tensor& loss : {first, second}) {
+    CHECK_THROWS_WITH_AS(graph.gradient(loss, x), message, GraphError);
+    CHECK_THROWS_WITH_AS(loss.backward({.retain = true}), message, GraphError);
+  }
+  CHECK(!w.has_grad());
+}
+
+TEST_CASE("graphs of several threads that share a Parameter each meet it as one leaf, in checkpoints too") {
+  Parameter w(ones({2}, f64));
+  const auto leaves = [&] {
+    Graph graph;
+    const Tensor x = graph.variable(ones({2}, f64));
+    const auto f = [&](const Tensor& t) {
+      std::thread([&] {
+        Graph other;
+        CHECK(sum(w * 2).item() == 4);
+      }).join();
+      return t * w;
+    };
+    sum(checkpoint(f, f(x))).backward();
+    return graph.size();
+  };
+  CHECK(leaves() == 5);  // x, w, a product, the checkpoint, the sum
+  CHECK(distance(w.grad(), full({2}, 2, f64)) == 0);
 }
 
 TEST_CASE("what was computed inside of a checkpoint cannot be used outside") {
