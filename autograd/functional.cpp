@@ -181,10 +181,10 @@ std::uint64_t fingerprint(const Tensor& t) {
   return kernels::fingerprint(read<void>(t), static_cast<std::size_t>(t.size()) * size_of(t.dtype()));
 }
 
-/// A Parameter that a checkpoint's function used, and the numbers that it had.
+/// A Parameter that a checkpoint's function used, and the leaf that it was, with its numbers.
 struct Used {
   std::shared_ptr<ParameterState> parameter;
-  Tensor numbers;
+  Tensor leaf;
 };
 
 /// f(x...), forgotten but for f and x.
@@ -199,9 +199,11 @@ struct Checkpoint {
   std::uint64_t value;
 
   Tensor compose(const Tensor*) const {
-    for (const Used& each : used)
-      if (impl(each.parameter->value).data != impl(each.numbers).data) changed_since(*each.parameter, name);
     List& list = *recording_list();
+    for (const Used& each : used) {
+      if (impl(each.parameter->value).data != impl(each.leaf).data) changed_since(*each.parameter, name);
+      list.meet_as(each.parameter, each.leaf);
+    }
     struct Restore {
       List& list;
       Generator generator;

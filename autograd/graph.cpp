@@ -395,9 +395,15 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   Access::impl(seen)->graph = graph();
   node.output = hold(seen);
   if (checking) check_leaf(node.id);
-  state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
-  leaves[state.get()] = node.id;
+  meet_as(state, seen);
   return seen;
+}
+
+void List::meet_as(const std::shared_ptr<ParameterState>& state, const Tensor& leaf) {
+  const std::uint32_t id = impl(leaf).node;
+  if (tensor(id).output == nullptr) tensor(id).output = hold(leaf);
+  state->leaf.store(place_of(graph(), id), std::memory_order_relaxed);
+  leaves[state.get()] = id;
 }
 
 Tensor List::shadow(std::uint32_t id) {

@@ -174,6 +174,8 @@ struct List : Tape {
   Tensor leaf(const Tensor& numbers);
   /// What a Parameter is in this graph.
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
+  /// Makes it that leaf again, though it may have met this graph as others since.
+  void meet_as(const std::shared_ptr<ParameterState>& state, const Tensor& leaf);
   /// What it is while a Pause lives: its numbers, which remember whose they are.
   Tensor paused_parameter(const std::shared_ptr<ParameterState>& state);
   /// A handle of a tensor of this list without its numbers.

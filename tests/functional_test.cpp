@@ -273,6 +273,24 @@ TEST_CASE("a checkpoint whose Parameter changed before backward is refused, be i
   CHECK(!w.has_grad());
 }
 
+TEST_CASE("checkpoints that share a Parameter can go back one after the other, and by it") {
+  Parameter w(tensor({1, 3}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const auto f = [&](const Tensor& t) { return t * w; };
+  const Tensor first = sum(checkpoint(f, x)), second = sum(checkpoint(f, x * 2)), third = sum(checkpoint(f, x * 3));
+  const Tensor leaf = w;
+  first.backward();
+  CHECK(distance(w.grad(), tensor({1, 2}, f64)) == 0);
+  const Tensor elsewhere = sum(w * 10);  // as another leaf
+  second.backward();
+  CHECK(distance(w.grad(), tensor({3, 6}, f64)) == 0);
+  CHECK(distance(graph.gradient(third, leaf), tensor({3, 6}, f64)) == 0);
+  third.backward();
+  elsewhere.backward();
+  CHECK(distance(w.grad(), tensor({16, 22}, f64)) == 0);
+}
+
 TEST_CASE("graphs of several threads that share a Parameter each meet it as one leaf, in checkpoints too") {
   Parameter w(ones({2}, f64));
   const auto leaves = [&] {
