@@ -485,6 +485,25 @@ TEST_CASE("a custom op whose backward reads numbers refuses to be differentiated
   CHECK_THROWS_AS(graph.gradient(sum(again * again), x), GraphError);
 }
 
+TEST_CASE("a custom op whose backward takes the value of an element has read a number, and of Scalars alone has not") {
+  const auto cube = [](const Tensor& t) { return t * t * t; };
+  const auto by_value = [&](const Tensor& t) {
+    return sum(custom("cube", {t}, cube, [](const Tensor& dy, const Tensor& x) {
+      return dy * (3 * x(0).value() * x(0).value());
+    }));
+  };
+  const auto by_scalars = [&](const Tensor& t) {
+    return sum(custom("cube", {t}, cube, [](const Tensor& dy, const Tensor& x) { return dy * (3 * x(0) * x(0)); }));
+  };
+  const Tensor three = full({1}, 3, f64);
+  CHECK(jacobian(by_value, three).to_vector<double>() == std::vector<double>{27});
+  CHECK_THROWS_WITH_AS(hessian(by_value, three),
+                       "gradient(): custom \"cube\" can be differentiated once: its backward reads numbers, and what it "
+                       "does with them is not recorded\n  help: write its backward with ops",
+                       GraphError);
+  CHECK(hessian(by_scalars, three).item() == 18);
+}
+
 TEST_CASE("a custom op whose backward is made of ops is differentiable to any order") {
   CHECK(gradcheck(product, {normal({4}), normal({4}, 2) + 3.0}, {.order = 2}) < 1e-6);
   const auto f = [](const Tensor& t) { return sum(product(t, t + 4)); };
