@@ -281,8 +281,9 @@ Tensor jvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
   const Attempt attempt(&List::bury);
   Transform at("jvp", f, x);
   at.must_fit(v, at.x(), "x");
-  // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.
-  const Tensor u = at.leaf(zeros(at.y().shape(), at.y().dtype()));
+  // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.  u is ones, since
+  // a gradient of zero would absorb an infinite derivative.
+  const Tensor u = at.leaf(ones(at.y().shape(), at.y().dtype()));
   const Tensor weighed = at.gradient(at.y(), u, at.x());
   return at.done(at.last_gradient(weighed, v, u));
 }

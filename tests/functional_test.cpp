@@ -82,6 +82,21 @@ TEST_CASE("jvp and vjp are the Jacobian from either side, and agree with each ot
   CHECK(sum(across * jvp(f, x, along)).item() == doctest::Approx(sum(vjp(f, x, across) * along).item()).epsilon(1e-13));
 }
 
+TEST_CASE("jvp and vjp agree where the derivative is infinite or none, on both lanes") {
+  const Tensor one = ones({1}, f64);
+  const auto agree = [&](const auto& f, double at) {
+    const Tensor x = full({1}, at, f64);
+    const double along = jvp(f, x, one).item(), against = vjp(f, x, one).item();
+    CHECK((along == against || (std::isnan(along) && std::isnan(against))));
+    return along;
+  };
+  CHECK(agree([](const Tensor& x) { return sqrt(x); }, 0) == HUGE_VAL);
+  CHECK(agree([](const Tensor& x) { return 1 / x; }, 0) == -HUGE_VAL);
+  CHECK(agree([](const Tensor& x) { return stack({sqrt(x(0))}, f64); }, 0) == HUGE_VAL);
+  CHECK(std::isnan(agree([](const Tensor& x) { return sqrt(x); }, -1)));
+  CHECK(agree([](const Tensor& x) { return where(x > 0, log(x), 0); }, 0) == 0);
+}
+
 TEST_CASE("transforms of transforms: the Jacobian of the Jacobian, and of jvp, hvp and vjp, are derivatives of f") {
   const Tensor x = normal({3}), v = normal({3}, 2);
   const auto cubes = [](const Tensor& t) { return t * t * t; };
