@@ -155,9 +155,13 @@ class Transform {
   struct Aside {
     List& list;
     std::uint32_t before;
+    Arena::Mark memory;
     Recording recording;
-    explicit Aside(List& open) : list(open), before(open.size()), recording(open) {}
-    ~Aside() { list.bury(before); }
+    explicit Aside(List& open) : list(open), before(open.size()), memory(open.arena.mark()), recording(open) {}
+    ~Aside() {
+      list.bury(before);
+      list.arena.rewind(memory);
+    }
   };
 
   struct Argument {
