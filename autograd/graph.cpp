@@ -34,10 +34,9 @@ std::atomic<std::uint32_t> last_serial{0};
 
 std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
-    const std::uint32_t serial = last_serial.fetch_add(1) + 1;
+    const std::uint32_t serial = (last_serial.fetch_add(1) + 1) % cut_bit;
     std::uint32_t none = 0;
-    if (serial % cut_bit != 0 && serial < cut_bit && open_graphs[serial % slots].compare_exchange_strong(none, serial))
-      return serial;
+    if (serial != 0 && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
 }
