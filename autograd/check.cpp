@@ -292,6 +292,8 @@ Values look_at_values(const List& list, std::uint32_t last) {
       if (node.op != nullptr && node.op->number != nullptr && node.self != nullptr &&
           std::isinf(node.op->number(node.self)))
         meant = id;
+      // What a checkpoint computed was looked at while it was there.
+      if (list.checking && node.op != nullptr && node.op->gradient == nullptr && !is_stack(node) && meant == 0) meant = id;
     } else if (std::isfinite(list.value[id])) {
       // A part only carries gradients; the values that it carries are looked at as its op's.
       if (list.code[id] == part_code) source[id] = meant;
@@ -340,8 +342,7 @@ Fault arrived_fault(const List& list, std::uint32_t id, const Survey& bad, const
               ".check = true finds where"};
   }
   const std::string name = list.name_of(id);
-  const bool watched =
-      std::any_of(list.hooks.begin(), list.hooks.end(), [&](const auto& hook) { return hook.id == id; });
+  const bool watched = list.hooks.contains(id);
   return {fmt::format("{} {}", watched ? "what on_gradient() gave for" : "gradients added up at",
                       name.empty() ? kind_of(list, id) : leaf_text(list, id)),
           bad,

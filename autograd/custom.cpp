@@ -5,6 +5,7 @@
 #include "op.h"
 #include "ops.h"
 #include "require.h"
+#include "telling.h"
 
 #include <fmt/format.h>
 
@@ -67,14 +68,27 @@ std::vector<Tensor> checked(const Custom& op, const Tensor& dy, std::span<const 
   return all;
 }
 
+/// Whether a Scalar was made from entry `first` on that nothing uses: then its value() was taken, or was for nothing.
+bool value_taken(const List& list, std::uint32_t first) {
+  std::vector<bool> used(list.size() - first);
+  for (std::uint32_t id = list.size() - 1; id >= first; --id) {
+    if (!list.is_tensor(id) && list.code[id] != dead_code && !used[id - first]) return true;
+    each_operand(list, id, [&](std::uint32_t, std::uint32_t operand) {
+      if (operand >= first) used[operand - first] = true;
+    });
+  }
+  return false;
+}
+
 /// Recorded gradients: as ops if the function is made of ops, else as values that refuse to be differentiated.
 std::vector<Tensor> recorded(const Custom& op, Tensor dy, std::span<const Tensor> in, const Tensor& y) {
   List& list = *recording_list();
   // A gradient made of ops shows that by being recorded; that takes a dy that is.
   if (impl(dy).graph != list.graph()) dy = list.leaf(dy);
   const std::uint64_t reads = numbers_read;
+  const std::uint32_t first = list.size();
   std::vector<Tensor> all = checked(op, dy, in, y);
-  const bool was_read = numbers_read != reads;
+  const bool was_read = numbers_read != reads || value_taken(list, first);
   std::vector<const Tensor*> from = {&dy};
   for (const Tensor& x : in) from.push_back(&x);
   for (Tensor& dx : all) {

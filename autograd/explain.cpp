@@ -426,7 +426,7 @@ class Explanation {
         each_operand(list_, user, [&](std::uint32_t i, std::uint32_t operand) {
           if (operand == id && passes(user, i) && flow(user) != Flow::zero && sent(user, i) != Flow::zero) ++uses;
         });
-    if (std::any_of(list_.hooks.begin(), list_.hooks.end(), [&](const List::Hook& hook) { return hook.id == id; }))
+    if (list_.hooks.contains(id))
       return "on_gradient() gave zeros in place of what arrived at " + name(id);
     return fmt::format("what its {} uses send back to {} cancels", uses, name(id));
   }

@@ -155,9 +155,13 @@ class Transform {
   struct Aside {
     List& list;
     std::uint32_t before;
+    Arena::Mark memory;
     Recording recording;
-    explicit Aside(List& open) : list(open), before(open.size()), recording(open) {}
-    ~Aside() { list.bury(before); }
+    explicit Aside(List& open) : list(open), before(open.size()), memory(open.arena.mark()), recording(open) {}
+    ~Aside() {
+      list.bury(before);
+      list.arena.rewind(memory);
+    }
   };
 
   struct Argument {
@@ -181,6 +185,12 @@ std::uint64_t fingerprint(const Tensor& t) {
   return kernels::fingerprint(read<void>(t), static_cast<std::size_t>(t.size()) * size_of(t.dtype()));
 }
 
+/// A Parameter that a checkpoint's function used, and the leaf that it was, with its numbers.
+struct Used {
+  std::shared_ptr<ParameterState> parameter;
+  Tensor leaf;
+};
+
 /// f(x...), forgotten but for f and x.
 struct Checkpoint {
   static constexpr char name[] = "checkpoint", formula[] = "f(x)", rule[] = "∇x = through f, computed again",
@@ -188,15 +198,26 @@ struct Checkpoint {
   static constexpr Keep keep = Keep::nothing;
   Recomputed f;
   std::vector<Tensor> x;
+  std::vector<Used> used;
   Generator before;  // the default generator, as it was when f ran
   std::uint64_t value;
 
   Tensor compose(const Tensor*) const {
-    const Generator now = std::exchange(default_generator(), before);
+    List& list = *recording_list();
+    for (const Used& each : used) {
+      if (impl(each.parameter->value).data != impl(each.leaf).data) changed_since(*each.parameter, name);
+      list.meet_as(each.parameter, each.leaf);
+    }
     struct Restore {
-      const Generator& now;
-      ~Restore() { default_generator() = now; }
-    } const restore{now};
+      List& list;
+      Generator generator;
+      std::uint32_t watched_before;
+      ~Restore() {
+        default_generator() = generator;
+        list.watched_before = watched_before;
+      }
+    } const restore{list, std::exchange(default_generator(), before),
+                    std::exchange(list.watched_before, list.size() - 1)};
     Tensor y = f(x);
     if (!y.defined() || fingerprint(y) != value)
       throw GraphError(
@@ -239,20 +260,20 @@ struct Captured {
 namespace detail {
 
 Tensor jacobian_of(const OneToOne& f, const Tensor& x) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("jacobian", f, x);
   return at.done(at.rows(at.y()));
 }
 
 Tensor hessian_of(const OneToOne& f, const Tensor& x) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("hessian", f, x);
   at.must_be_single();
   return at.done(at.rows(at.gradient(at.y(), ones(at.y().shape(), at.y().dtype()), at.x())));
 }
 
 Tensor hvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("hvp", f, x);
   at.must_be_single();
   at.must_fit(v, at.x(), "x");
@@ -261,17 +282,18 @@ Tensor hvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
 }
 
 Tensor jvp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("jvp", f, x);
   at.must_fit(v, at.x(), "x");
-  // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.
-  const Tensor u = at.leaf(zeros(at.y().shape(), at.y().dtype()));
+  // The gradient of f, weighed by u, is linear in u: its derivative by u along v is what f does along v.  u is ones, since
+  // a gradient of zero would absorb an infinite derivative.
+  const Tensor u = at.leaf(ones(at.y().shape(), at.y().dtype()));
   const Tensor weighed = at.gradient(at.y(), u, at.x());
   return at.done(at.last_gradient(weighed, v, u));
 }
 
 Tensor vjp_of(const OneToOne& f, const Tensor& x, const Tensor& v) {
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   Transform at("vjp", f, x);
   at.must_fit(v, at.y(), "f(x)");
   return at.done(at.last_gradient(at.y(), v, at.x()));
@@ -282,7 +304,7 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
     if (!x[i].defined()) undefined_operand(Checkpoint::name, static_cast<int>(i));
   List* const list = recording_list();
   if (list == nullptr) return f(x);
-  const Attempt attempt;
+  const Attempt attempt(&List::bury);
   const Generator before = default_generator();
   const std::uint32_t floor = list->size() - 1;
   const auto memory = list->arena.mark();
@@ -298,8 +320,17 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   list->arena.rewind(memory);
 
   std::vector<Tensor> from;
-  for (const std::uint32_t id : captured.tensors) from.push_back(list->shadow(id));
-  for (const auto& state : captured.parameters) from.push_back(list->parameter_leaf(state));
+  std::vector<Used> used;
+  for (const std::uint32_t id : captured.tensors) {
+    from.push_back(list->shadow(id));
+    const TensorNode& node = list->tensor(id);
+    if (node.kind == Node::Kind::parameter && node.output != nullptr)
+      used.push_back({list->parameters[node.parameter - 1], share(node.output)});
+  }
+  for (const auto& state : captured.parameters) {
+    from.push_back(list->parameter_leaf(state));
+    used.push_back({state, from.back()});
+  }
   if (!captured.scalars.empty()) {
     std::vector<Scalar> parts;
     for (const std::uint32_t id : captured.scalars)
@@ -308,7 +339,13 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   }
   std::vector<const Tensor*> in;
   for (const Tensor& t : from) in.push_back(&t);
-  const Checkpoint op{std::move(f), x, before, fingerprint(y)};
+  const Checkpoint op{std::move(f), x, std::move(used), before, fingerprint(y)};
+  // What f computed was checked as it came, and the shadows hold no numbers.
+  struct Unchecked {
+    List& list;
+    bool checking = std::exchange(list.checking, false);
+    ~Unchecked() { list.checking = checking; }
+  } const unchecked{*list};
   record(y, op_info<Checkpoint>, &op, in.data(), static_cast<int>(in.size()), 0);
   return y;
 }

@@ -34,10 +34,9 @@ std::atomic<std::uint32_t> last_serial{0};
 
 std::uint32_t open_serial() {
   for (std::uint32_t tries = 0; tries < 4 * slots; ++tries) {
-    const std::uint32_t serial = last_serial.fetch_add(1) + 1;
+    const std::uint32_t serial = (last_serial.fetch_add(1) + 1) % cut_bit;
     std::uint32_t none = 0;
-    if (serial % cut_bit != 0 && serial < cut_bit && open_graphs[serial % slots].compare_exchange_strong(none, serial))
-      return serial;
+    if (serial != 0 && open_graphs[serial % slots].compare_exchange_strong(none, serial)) return serial;
   }
   throw GraphError(fmt::format("Graph: {} graphs are open at once, and that is the limit", slots));
 }
@@ -256,10 +255,11 @@ void List::take_back(std::uint32_t size) noexcept {
   while (tensor_count > 0 && tensors[tensor_count - 1].id >= size) {
     TensorNode& node = tensors[--tensor_count];
     let_go_of(node, false);
+    if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
     if (node.kind == Node::Kind::parameter) parameters.pop_back();
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
-  std::erase_if(hooks, [&](const Hook& hook) { return hook.id >= size; });
+  hooks.erase(hooks.lower_bound(size), hooks.end());
   while (!names.empty() && names.back().first >= size) names.pop_back();
   while (!cut_uses.empty() && cut_uses.back().user >= size) cut_uses.pop_back();
   for (std::uint32_t id = this->size(); id-- > size;) {
@@ -297,17 +297,19 @@ void List::reset() noexcept {
   buried = false;
   arena.reset();
   parameters.clear();
+  leaves.clear();
   names.clear();
   marks.clear();
   scope_count = 1;
   observing = checking = false;
-  retained = false;
+  retained = failed = false;
   root = let_go_root = let_go_count = 0;
   gone.clear();
-  sweeping = false;
+  going_back = sweeping = false;
   cuts.clear();
   cut_uses.clear();
   hooks.clear();
+  watched_before = 0;
 }
 
 TensorNode& List::add_tensor() {
@@ -368,11 +370,16 @@ std::uint32_t List::node_of(const Tensor& t) {
 }
 
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
-  const std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
-  if (leaf >> 32 == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
+  std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
+  if (graph_of(leaf) != graph()) {  // another thread's graph may have met it since
+    const auto met = leaves.find(state.get());
+    if (met != leaves.end()) leaf = place_of(graph(), met->second);
+  }
+  if (graph_of(leaf) == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
-    const TensorNode& known = tensor(static_cast<std::uint32_t>(leaf));
-    if (known.kind == Node::Kind::parameter && known.output != nullptr && known.output->data == impl(state->value).data)
+    const TensorNode& known = tensor(id_of(leaf));
+    if (known.kind == Node::Kind::parameter && parameters[known.parameter - 1] == state && known.output != nullptr &&
+        known.output->data == impl(state->value).data)
       return share(known.output);
   }
   Tensor seen = view(state->value, state->value.shape());
@@ -387,7 +394,7 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   Access::impl(seen)->graph = graph();
   node.output = hold(seen);
   if (checking) check_leaf(node.id);
-  state->leaf.store(place_of(graph(), node.id), std::memory_order_relaxed);
+  meet_as(state, seen);
   return seen;
 }
 
@@ -397,6 +404,13 @@ std::vector<std::uint32_t> List::leaves_of(const ParameterState& state) const {
     if (tensors[i].kind == Node::Kind::parameter && parameters[tensors[i].parameter - 1].get() == &state)
       all.push_back(tensors[i].id);
   return all;
+}
+
+void List::meet_as(const std::shared_ptr<ParameterState>& state, const Tensor& leaf) {
+  const std::uint32_t id = impl(leaf).node;
+  if (tensor(id).output == nullptr) tensor(id).output = hold(leaf);
+  state->leaf.store(place_of(graph(), id), std::memory_order_relaxed);
+  leaves[state.get()] = id;
 }
 
 Tensor List::shadow(std::uint32_t id) {
@@ -670,21 +684,22 @@ void Graph::observe() {
   for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
   list_->observing = true;
 }
-void List::watch(Hook hook) {
-  if (is_tensor(hook.id)) {
-    tensor(hook.id).watched = true;
+void List::watch(std::uint32_t id, Hook hook) {
+  if (id <= watched_before) return;
+  if (is_tensor(id)) {
+    tensor(id).watched = true;
   } else {
-    const auto here = std::lower_bound(stations.begin(), stations.end(), hook.id);
-    if (here == stations.end() || *here != hook.id) stations.insert(here, hook.id);
+    const auto here = std::lower_bound(stations.begin(), stations.end(), id);
+    if (here == stations.end() || *here != id) stations.insert(here, id);
   }
-  hooks.push_back(std::move(hook));
+  hooks.emplace(id, std::move(hook));
 }
 
 void Graph::watch(const Tensor& t, std::function<Tensor(const Tensor&)> f) {
-  list_->watch({id_in(*list_, t, "on_gradient()"), std::move(f), {}});
+  list_->watch(id_in(*list_, t, "on_gradient()"), {std::move(f), {}});
 }
 void Graph::watch(const Scalar& s, std::function<Scalar(const Scalar&)> f) {
-  list_->watch({id_in(*list_, s, "on_gradient()"), {}, std::move(f)});
+  list_->watch(id_in(*list_, s, "on_gradient()"), {{}, std::move(f)});
 }
 
 bool Graph::observing() const { return list_->observing; }

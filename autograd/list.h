@@ -13,9 +13,11 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -132,6 +134,7 @@ struct List : Tape {
   bool buried = false;      // whether there are dead ones
   Arena arena;
   std::vector<std::shared_ptr<ParameterState>> parameters;
+  std::unordered_map<const ParameterState*, std::uint32_t> leaves;  // the last that each was met as
   std::vector<std::pair<std::uint32_t, std::string>> names;
   struct ScopeEntry {
     std::string path, kind;
@@ -144,10 +147,12 @@ struct List : Tape {
   Chunked<Observation> observations;  // beside tensors
   std::uint32_t root = 0;             // of the last backward; 0: none yet
   bool retained = false;              // whether that one kept what it passed through
+  bool failed = false;                // whether an exception ended it
   std::uint32_t let_go_root = 0;      // of the last backward that did not
   std::uint32_t let_go_count = 0;     // how many nodes were let go
   std::vector<bool> gone;             // scalar ops among them, as far as noted
-  bool sweeping = false;  // backward is at work, and what it computes is nobody's
+  bool going_back = false;  // backward is at work
+  bool sweeping = false;    // the same, and what is computed is nobody's: no checkpoint runs again
   std::vector<CutValue> cuts;
   std::vector<CutUse> cut_uses;
 
@@ -171,6 +176,8 @@ struct List : Tape {
   Tensor parameter_leaf(const std::shared_ptr<ParameterState>& state);
   /// All entries that stand for a Parameter: a new one came whenever its numbers had changed.
   std::vector<std::uint32_t> leaves_of(const ParameterState& state) const;
+  /// Makes it that leaf again, though it may have met this graph as others since.
+  void meet_as(const std::shared_ptr<ParameterState>& state, const Tensor& leaf);
   /// What it is while a Pause lives: its numbers, which remember whose they are.
   Tensor paused_parameter(const std::shared_ptr<ParameterState>& state);
   /// A handle of a tensor of this list without its numbers.
@@ -186,12 +193,12 @@ struct List : Tape {
 
   /// A function to see, and to replace, the gradient of an entry.
   struct Hook {
-    std::uint32_t id;
     std::function<Tensor(const Tensor&)> whole;
     std::function<Scalar(const Scalar&)> number;
   };
-  std::vector<Hook> hooks;
-  void watch(Hook hook);
+  std::multimap<std::uint32_t, Hook> hooks;  // by entry; a function of the user's may add some while others run
+  std::uint32_t watched_before = 0;          // while a checkpoint runs again: up to here, it watched the first time
+  void watch(std::uint32_t id, Hook hook);
   Tensor watched(std::uint32_t id, Tensor gradient);
   Scalar watched(std::uint32_t id, Scalar gradient);
 
@@ -256,6 +263,8 @@ extern constinit thread_local std::uint64_t numbers_read EBB_FAST_THREAD_LOCAL;
 
 /// Throws GraphError: a value was asked that a checkpoint forgot.
 [[noreturn]] void buried_inside();
+/// Throws GraphError: what `op` computed cannot be computed again.
+[[noreturn]] void changed_since(const ParameterState& parameter, const char* op);
 /// The entry of a value that must belong to this list.  Throws GraphError, beginning with `asked`.
 std::uint32_t id_in(const List& list, const Scalar& s, const char* asked);
 std::uint32_t id_in(const List& list, const Tensor& t, const char* asked);

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <unordered_map>
 
 namespace ebb::detail {
 
@@ -33,7 +34,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     depends[id - floor] = any;
   }
 
-  const bool watching = std::any_of(hooks.begin(), hooks.end(), [](const Hook& hook) { return bool(hook.number); });
+  const bool watching = !hooks.empty();
   std::vector<std::optional<Scalar>> scalar(span + 1);
   std::vector<Tensor> whole(span + 1);
   std::map<std::uint32_t, std::pair<std::optional<Scalar>, Tensor>> below;  // operands at or under the floor
@@ -208,14 +209,18 @@ using namespace detail;
 
 namespace {
 
-/// The entry itself, or all leaves of the same Parameter.
-std::vector<std::uint32_t> leaves_like(List& list, std::uint32_t id) {
-  if (!list.is_tensor(id) || list.tensor(id).kind != Node::Kind::parameter) return {id};
-  return list.leaves_of(*list.parameters[list.tensor(id).parameter - 1]);
+/// The Parameter that an entry is a leaf of; nullptr if of none.
+const ParameterState* parameter_of(List& list, std::uint32_t id) {
+  if (!list.is_tensor(id) || list.tensor(id).kind != Node::Kind::parameter) return nullptr;
+  return list.parameters[list.tensor(id).parameter - 1].get();
 }
 
 template <class Y>
 std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const std::vector<std::uint32_t>& by) {
+  if (tape != &list && list.going_back)
+    throw GraphError(
+        "gradient(): called by a function that backward() of the same graph calls\n"
+        "  help: vjp(f, x, v) gives gradients there");
   if (tape != &list)
     throw GraphError(
         "gradient(): the graph is paused, and gradients are recorded\n"
@@ -230,10 +235,18 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
     from = id_in(list, y, "gradient()");
   }
   // What was made after y has no path to it; a Parameter may have met this graph as several leaves.
+  std::unordered_map<const ParameterState*, std::vector<std::uint32_t>> leaves;
+  for (const std::uint32_t id : by)
+    if (const ParameterState* const parameter = parameter_of(list, id)) leaves[parameter];
+  for (std::size_t i = 0; i < list.tensor_count && !leaves.empty(); ++i) {
+    const auto wanted = leaves.find(parameter_of(list, list.tensors[i].id));
+    if (wanted != leaves.end()) wanted->second.push_back(list.tensors[i].id);
+  }
   std::vector<std::uint32_t> places;
   std::vector<std::size_t> owner;
   for (std::size_t i = 0; i < by.size(); ++i) {
-    for (const std::uint32_t id : leaves_like(list, by[i])) {
+    const ParameterState* const parameter = parameter_of(list, by[i]);
+    for (const std::uint32_t id : parameter != nullptr ? leaves[parameter] : std::vector{by[i]}) {
       if (id > from) continue;
       places.push_back(id);
       owner.push_back(i);

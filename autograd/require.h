@@ -24,16 +24,23 @@ void require(bool ok, Complaint::Kind kind, fmt::format_string<Args...> reason, 
 /// While it lives, an exception takes back what this thread's graph records: a failed call changes nothing.
 class Attempt {
  public:
-  Attempt()
-      : list_(recording_list()), size_(list_ != nullptr ? list_->size() : 0), failing_(std::uncaught_exceptions()) {}
+  using Undo = void (List::*)(std::uint32_t) noexcept;
+
+  /// With &List::bury where a function of the user's is called, out of which handles can have come.
+  explicit Attempt(Undo undo = &List::take_back)
+      : list_(recording_list()),
+        undo_(undo),
+        size_(list_ != nullptr ? list_->size() : 0),
+        failing_(std::uncaught_exceptions()) {}
   ~Attempt() {
-    if (list_ != nullptr && std::uncaught_exceptions() > failing_) list_->take_back(size_);
+    if (list_ != nullptr && std::uncaught_exceptions() > failing_) (list_->*undo_)(size_);
   }
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
  private:
   List* list_;
+  Undo undo_;
   std::uint32_t size_;
   int failing_;
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <limits>
 
 namespace ebb::detail {
@@ -119,8 +120,7 @@ void replay(List& list, TensorNode& node, const Tensor& dy) {
         });
       });
     if (list.is_tensor(id) && list.tensor(id).kind == Node::Kind::parameter && list.tensor(id).gradient != nullptr)
-      throw GraphError(fmt::format("backward(): the parameter {} changed between {} and backward, which computes it again",
-                                   list.name_of(id), node.op->name));
+      changed_since(*list.parameters[list.tensor(id).parameter - 1], node.op->name);
   }
 }
 
@@ -207,6 +207,10 @@ std::string with_commas(std::uint32_t n) {
 }  // namespace
 
 void List::backward(std::uint32_t from, bool retain, bool to_parameters, const Tensor& seed) {
+  if (going_back)
+    throw GraphError(
+        "backward(): called by a function that backward() of the same graph calls\n"
+        "  help: vjp(f, x, v) gives gradients there");
   if (let_go_root != 0) note_what_is_gone(*this);
   if (let_go_root != 0 && meets_what_is_gone(*this, from)) {
     const std::string name = name_of(let_go_root);
@@ -219,9 +223,14 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   const Pause pause;
   struct Sweeping {
     List& list;
-    explicit Sweeping(List& l) : list(l) { list.sweeping = true; }
-    ~Sweeping() { list.sweeping = false; }
+    int failing = std::uncaught_exceptions();
+    explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = true; }
+    ~Sweeping() {
+      list.going_back = list.sweeping = false;
+      list.failed = std::uncaught_exceptions() > failing;
+    }
   } const at_work(*this);
+  failed = false;
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
     node.reached = false;
@@ -253,15 +262,23 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
 }
 
 void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
-  auto station = static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), from) - stations.begin());
+  const auto stations_up_to = [&](std::uint32_t id) {
+    return static_cast<std::size_t>(std::upper_bound(stations.begin(), stations.end(), id) - stations.begin());
+  };
+  std::size_t station = stations_up_to(from), known = stations.size();
+  std::uint32_t last = from + 1;  // station that was passed
   for (std::uint32_t id = from;;) {
+    if (stations.size() != known) {  // a function of the user's watches one more Scalar
+      station = stations_up_to(last - 1);
+      known = stations.size();
+    }
     const bool stops = station > 0 && stations[station - 1] > floor;
     const std::uint32_t stop = stops ? stations[station - 1] : floor;
     sweep_entries(entry, adjoint, id, stop);
     if (checking) check_swept(id, stop);
     if (!stops) return;
     --station;
-    id = stop;
+    id = last = stop;
     if (!is_tensor(stop)) {  // a Scalar whose gradient someone watches; it then goes on with the others
       if (adjoint[stop] != 0) adjoint[stop] = watched(stop, Scalar(adjoint[stop])).value();
       continue;
@@ -288,9 +305,9 @@ void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
 }
 
 Tensor List::watched(std::uint32_t id, Tensor gradient) {
-  for (const Hook& hook : hooks) {
-    if (hook.id != id) continue;
-    const Tensor passed = hook.whole(gradient);
+  auto hook = hooks.lower_bound(id);
+  for (std::size_t n = hooks.count(id); n > 0; --n, ++hook) {  // not those that they add
+    const Tensor passed = hook->second.whole(gradient);
     if (!passed.defined()) continue;  // it only looked
     if (passed.shape() != gradient.shape() || passed.dtype() != gradient.dtype())
       throw UsageError(fmt::format("on_gradient(): the function returned {} {} for a gradient that is {} {}",
@@ -302,8 +319,8 @@ Tensor List::watched(std::uint32_t id, Tensor gradient) {
 }
 
 Scalar List::watched(std::uint32_t id, Scalar gradient) {
-  for (const Hook& hook : hooks)
-    if (hook.id == id) gradient = hook.number(gradient);
+  auto hook = hooks.lower_bound(id);
+  for (std::size_t n = hooks.count(id); n > 0; --n, ++hook) gradient = hook->second.number(gradient);
   return gradient;
 }
 
@@ -312,6 +329,12 @@ Scalar List::watched(std::uint32_t id, Scalar gradient) {
 namespace ebb {
 
 using namespace detail;
+
+void detail::changed_since(const ParameterState& parameter, const char* op) {
+  throw GraphError(fmt::format("backward(): the parameter {}{}{} changed between {} and backward, which computes it again{}",
+                               parameter.name, parameter.name.empty() ? "" : " ", to_string(parameter.value.shape()), op,
+                               where_in_model()));
+}
 
 void detail::must_be_single(const char* asked, const Shape& shape) {
   if (shape.size() == 1) return;
@@ -336,27 +359,36 @@ std::uint32_t detail::id_in(const List& list, const Tensor& t, const char* asked
 }
 
 void Scalar::backward(const BackwardOptions& options) const {
-  list_of(graph_of(place_), "backward()").backward(id_of(place_), options.retain);
+  List& list = list_of(graph_of(place_), "backward()");
+  list.backward(id_in(list, *this, "backward()"), options.retain);
 }
+
+namespace {
+void must_have_run(const List& list) {
+  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
+  if (list.failed) throw GraphError("grad(): the last backward() of this graph failed on its way");
+}
+}  // namespace
 
 double Scalar::grad() const {
   const List& list = list_of(graph_of(place_), "grad()");
-  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
-  return id_of(place_) <= list.root ? list.adjoint[id_of(place_)] : 0;
+  const std::uint32_t id = id_in(list, *this, "grad()");
+  must_have_run(list);
+  return id <= list.root ? list.adjoint[id] : 0;
 }
 
 void Tensor::backward(const BackwardOptions& options) const {
   if (!defined()) throw UsageError("backward(): the tensor holds nothing");
   List& list = list_of(impl(*this).graph, "backward()");
   must_be_single("backward()", shape());
-  list.backward(impl(*this).node, options.retain);
+  list.backward(id_in(list, *this, "backward()"), options.retain);
 }
 
 Tensor Tensor::grad() const {
   if (!defined()) throw UsageError("grad(): the tensor holds nothing");
   List& list = list_of(impl(*this).graph, "grad()");
-  if (list.root == 0) throw GraphError("grad(): backward() has not run on this graph yet");
-  const TensorNode& node = list.tensor(impl(*this).node);
+  const TensorNode& node = list.tensor(id_in(list, *this, "grad()"));
+  must_have_run(list);
   if (node.gradient != nullptr) return share(node.gradient);
   if (node.kind == Node::Kind::op && !list.observing) {
     throw GraphError(

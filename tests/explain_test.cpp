@@ -310,6 +310,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("with .check = true a mask of -inf may stand before, within and behind a checkpoint") {
+  Graph graph({.check = true});
+  const Tensor x = graph.variable(tensor({1, 2, 3}, f64), "x");
+  const Tensor mask = tensor({0, -HUGE_VAL, 0}, f64), weights = tensor({1, 2, 3}, f64);
+  const Tensor before = checkpoint([](const Tensor& t) { return t * 2; }, x + mask);
+  const Tensor within = checkpoint([&](const Tensor& t) { return softmax(t + mask, 0); }, x);
+  const Tensor out = checkpoint([&](const Tensor& t) { return t + mask; }, x);
+  sum((softmax(before, 0) + within + softmax(out, 0)) * weights).backward();
+  CHECK(x.grad()(1).value() == 0);
+  CHECK(x.grad()(2).value() > 0);
+  CHECK(graph.check() == "");
+  CHECK_THROWS_AS(checkpoint([](const Tensor& t) { return log(t - 1); }, x), GraphError);
+}
+
 TEST_CASE("check() of tensors that were not observed says what to do") {
   Graph graph;
   const Tensor x = graph.variable(ones({2}));

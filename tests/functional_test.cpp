@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace ebb;
@@ -79,6 +80,21 @@ TEST_CASE("jvp and vjp are the Jacobian from either side, and agree with each ot
   CHECK(distance(jvp(f, x, along), reshape(matmul(j, along), {3, 2})) < 1e-13);
   CHECK(distance(vjp(f, x, across), matmul(flatten(across), j)) < 1e-13);
   CHECK(sum(across * jvp(f, x, along)).item() == doctest::Approx(sum(vjp(f, x, across) * along).item()).epsilon(1e-13));
+}
+
+TEST_CASE("jvp and vjp agree where the derivative is infinite or none, on both lanes") {
+  const Tensor one = ones({1}, f64);
+  const auto agree = [&](const auto& f, double at) {
+    const Tensor x = full({1}, at, f64);
+    const double along = jvp(f, x, one).item(), against = vjp(f, x, one).item();
+    CHECK((along == against || (std::isnan(along) && std::isnan(against))));
+    return along;
+  };
+  CHECK(agree([](const Tensor& x) { return sqrt(x); }, 0) == HUGE_VAL);
+  CHECK(agree([](const Tensor& x) { return 1 / x; }, 0) == -HUGE_VAL);
+  CHECK(agree([](const Tensor& x) { return stack({sqrt(x(0))}, f64); }, 0) == HUGE_VAL);
+  CHECK(std::isnan(agree([](const Tensor& x) { return sqrt(x); }, -1)));
+  CHECK(agree([](const Tensor& x) { return where(x > 0, log(x), 0); }, 0) == 0);
 }
 
 TEST_CASE("transforms of transforms: the Jacobian of the Jacobian, and of jvp, hvp and vjp, are derivatives of f") {
@@ -256,6 +272,59 @@ TEST_CASE("a checkpoint whose function computes something else in backward is fo
                        GraphError);
 }
 
+TEST_CASE("a checkpoint whose Parameter changed before backward is refused, be its value the same") {
+  Parameter w(tensor({1, 3}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(zeros({2}, f64));
+  const auto f = [&](const Tensor& t) { return t * w; };
+  const Tensor first = sum(checkpoint(f, x)), second = sum(checkpoint(f, x));  // the leaf comes inside, and stands before
+  w.assign(full({2}, 5, f64));
+  const char* const message =
+      "backward(): the parameter [2] changed between checkpoint and backward, which computes it again";
+  for (const Tensor& loss : {first, second}) {
+    CHECK_THROWS_WITH_AS(graph.gradient(loss, x), message, GraphError);
+    CHECK_THROWS_WITH_AS(loss.backward({.retain = true}), message, GraphError);
+  }
+  CHECK(!w.has_grad());
+}
+
+TEST_CASE("checkpoints that share a Parameter can go back one after the other, and by it") {
+  Parameter w(tensor({1, 3}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const auto f = [&](const Tensor& t) { return t * w; };
+  const Tensor first = sum(checkpoint(f, x)), second = sum(checkpoint(f, x * 2)), third = sum(checkpoint(f, x * 3));
+  const Tensor leaf = w;
+  first.backward();
+  CHECK(distance(w.grad(), tensor({1, 2}, f64)) == 0);
+  const Tensor elsewhere = sum(w * 10);  // as another leaf
+  second.backward();
+  CHECK(distance(w.grad(), tensor({3, 6}, f64)) == 0);
+  CHECK(distance(graph.gradient(third, leaf), tensor({3, 6}, f64)) == 0);
+  third.backward();
+  elsewhere.backward();
+  CHECK(distance(w.grad(), tensor({16, 22}, f64)) == 0);
+}
+
+TEST_CASE("graphs of several threads that share a Parameter each meet it as one leaf, in checkpoints too") {
+  Parameter w(ones({2}, f64));
+  const auto leaves = [&] {
+    Graph graph;
+    const Tensor x = graph.variable(ones({2}, f64));
+    const auto f = [&](const Tensor& t) {
+      std::thread([&] {
+        Graph other;
+        CHECK(sum(w * 2).item() == 4);
+      }).join();
+      return t * w;
+    };
+    sum(checkpoint(f, f(x))).backward();
+    return graph.size();
+  };
+  CHECK(leaves() == 5);  // x, w, a product, the checkpoint, the sum
+  CHECK(distance(w.grad(), full({2}, 2, f64)) == 0);
+}
+
 TEST_CASE("what was computed inside of a checkpoint cannot be used outside") {
   Graph graph;
   const Tensor x = graph.variable(ones({3}, f64));
@@ -270,6 +339,62 @@ TEST_CASE("what was computed inside of a checkpoint cannot be used outside") {
   const Scalar s = graph.variable(2.0);
   checkpoint([&](const Tensor& t) { return t * (number = s * s); }, x);
   CHECK_THROWS_WITH_AS((number * 3).backward(), message, GraphError);
+}
+
+TEST_CASE("what left a function that then threw is known for gone, and is not taken for what came after") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(2.0);
+  Tensor left;
+  Scalar number;
+  const auto leave = [&](const Tensor& t) -> Tensor {
+    left = t * 2;
+    number = s * 5;
+    throw UsageError("no");
+  };
+  CHECK_THROWS_AS(checkpoint(leave, x), UsageError);
+  const Tensor y = x * 3;
+  const Scalar z = s * 7;
+  const char* const message =
+      "this value was computed inside of checkpoint(), which forgets it: only what the function returns lives on\n"
+      "  help: return it from the function";
+  CHECK_THROWS_WITH_AS(left + 1, message, GraphError);
+  CHECK_THROWS_WITH_AS(number.backward(), message, GraphError);
+  CHECK_THROWS_AS(jacobian(leave, x), UsageError);
+  CHECK_THROWS_WITH_AS(left + 1, message, GraphError);
+  CHECK(graph.size() == 4);
+  (sum(y) + z).backward();
+  CHECK(distance(x.grad(), full({2}, 3, f64)) == 0);
+  CHECK(s.grad() == 7);
+  CHECK_THROWS_WITH_AS(left.grad(), message, GraphError);
+  CHECK_THROWS_WITH_AS(number.grad(), message, GraphError);
+  CHECK_THROWS_WITH_AS(number.backward(), message, GraphError);
+  CHECK(s.grad() == 7);
+}
+
+TEST_CASE("a backward that fails inside of a checkpoint leaves no gradients, and can run again") {
+  Parameter w(ones({2}, f64));
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  bool fails = true;
+  const Tensor y = checkpoint(
+      [&](const Tensor& t) {
+        const Tensor own = graph.variable(ones({2}, f64));  // its gradient is forgotten with it
+        const Tensor a = t * w * own, b = a * 2;
+        graph.on_gradient(b, [&](const Tensor&) {
+          if (fails) throw UsageError("no");
+        });
+        return b * a;
+      },
+      x);
+  const Tensor loss = sum(y);
+  CHECK_THROWS_WITH_AS(loss.backward({.retain = true}), "no", UsageError);
+  CHECK(!w.has_grad());
+  CHECK_THROWS_WITH_AS(x.grad(), "grad(): the last backward() of this graph failed on its way", GraphError);
+  fails = false;
+  loss.backward({.retain = true});
+  CHECK(distance(x.grad(), tensor({4, 8}, f64)) == 0);
+  CHECK(distance(w.grad(), tensor({4, 16}, f64)) == 0);
 }
 
 TEST_CASE("outside of a graph a checkpoint is its function, and one of constants is a constant") {
@@ -373,6 +498,25 @@ TEST_CASE("a custom op whose backward reads numbers refuses to be differentiated
       [](const Tensor& dy, const Tensor& t) { return dy * t.to_vector<double>()[0]; });
   const Tensor again = graph.gradient(sum(mixed), x);
   CHECK_THROWS_AS(graph.gradient(sum(again * again), x), GraphError);
+}
+
+TEST_CASE("a custom op whose backward takes the value of an element has read a number, and of Scalars alone has not") {
+  const auto cube = [](const Tensor& t) { return t * t * t; };
+  const auto by_value = [&](const Tensor& t) {
+    return sum(custom("cube", {t}, cube, [](const Tensor& dy, const Tensor& x) {
+      return dy * (3 * x(0).value() * x(0).value());
+    }));
+  };
+  const auto by_scalars = [&](const Tensor& t) {
+    return sum(custom("cube", {t}, cube, [](const Tensor& dy, const Tensor& x) { return dy * (3 * x(0) * x(0)); }));
+  };
+  const Tensor three = full({1}, 3, f64);
+  CHECK(jacobian(by_value, three).to_vector<double>() == std::vector<double>{27});
+  CHECK_THROWS_WITH_AS(hessian(by_value, three),
+                       "gradient(): custom \"cube\" can be differentiated once: its backward reads numbers, and what it "
+                       "does with them is not recorded\n  help: write its backward with ops",
+                       GraphError);
+  CHECK(hessian(by_scalars, three).item() == 18);
 }
 
 TEST_CASE("a custom op whose backward is made of ops is differentiable to any order") {
@@ -498,4 +642,96 @@ TEST_CASE("a hook that is not met is not called, and one that returns another sh
                        "on_gradient(): the function returned f64 [] for a gradient that is f64 [3]", UsageError);
   const Tensor constant = ones({3});
   CHECK_THROWS_AS(graph.on_gradient(constant, [](const Tensor&) {}), GraphError);
+}
+
+TEST_CASE("a hook may add hooks, and they hold from then on") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(1.0), early = s * 2;
+  const Tensor middle = x * early, after = middle * 2, last = after * 3;
+  int more = 0;
+  for (int i = 0; i < 2; ++i) {
+    graph.on_gradient(last, [&](const Tensor&) {
+      graph.on_gradient(early, [](double g) { return g / 2; });
+      graph.on_gradient(middle, [](const Tensor& g) { return g * 3; });
+      graph.on_gradient(last, [&](const Tensor&) { ++more; });
+    });
+  }
+  sum(last).backward({.retain = true});
+  CHECK(more == 0);
+  CHECK(distance(x.grad(), full({2}, 12 * 9, f64)) == 0);
+  CHECK(s.grad() == 2 * 6 * 3 * 9 / 4);
+}
+
+TEST_CASE("what the function of a checkpoint watches is watched once, however often it runs again") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64));
+  const Scalar s = graph.variable(3.0), half = s * 1;
+  int inside = 0;
+  const Tensor y = sum(checkpoint(
+      [&](const Tensor& t) {
+        graph.on_gradient(t, [](const Tensor& g) { return g / 2; });
+        graph.on_gradient(half, [](double g) { return g / 2; });
+        const Tensor twice = t * 2;
+        graph.on_gradient(twice, [&](const Tensor&) { ++inside; });
+        return twice * half;
+      },
+      x * 1));
+  for (int i = 1; i <= 3; ++i) {
+    y.backward({.retain = true});
+    CHECK(distance(x.grad(), full({2}, 3, f64)) == 0);
+    CHECK(s.grad() == 3);
+    CHECK(inside == i);
+  }
+  CHECK(graph.gradient(y, s).value() == 3);
+}
+
+TEST_CASE("a hundred thousand hooks cost no more than as many nodes") {
+  Graph graph;
+  Scalar s = graph.variable(1.0);
+  int met = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    s = s + 1;
+    graph.on_gradient(s, [&](double) { ++met; });
+  }
+  s.backward();  // each looked for among all would be 10^10 steps
+  CHECK(met == 100'000);
+}
+
+TEST_CASE("a function that backward() calls cannot begin another backward in its midst, but can take gradients of functions") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64)), other = sum(x * x);
+  const char* const message =
+      "backward(): called by a function that backward() of the same graph calls\n"
+      "  help: vjp(f, x, v) gives gradients there";
+  const auto tries = [&] {
+    CHECK_THROWS_WITH_AS(other.backward({.retain = true}), message, GraphError);
+    CHECK_THROWS_WITH_AS(graph.gradient(other, x),
+                         "gradient(): called by a function that backward() of the same graph calls\n"
+                         "  help: vjp(f, x, v) gives gradients there",
+                         GraphError);
+    const Tensor slope = vjp([](const Tensor& t) { return sum(t * t); }, x, tensor(1.0, f64));
+    CHECK(distance(slope, x * 2) == 0);
+  };
+  const Tensor watched = x * 2;
+  graph.on_gradient(watched, [&](const Tensor&) { tries(); });
+  const Tensor own = custom(
+      "own", {watched}, [](const Tensor& t) { return t * 3; },
+      [&](const Tensor& dy, const Tensor&) {
+        tries();
+        return dy * 3;
+      });
+  sum(own).backward();
+  CHECK(distance(x.grad(), full({2}, 6, f64)) == 0);
+
+  bool again = false;
+  const Tensor piece = checkpoint(
+      [&](const Tensor& t) {
+        if (again) CHECK_THROWS_WITH_AS(other.backward({.retain = true}), message, GraphError);
+        return t * 5;
+      },
+      x);
+  again = true;
+  sum(piece).backward();
+  CHECK(distance(x.grad(), full({2}, 5, f64)) == 0);
 }

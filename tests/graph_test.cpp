@@ -704,3 +704,15 @@ TEST_CASE("a tensor read row by row gathers its gradient in time that grows with
   CHECK(x.grad()[19999].to_vector<double>() == std::vector<double>(8, 1.0));
   CHECK(x.grad()[2].to_vector<double>() == std::vector<double>(8, 2.0));
 }
+
+TEST_CASE("gradients by ten thousand Parameters at once cost no more than as many nodes") {
+  std::vector<Parameter> all;
+  for (int i = 0; i < 10'000; ++i) all.emplace_back(full({}, i, f64));
+  Graph graph;
+  const std::vector<Tensor> leaves(all.begin(), all.end());
+  Tensor total = tensor(0.0, f64);
+  for (const Tensor& leaf : leaves) total = total + leaf * leaf;
+  const std::vector<Tensor> slopes = graph.gradient(total, leaves);  // each looked for among all: 10^8 steps
+  CHECK(slopes[7].item() == 14);
+  CHECK(slopes[9'999].item() == 2 * 9'999);
+}
