@@ -256,7 +256,10 @@ void List::take_back(std::uint32_t size) noexcept {
     TensorNode& node = tensors[--tensor_count];
     let_go_of(node, false);
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
-    if (node.kind == Node::Kind::parameter) parameters.pop_back();
+    if (node.kind == Node::Kind::parameter) {
+      parameters.pop_back();
+      parameter_leaves.pop_back();
+    }
   }
   while (!stations.empty() && stations.back() >= size) stations.pop_back();
   hooks.erase(hooks.lower_bound(size), hooks.end());
@@ -297,7 +300,7 @@ void List::reset() noexcept {
   buried = false;
   arena.reset();
   parameters.clear();
-  leaves.clear();
+  parameter_leaves.clear();
   names.clear();
   marks.clear();
   scope_count = 1;
@@ -372,8 +375,9 @@ std::uint32_t List::node_of(const Tensor& t) {
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
   if (graph_of(leaf) != graph()) {  // another thread's graph may have met it since
-    const auto met = leaves.find(state.get());
-    if (met != leaves.end()) leaf = place_of(graph(), met->second);
+    const auto met = std::find(parameters.rbegin(), parameters.rend(), state);
+    if (met != parameters.rend())
+      leaf = place_of(graph(), parameter_leaves[static_cast<std::size_t>(parameters.rend() - met) - 1]);
   }
   if (graph_of(leaf) == graph() && id_of(leaf) < size() && is_tensor(id_of(leaf))) {
     // It stands for the parameter only while it shows its present numbers: a step may have changed them meanwhile.
@@ -388,6 +392,7 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   node.shape = seen.shape();
   node.dtype = seen.dtype();
   parameters.push_back(state);
+  parameter_leaves.push_back(node.id);
   node.parameter = static_cast<std::uint32_t>(parameters.size());
   if (!state->name.empty()) names.emplace_back(node.id, state->name);
   Access::impl(seen)->node = node.id;
@@ -400,9 +405,8 @@ Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
 
 std::vector<std::uint32_t> List::leaves_of(const ParameterState& state) const {
   std::vector<std::uint32_t> all;
-  for (std::size_t i = 0; i < tensor_count; ++i)
-    if (tensors[i].kind == Node::Kind::parameter && parameters[tensors[i].parameter - 1].get() == &state)
-      all.push_back(tensors[i].id);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].get() == &state) all.push_back(parameter_leaves[i]);
   return all;
 }
 
@@ -410,7 +414,6 @@ void List::meet_as(const std::shared_ptr<ParameterState>& state, const Tensor& l
   const std::uint32_t id = impl(leaf).node;
   if (tensor(id).output == nullptr) tensor(id).output = hold(leaf);
   state->leaf.store(place_of(graph(), id), std::memory_order_relaxed);
-  leaves[state.get()] = id;
 }
 
 Tensor List::shadow(std::uint32_t id) {

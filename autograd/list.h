@@ -17,7 +17,6 @@
 #include <memory>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -134,7 +133,7 @@ struct List : Tape {
   bool buried = false;      // whether there are dead ones
   Arena arena;
   std::vector<std::shared_ptr<ParameterState>> parameters;
-  std::unordered_map<const ParameterState*, std::uint32_t> leaves;  // the last that each was met as
+  std::vector<std::uint32_t> parameter_leaves;  // beside parameters: the entry of each
   std::vector<std::pair<std::uint32_t, std::string>> names;
   struct ScopeEntry {
     std::string path, kind;

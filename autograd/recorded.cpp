@@ -238,9 +238,9 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
   std::unordered_map<const ParameterState*, std::vector<std::uint32_t>> leaves;
   for (const std::uint32_t id : by)
     if (const ParameterState* const parameter = parameter_of(list, id)) leaves[parameter];
-  for (std::size_t i = 0; i < list.tensor_count && !leaves.empty(); ++i) {
-    const auto wanted = leaves.find(parameter_of(list, list.tensors[i].id));
-    if (wanted != leaves.end()) wanted->second.push_back(list.tensors[i].id);
+  for (std::size_t i = 0; i < list.parameters.size() && !leaves.empty(); ++i) {
+    const auto wanted = leaves.find(list.parameters[i].get());
+    if (wanted != leaves.end()) wanted->second.push_back(list.parameter_leaves[i]);
   }
   std::vector<std::uint32_t> places;
   std::vector<std::size_t> owner;
