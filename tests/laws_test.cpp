@@ -1,4 +1,5 @@
 // Laws: what must hold between one computation and another, whatever the numbers, on at least 200 random cases each.
+#include "draw.h"
 #include "op_table.h"
 #include "programs.h"
 #include "reference.h"

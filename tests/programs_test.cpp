@@ -1,10 +1,16 @@
 // Random graph programs: what the library says of each, forward and in both orders of derivatives, against the
 // interpreter in forward.h.  EBB_PROGRAMS=100000 runs so many instead of 10,000; EBB_PROGRAM=17 prints and runs number 17.
 #include "programs.h"
+#include "draw.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <set>
+#include <string>
 
 using namespace ebb;
 using namespace ebb::programs;
