@@ -507,10 +507,10 @@ void List::check_result(const Tensor& y, const OpInfo& info, const void* op, con
   throw GraphError(fault.text());
 }
 
-void List::check_values(std::uint32_t last) {
+void List::check_values(std::uint32_t last, bool outcome) {
   const Values values = look_at_values(*this, last);
   throw_unless_empty(values.fault);
-  if (values.source[last] != 0) throw GraphError(value_fault(*this, values.source[last]).text());
+  if (outcome && values.source[last] != 0) throw GraphError(value_fault(*this, values.source[last]).text());
 }
 
 void List::check_arrived(const TensorNode& node) {

@@ -59,8 +59,8 @@ std::vector<Tensor> checked(const Custom& op, const Tensor& dy, std::span<const 
   for (std::size_t i = 0; i < in.size(); ++i) {
     if (!all[i].defined()) continue;
     if (all[i].shape() != in[i].shape())
-      throw ShapeError(fmt::format("backward of {}: the gradient for operand {} is {}", asked(op.own_name, in), i,
-                                   to_string(all[i].shape())));
+      throw ShapeError(fmt::format("backward of {}: the gradient for operand {} is {}, and the operand {}",
+                                   asked(op.own_name, in), i, to_string(all[i].shape()), to_string(in[i].shape())));
     if (all[i].dtype() != in[i].dtype())
       throw DTypeError(fmt::format("backward of {}: the gradient for operand {} is {}, and the operand {}",
                                    asked(op.own_name, in), i, to_string(all[i].dtype()), to_string(in[i].dtype())));
@@ -118,7 +118,7 @@ void custom_takes_other(std::string_view name, const char* which, std::size_t gi
                   name, which, given, given == 1 ? "" : "s",
                   std::string_view(which) == "forward"
                       ? "it takes the operands, one by one or as a const std::vector<Tensor>&"
-                      : "it takes the value's gradient, the operands, and the value if it wants it"));
+                      : "backward(dy, a, b), backward(dy, a, b, y), or the operands as a const std::vector<Tensor>&"));
 }
 
 Tensor run_custom(std::string_view name, const std::vector<Tensor>& in, const CustomForward& forward,

@@ -606,7 +606,8 @@ class Explanation {
 std::string explain_parameter(List& list, const std::shared_ptr<ParameterState>& state) {
   const std::vector<std::uint32_t> leaves = list.leaves_of(*state);
   std::string who = "parameter " + to_string(state->value.shape());
-  if (!leaves.empty()) who = called(list, leaves.front());
+  if (!leaves.empty() && (state->name.empty() || !list.name_of(leaves.front()).empty()))
+    who = called(list, leaves.front());
   else if (!state->name.empty()) who = fmt::format("\"{}\" ({})", state->name, who);
   return Explanation(list, leaves, who, state).text();
 }

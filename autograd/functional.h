@@ -23,8 +23,8 @@ using OneToOne = std::function<Tensor(const Tensor&)>;
 inline Tensor tensor_of(const Tensor& y) { return y; }
 inline Tensor tensor_of(const Scalar& y) { return as_tensor(y, f64); }
 
-template <class F> OneToOne one_to_one(const F& f) {
-  static_assert(std::is_invocable_v<const F&, const Tensor&>, "the function takes one Tensor");
+template <class F> OneToOne one_to_one(F& f) {
+  static_assert(std::is_invocable_v<F&, const Tensor&>, "the function takes one Tensor");
   return [&f](const Tensor& x) { return tensor_of(f(x)); };
 }
 
@@ -41,21 +41,21 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x);
 
 /// All derivatives of f at x: an element for each element of f(x) and each of x, of shape f(x).shape + x.shape.
 /// One pass backward for each element of f(x).  Throws ShapeError where that has more than 8 axes.
-template <class F> Tensor jacobian(const F& f, const Tensor& x) { return detail::jacobian_of(detail::one_to_one(f), x); }
+template <class F> Tensor jacobian(F&& f, const Tensor& x) { return detail::jacobian_of(detail::one_to_one(f), x); }
 /// All second derivatives at x of an f that returns a single number: of shape x.shape + x.shape.  One pass for each
 /// element of x.  Throws GraphError if f returns more than one number.
-template <class F> Tensor hessian(const F& f, const Tensor& x) { return detail::hessian_of(detail::one_to_one(f), x); }
+template <class F> Tensor hessian(F&& f, const Tensor& x) { return detail::hessian_of(detail::one_to_one(f), x); }
 /// The Hessian of f at x times v, without the Hessian, at the cost of a few gradients.  f returns a single number; v and
 /// the result have x's shape.
-template <class F> Tensor hvp(const F& f, const Tensor& x, const Tensor& v) {
+template <class F> Tensor hvp(F&& f, const Tensor& x, const Tensor& v) {
   return detail::hvp_of(detail::one_to_one(f), x, v);
 }
 /// The Jacobian of f at x times v: how f changes when x moves along v.  v has x's shape, the result f(x)'s.
-template <class F> Tensor jvp(const F& f, const Tensor& x, const Tensor& v) {
+template <class F> Tensor jvp(F&& f, const Tensor& x, const Tensor& v) {
   return detail::jvp_of(detail::one_to_one(f), x, v);
 }
 /// v times the Jacobian of f at x: the gradient of Σ v·f(x).  v has f(x)'s shape, the result x's.
-template <class F> Tensor vjp(const F& f, const Tensor& x, const Tensor& v) {
+template <class F> Tensor vjp(F&& f, const Tensor& x, const Tensor& v) {
   return detail::vjp_of(detail::one_to_one(f), x, v);
 }
 
@@ -70,10 +70,14 @@ template <class F, class... X>
 Tensor checkpoint(F f, const X&... x) {
   return detail::checkpoint_of(
       [f](const std::vector<Tensor>& in) -> Tensor {
-        return [&]<std::size_t... I>(std::index_sequence<I...>) { return f(in[I]...); }
+        return [&]<std::size_t... I>(std::index_sequence<I...>) { return detail::tensor_of(f(in[I]...)); }
         (std::index_sequence_for<X...>());
       },
       {Tensor(x)...});
+}
+/// The same of an f that takes its operands in a vector.
+template <class F> Tensor checkpoint(F f, const std::vector<Tensor>& x) {
+  return detail::checkpoint_of([f](const std::vector<Tensor>& in) -> Tensor { return detail::tensor_of(f(in)); }, x);
 }
 
 struct GradcheckOptions {
@@ -109,6 +113,10 @@ double gradcheck(const F& f, const std::vector<Tensor>& inputs, const GradcheckO
         else return detail::tensor_of(f(x));
       },
       inputs, options);
+}
+
+template <class F> double gradcheck(const F& f, const Tensor& input, const GradcheckOptions& options = {}) {
+  return gradcheck(f, std::vector<Tensor>{input}, options);
 }
 
 }  // namespace ebb

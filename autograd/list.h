@@ -223,7 +223,7 @@ struct List : Tape {
   /// Of a leaf.
   void check_leaf(std::uint32_t id);
   /// Of all values up to entry `last`, the loss.
-  void check_values(std::uint32_t last);
+  void check_values(std::uint32_t last, bool outcome = true);
   /// Of the gradient that has arrived at a node, and of what the node sends to operand i.
   void check_arrived(const TensorNode& node);
   void check_sent(const TensorNode& node, std::uint32_t i, const Tensor& dx);

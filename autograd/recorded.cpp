@@ -252,6 +252,7 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
       owner.push_back(i);
     }
   }
+  if (list.checking) list.check_values(from);
   std::vector<std::pair<Scalar, Tensor>> result(by.size());
   if (!places.empty()) {
     const auto arrived = list.recorded_sweep(from, seed, 0, places);
@@ -261,6 +262,7 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
       else if (arrived[k].second.defined()) whole = whole.defined() ? whole + arrived[k].second : arrived[k].second;
     }
   }
+  if (list.checking && list.size() > 1) list.check_values(list.size() - 1, /*outcome=*/false);
   for (std::size_t i = 0; i < by.size(); ++i)
     if (list.is_tensor(by[i]) && !result[i].second.defined())
       result[i].second = zeros(list.tensor(by[i]).shape, list.tensor(by[i]).dtype);

@@ -567,7 +567,7 @@ TEST_CASE("what a custom op returns is checked") {
     sum(custom("mine", {x}, same, backward)).backward();
   };
   CHECK_THROWS_WITH_AS(try_backward([](const Tensor&, const Tensor&) { return ones({2}, f64); }),
-                       "backward of custom \"mine\"([3]): the gradient for operand 0 is [2]", ShapeError);
+                       "backward of custom \"mine\"([3]): the gradient for operand 0 is [2], and the operand [3]", ShapeError);
   CHECK_THROWS_WITH_AS(try_backward([](const Tensor&, const Tensor&) { return ones({3}, f32); }),
                        "backward of custom \"mine\"([3]): the gradient for operand 0 is f32, and the operand f64",
                        DTypeError);
@@ -583,9 +583,10 @@ TEST_CASE("what a custom op returns is checked") {
                        "custom \"mine\": its forward does not take 2 tensors\n"
                        "  help: it takes the operands, one by one or as a const std::vector<Tensor>&",
                        UsageError);
-  CHECK_THROWS_WITH_AS(custom("mine", {ones({3})}, same, [](const Tensor& dy) { return dy; }),
-                       "custom \"mine\": its backward does not take 1 tensor\n"
-                       "  help: it takes the value's gradient, the operands, and the value if it wants it",
+  CHECK_THROWS_WITH_AS(custom("mine", {ones({3}), ones({3})}, [](const Tensor& a, const Tensor&) { return a; }, pass),
+                       "custom \"mine\": its backward does not take 2 tensors\n"
+                       "  help: backward(dy, a, b), backward(dy, a, b, y), or the operands as a const "
+                       "std::vector<Tensor>&",
                        UsageError);
 }
 
@@ -734,4 +735,27 @@ TEST_CASE("a function that backward() calls cannot begin another backward in its
   again = true;
   sum(piece).backward();
   CHECK(distance(x.grad(), full({2}, 5, f64)) == 0);
+}
+
+// ---- spellings -------------------------------------------------------------------------------------------------
+
+TEST_CASE("checkpoint takes its operands in a vector too, and functions may return Scalars, change, or see dy alone") {
+  const Tensor a = normal({3}), b = normal({3}, 2);
+  using List = std::vector<Tensor>;
+  Graph graph;
+  const Tensor x = graph.variable(a), y = graph.variable(b);
+  CHECK(distance(checkpoint([](const List& in) { return in[0] * in[1]; }, {x, y}), a * b) == 0);
+  checkpoint([](const Tensor& t) { return t(0) * t(1); }, x).backward({.retain = true});
+  CHECK(x.grad()(0).value() == a(1).value());
+  int calls = 0;
+  graph.on_gradient(y, [calls](const Tensor&) mutable { ++calls; });
+  const Tensor turned = custom("turn", {y}, [](const Tensor& t) { return t; }, [](const Tensor& dy) { return -dy; });
+  CHECK(distance(graph.gradient(sum(turned), y), -ones({3}, f64)) == 0);
+  const Tensor product = custom(
+      "product", {x, y}, [](const Tensor& p, const Tensor& q) { return p * q; },
+      [](const Tensor& dy, const Tensor& p, const Tensor& q) { return std::tuple(dy * q, dy * p); });
+  CHECK(distance(graph.gradient(sum(product), x), b) == 0);
+  int runs = 0;
+  CHECK(distance(jacobian([runs](const Tensor& t) mutable { return ++runs * t; }, b), eye(3, f64)) == 0);
+  CHECK(gradcheck([](const Tensor& t) { return exp(t); }, a) < 1e-7);
 }

@@ -28,4 +28,7 @@ template <class T> void logsumexp(T* y, const T* x, const Block& block);
 template <class T> void softmax(T* y, const T* x, const Block& block);
 template <class T> void log_softmax(T* y, const T* x, const Block& block);
 
+/// Whether some dx is not finite where dy is 0.
+template <class T> bool any_lost(const T* dy, const T* dx, std::int64_t n);
+
 }  // namespace ebb::kernels

@@ -3,12 +3,12 @@
 #define EBB_COMPILE_ELEMENTWISE
 #include "../formulas.h"
 #include "../kernels/map.h"
+#include "../kernels/reduce.h"
 #include "../list.h"
 #include "../op.h"
 #include "../require.h"
 #include "../scalar.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -37,7 +37,7 @@ Tensor unless_none(const Tensor& dy, const Tensor& dx) {
   const Tensor none = dispatch_floating(dx.dtype(), [&]<class T>(T) -> Tensor {
     const auto is_none = [](T g, T d) { return g == T(0) && !std::isfinite(d); };
     const T *const g = read<T>(dy), *const d = read<T>(dx);
-    if (std::equal(g, g + dx.size(), d, [&](T a, T b) { return !is_none(a, b); })) return {};
+    if (!kernels::any_lost(g, d, dx.size())) return {};
     Tensor marks = empty(dx.shape(), i64);
     kernels::map(
         write<std::int64_t>(marks), dx.size(), [&](T a, T b) { return std::int64_t{is_none(a, b)}; }, g, d);
