@@ -129,6 +129,17 @@ TEST_CASE("explain() gives the two factors whose product is too small") {
         "smallest float");
 }
 
+TEST_CASE("explain() of a value whose twenty thousand uses cancel looks at each once") {
+  Graph graph;
+  const Scalar s = graph.variable(1.0, "s");
+  const Scalar x = s * 1;
+  Scalar total = 0;
+  for (int i = 0; i < 20'000; ++i) total = total + x * (i % 2 == 0 ? 1 : -1);
+  total.backward();
+  CHECK(graph.explain(s) ==
+        "\"s\" (node 1, variable): its gradient is zero: what its 20000 uses send back to mul (node 2) cancels");
+}
+
 TEST_CASE("explain() without observe() says what it cannot know") {
   Graph graph;
   const Tensor x = graph.variable(tensor({-1, -2}), "x");
