@@ -210,6 +210,23 @@ TEST_CASE("explain() names on_gradient(), custom() and checkpoint() where the gr
         "\"u\" (node 8, variable [3]): its gradient is zero: it ends inside of checkpoint (node " + node + ")");
 }
 
+TEST_CASE("explain() of what a checkpoint gives as a constant says what cut it") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64), "x");
+  const Tensor cut = checkpoint([](const Tensor& t) { return detach(t); }, x);
+  const Tensor inside = checkpoint([](const Tensor& t) { return argmax(t * 2); }, x);
+  CHECK(graph.size() == 1);
+  CHECK(graph.explain(cut) ==
+        "this value is no part of the graph and gets no gradient: detach() cut it at \"x\" (node 1, variable [2])");
+  CHECK(graph.explain(inside) ==
+        "this value is no part of the graph and gets no gradient: argmax of value inside of a checkpoint (node 2) gives "
+        "whole numbers, which have no gradient");
+  sum(cut * graph.variable(ones({2}, f64))).backward();
+  CHECK(graph.explain(x) ==
+        "\"x\" (node 1, variable [2]) has no path to the loss: detach() cut it at \"x\" (node 1, variable [2]); its "
+        "result is a constant in mul (node 5)");
+}
+
 TEST_CASE("explain() refuses what is no value of the graph, in the words of other questions") {
   Tensor closed;
   {
