@@ -491,10 +491,12 @@ void List::check_result(const Tensor& y, const OpInfo& info, const void* op, con
   }
   const Survey numbers = survey(y);
   if (numbers.not_finite() == 0) return;
+  if (info.number != nullptr && std::isinf(info.number(op))) finite = false;
+  const bool meant = !finite && numbers.nan == 0;  // an infinity by intent goes on
+  if (meant && size() - 1 - parts == tensor_count) return;
   const Values before = look_at_values(*this, size() - 1);  // a Scalar may have been the first
   throw_unless_empty(before.fault);
-  if (info.number != nullptr && std::isinf(info.number(op))) finite = false;
-  if (!finite && numbers.nan == 0) return;  // an infinity by intent goes on
+  if (meant) return;
   Fault fault = result_fault(info, op, operands, y, numbers);
   fault.scope = scope_of(*this, id);
   fault.id = id;

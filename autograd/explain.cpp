@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -383,6 +384,7 @@ class Explanation {
     std::vector<std::string> causes;
     std::size_t more = 0;
     bool blind = false;
+    std::set<std::uint32_t> cancelled;  // each has many uses, and is one cause
     const auto add = [&](auto&& cause) {
       if (causes.size() == most) {
         ++more;
@@ -404,9 +406,13 @@ class Explanation {
         }
         const Flow arrived = flow(operand);
         if (arrived == Flow::some) return;
-        if (passed == Flow::some && arrived == Flow::zero) add([&] { return cancels_at(operand); });
-        else if (arrived == Flow::zero && observed(id)) add([&] { return "it ends inside of " + name(id); });
-        else blind = true;
+        if (passed == Flow::some && arrived == Flow::zero) {
+          if (cancelled.insert(operand).second) add([&] { return cancels_at(operand); });
+        } else if (arrived == Flow::zero && observed(id)) {
+          add([&] { return "it ends inside of " + name(id); });
+        } else {
+          blind = true;
+        }
       });
     }
     if (causes.empty())

@@ -310,8 +310,9 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   const auto memory = list->arena.mark();
   const Tensor inside = f(x);
   if (!inside.defined()) throw UsageError("checkpoint(): the function returned nothing" + where_in_model());
-  if (impl(inside).graph == list->graph() && impl(inside).node <= floor) {
+  if (impl(inside).graph != list->graph() || impl(inside).node <= floor) {  // a constant, or a value from before
     list->bury(floor + 1);
+    list->arena.rewind(memory);
     return inside;
   }
   const Captured captured(*list, floor);
