@@ -136,7 +136,7 @@ template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_s
 auto leaky_relu(const X& x, double slope) { return where(x > 0, +x, slope * x); }
 /// x above 0, alpha·(eˣ - 1) below.
 template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_same_v<X, Scalar> || detail::AnyNumber<X>)
-auto elu(const X& x, double alpha) { return where(x > 0, +x, alpha * expm1(minimum(x, 0))); }
+auto elu(const X& x, double alpha) { return where(x > 0, +x, alpha * expm1(where(x > 0, zeros_like(x), x))); }
 /// x held within [low, high], as clamp.
 template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_same_v<X, Scalar> || detail::AnyNumber<X>)
 auto hardtanh(const X& x, double low, double high) { return clamp(x, low, high); }

@@ -63,6 +63,8 @@ std::vector<Row> rows() {
       both("relu of an infinite slope", [](const auto& x) { return relu(-sqrt(x)); }, {0, 1}, {0, 0}),
       both("leaky_relu at 0", [](const auto& x) { return leaky_relu(x); }, {0, 1, -1}, {0.01, 1, 0.01}),
       both("elu at 0, and far below", [](const auto& x) { return elu(x); }, {0, 1000, -1000}, {1, 1, 0}),
+      both("elu(x, 2) at 0", [](const auto& x) { return elu(x, 2); }, {0, 1, -1000}, {2, 1, 0}),
+      both("leaky_relu(x, 0.2) at 0", [](const auto& x) { return leaky_relu(x, 0.2); }, {0, 1, -1}, {0.2, 1, 0.2}),
       both("abs at 0", [](const auto& x) { return abs(x); }, {0, 3, -3}, {0, 1, -1}),
       both("sign", [](const auto& x) { return sign(x); }, {0, 3, -3}, {0, 0, 0}),
       both("clamp at its edges, and beyond", [](const auto& x) { return clamp(x, -1, 1); }, {-1, 1, -2, 2, 0},

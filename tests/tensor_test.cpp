@@ -246,7 +246,7 @@ TEST_CASE("shapes and values come from what programs have at hand") {
 TEST_CASE("64-bit numbers written in braces, and printed, are exact") {
   const Tensor t = tensor({9007199254740993LL, -1LL}, i64);
   CHECK(t.to_vector<std::int64_t>()[0] == 9007199254740993LL);
-  CHECK(to_string(t) == "[9007199254740993, -1] i64 [2]");
+  CHECK(to_string(t) == "[9007199254740993, -1]  i64 [2]");
 }
 
 TEST_CASE("a tensor of one element is a condition, and of more is refused as one") {
