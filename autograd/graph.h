@@ -99,6 +99,8 @@ class Graph {
   /// What f returns goes on in its stead: a Tensor of the same shape and type, or a Scalar (a double) for a Scalar; an f
   /// that returns nothing only looks.  Of several, each sees what the one before let through.
   ///   graph.on_gradient(h, [](const Tensor& g) { return clamp(g, -1, 1); });
+  /// f may compute, take vjp() and its kin, and watch more; backward() and gradient() of the same graph are refused there.
+  /// In the function of a checkpoint it is asked once, however often that runs again.
   /// Throws GraphError if t is no part of this graph, and from backward() UsageError if the shape or type is another.
   template <class F> void on_gradient(const Tensor& t, F f) {
     watch(t, [f = std::move(f)](const Tensor& g) mutable -> Tensor {
