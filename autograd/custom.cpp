@@ -5,10 +5,10 @@
 #include "op.h"
 #include "ops.h"
 #include "require.h"
-#include "telling.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -39,7 +39,7 @@ struct Once {
   Tensor gradient(int, const Tensor&, std::span<const Tensor>, const Tensor&) const {
     throw GraphError(
         fmt::format("gradient(): custom \"{}\" can be differentiated once: its backward reads numbers, and what it does "
-                    "with them is not recorded\n  help: write its backward with ops",
+                    "with them is not recorded\n  help: write its backward with ops on whole tensors",
                     of));
   }
 };
@@ -68,16 +68,9 @@ std::vector<Tensor> checked(const Custom& op, const Tensor& dy, std::span<const 
   return all;
 }
 
-/// Whether a Scalar was made from entry `first` on that nothing uses: then its value() was taken, or was for nothing.
-bool value_taken(const List& list, std::uint32_t first) {
-  std::vector<bool> used(list.size() - first);
-  for (std::uint32_t id = list.size() - 1; id >= first; --id) {
-    if (!list.is_tensor(id) && list.code[id] != dead_code && !used[id - first]) return true;
-    each_operand(list, id, [&](std::uint32_t, std::uint32_t operand) {
-      if (operand >= first) used[operand - first] = true;
-    });
-  }
-  return false;
+/// Whether elements were read as Scalars from entry `first` on: no one sees whether their value() was taken.
+bool elements_read(const List& list, std::uint32_t first) {
+  return std::find(list.code + first, list.code + list.size(), element_code) != list.code + list.size();
 }
 
 /// Recorded gradients: as ops if the function is made of ops, else as values that refuse to be differentiated.
@@ -88,7 +81,7 @@ std::vector<Tensor> recorded(const Custom& op, Tensor dy, std::span<const Tensor
   const std::uint64_t reads = numbers_read;
   const std::uint32_t first = list.size();
   std::vector<Tensor> all = checked(op, dy, in, y);
-  const bool was_read = numbers_read != reads || value_taken(list, first);
+  const bool was_read = numbers_read != reads || elements_read(list, first);
   std::vector<const Tensor*> from = {&dy};
   for (const Tensor& x : in) from.push_back(&x);
   for (Tensor& dx : all) {
@@ -129,7 +122,7 @@ Tensor run_custom(std::string_view name, const std::vector<Tensor>& in, const Cu
   for (const Tensor& x : in) operands.push_back(&x);
   const Custom op{std::make_shared<const CustomBackward>(std::move(backward)), info.name};
   return apply_all(info, op, operands.data(), static_cast<int>(in.size()), [&] {
-    const Pause pause;
+    const Unnoted unnoted(open_list);
     const Tensor y = forward(in);
     require(y.defined(), Complaint::usage, "its forward returned nothing");
     return view(y, y.shape());  // a head of its own, which the graph can mark

@@ -107,8 +107,8 @@ template <class F> CustomBackward custom_backward(std::string_view name, F f, st
 ///              -> a gradient for each operand, in a vector, pair, tuple or array (alone if there is one operand); an
 ///              undefined Tensor says that none passes.
 /// Both take the operands one by one, or as one const std::vector<Tensor>&; a parameter `auto` means one Tensor.
-/// A backward written with ops can be differentiated again.  One that reads numbers cannot: derivatives of derivatives
-/// through it throw GraphError.  Throws UsageError if the functions take another number of tensors, or return nothing;
+/// A backward written with ops on whole tensors can be differentiated again.  One that reads numbers or elements cannot:
+/// derivatives of derivatives through it throw GraphError.  Numbers that it has from elsewhere are constants to it.  Throws UsageError if the functions take another number of tensors, or return nothing;
 /// from backward(), ShapeError or DTypeError if a gradient is not of its operand's shape or type.
 template <class Forward, class Backward>
 Tensor custom(std::string_view name, const std::vector<Tensor>& operands, Forward forward, Backward backward) {

@@ -94,20 +94,6 @@ double typical(const Tensor& t) {
   return unit == 0 || !std::isfinite(unit) ? unit : unit * root_mean_square(t.to(f64) / unit);
 }
 
-/// While it lives, what this thread computes is the report's own business.
-class Aside {
- public:
-  explicit Aside(List& list) : list_(list), before_(std::exchange(list.sweeping, true)) {}
-  ~Aside() { list_.sweeping = before_; }
-  Aside(const Aside&) = delete;
-  Aside& operator=(const Aside&) = delete;
-
- private:
-  const Pause pause_;
-  List& list_;
-  bool before_;
-};
-
 std::string of_numbers(std::int64_t some, std::int64_t all) { return fmt::format("{} of {} numbers", some, all); }
 
 /// "detach() cut it at mul (node 12, in encoder.0)": of the op's operands, at the one that `matters`.
@@ -302,7 +288,7 @@ class Explanation {
   }
 
   std::string gradient() {
-    const Aside aside(list_);
+    const Unnoted unnoted(&list_);
     if (x_.front() == list_.root) return who_ + " is the loss itself: its gradient is 1";
     const Tensor g = found();
     if (!g.defined() && parameter_ != nullptr)

@@ -2,7 +2,7 @@
 //
 // A function f takes one Tensor and returns a Tensor or a Scalar.  While a graph records, these join it: their results
 // are recorded, and can be differentiated again.  Outside of one they open a graph of their own, and return constants.
-// They leave Parameters' gradients alone.
+// They leave Parameters' gradients alone.  f runs while a graph records, so layers such as dropout train in it.
 #pragma once
 
 #include "elementwise.h"

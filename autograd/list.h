@@ -253,6 +253,22 @@ class Recording {
   bool sweeping_;
 };
 
+/// While it lives, nothing records, and what is computed leaves no story in the list of where it was cut.
+class Unnoted {
+ public:
+  explicit Unnoted(List* list) : list_(list), before_(list != nullptr && std::exchange(list->sweeping, true)) {}
+  ~Unnoted() {
+    if (list_ != nullptr) list_->sweeping = before_;
+  }
+  Unnoted(const Unnoted&) = delete;
+  Unnoted& operator=(const Unnoted&) = delete;
+
+ private:
+  const Pause pause_;
+  List* list_;
+  bool before_;
+};
+
 /// The open list of this thread that the value belongs to.  Throws GraphError, beginning with `asked`, if the value is
 /// a constant, its graph is closed, or it is another thread's.
 List& list_of(std::uint32_t graph, const char* asked);

@@ -486,7 +486,7 @@ TEST_CASE("a custom op made of plain loops is right, and is in the graph under i
 TEST_CASE("a custom op whose backward reads numbers refuses to be differentiated twice") {
   const char* const message =
       "gradient(): custom \"cube\" can be differentiated once: its backward reads numbers, and what it does with them is "
-      "not recorded\n  help: write its backward with ops";
+      "not recorded\n  help: write its backward with ops on whole tensors";
   CHECK_THROWS_WITH_AS(hessian([](const Tensor& t) { return sum(cube_by_loops(t)); }, normal({3})), message, GraphError);
   Graph graph;
   const Tensor x = graph.variable(normal({3}));
@@ -514,7 +514,7 @@ TEST_CASE("a custom op whose backward takes the value of an element has read a n
   CHECK(jacobian(by_value, three).to_vector<double>() == std::vector<double>{27});
   CHECK_THROWS_WITH_AS(hessian(by_value, three),
                        "gradient(): custom \"cube\" can be differentiated once: its backward reads numbers, and what it "
-                       "does with them is not recorded\n  help: write its backward with ops",
+                       "does with them is not recorded\n  help: write its backward with ops on whole tensors",
                        GraphError);
   CHECK(hessian(by_scalars, three).item() == 18);
 }
