@@ -28,7 +28,6 @@ template <class T> void logsumexp(T* y, const T* x, const Block& block);
 template <class T> void softmax(T* y, const T* x, const Block& block);
 template <class T> void log_softmax(T* y, const T* x, const Block& block);
 
-/// Whether some dx is not finite where dy is 0.
-template <class T> bool any_lost(const T* dy, const T* dx, std::int64_t n);
+template <class T> bool all_finite(const T* x, std::int64_t n);
 
 }  // namespace ebb::kernels
