@@ -293,7 +293,8 @@ Values look_at_values(const List& list, std::uint32_t last) {
           std::isinf(node.op->number(node.self)))
         meant = id;
       // What a checkpoint computed was looked at while it was there.
-      if (list.checking && node.op != nullptr && node.op->gradient == nullptr && !is_stack(node) && meant == 0) meant = id;
+      if (list.checking && node.op != nullptr && node.op->gradient == nullptr && !is_stack(node) && meant == 0)
+        meant = id;
     } else if (std::isfinite(list.value[id])) {
       // A part only carries gradients; the values that it carries are looked at as its op's.
       if (list.code[id] == part_code) source[id] = meant;

@@ -37,10 +37,10 @@ struct Once {
   const char* of;
 
   Tensor gradient(int, const Tensor&, std::span<const Tensor>, const Tensor&) const {
-    throw GraphError(
-        fmt::format("gradient(): custom \"{}\" can be differentiated once: its backward reads numbers, and what it does "
-                    "with them is not recorded\n  help: write its backward with ops on whole tensors",
-                    of));
+    throw GraphError(fmt::format(
+        "gradient(): custom \"{}\" can be differentiated once: its backward reads numbers, and what it does "
+        "with them is not recorded\n  help: write its backward with ops on whole tensors",
+        of));
   }
 };
 

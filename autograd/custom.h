@@ -31,11 +31,10 @@ template <class F, std::size_t... I> struct TakesTensors<F, std::index_sequence<
   static constexpr bool value = std::is_invocable_v<F&, T<I>...>;
 };
 /// Whether f can be called with n tensors.
-template <class F, std::size_t n>
-inline constexpr bool takes_tensors = TakesTensors<F, std::make_index_sequence<n>>::value;
+template <class F, std::size_t n> inline constexpr bool takes_tensors =
+    TakesTensors<F, std::make_index_sequence<n>>::value;
 
-template <class F, std::size_t... I>
-auto call_with(F& f, const Tensor* const* x, std::index_sequence<I...>) {
+template <class F, std::size_t... I> auto call_with(F& f, const Tensor* const* x, std::index_sequence<I...>) {
   return f(*x[I]...);
 }
 
@@ -57,11 +56,12 @@ template <class F> CustomForward custom_forward(std::string_view name, F f, std:
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const auto offer = [&]<std::size_t count>(std::integral_constant<std::size_t, count>) {
         if constexpr (takes_tensors<F, count>)
-          if (n == count) found = [f](const std::vector<Tensor>& in) mutable -> Tensor {
-            const Tensor* x[count];
-            for (std::size_t k = 0; k < count; ++k) x[k] = &in[k];
-            return call_with(f, x, std::make_index_sequence<count>());
-          };
+          if (n == count)
+            found = [f](const std::vector<Tensor>& in) mutable -> Tensor {
+              const Tensor* x[count];
+              for (std::size_t k = 0; k < count; ++k) x[k] = &in[k];
+              return call_with(f, x, std::make_index_sequence<count>());
+            };
       };
       (offer(std::integral_constant<std::size_t, I + 1>()), ...);
     }
@@ -83,12 +83,13 @@ template <class F> CustomBackward custom_backward(std::string_view name, F f, st
       // With dy and the operands, with the value as well, or with dy alone.
       const auto offer = [&]<std::size_t count>(std::integral_constant<std::size_t, count>) {
         if constexpr (takes_tensors<F, count>)
-          if (count == n + 1 || (count == n + 2 && !found) || (count == 1 && !found)) found = [f](const Tensor& dy, List in, const Tensor& y) mutable {
-            const Tensor* x[count];
-            x[0] = &dy;
-            for (std::size_t k = 1; k < count; ++k) x[k] = k <= in.size() ? &in[k - 1] : &y;
-            return as_list(call_with(f, x, std::make_index_sequence<count>()));
-          };
+          if (count == n + 1 || (count == n + 2 && !found) || (count == 1 && !found))
+            found = [f](const Tensor& dy, List in, const Tensor& y) mutable {
+              const Tensor* x[count];
+              x[0] = &dy;
+              for (std::size_t k = 1; k < count; ++k) x[k] = k <= in.size() ? &in[k - 1] : &y;
+              return as_list(call_with(f, x, std::make_index_sequence<count>()));
+            };
       };
       (offer(std::integral_constant<std::size_t, most_custom_operands + 2 - I>()), ...);
     }
@@ -103,13 +104,14 @@ template <class F> CustomBackward custom_backward(std::string_view name, F f, st
 /// An op of your own on whole tensors, under its name in the graph.
 ///   forward    the operands -> its value.  It may read numbers with data<T>() and make tensors with from(); what it
 ///              computes is not recorded.
-///   backward   (dy, operands), (dy, operands, value) or (dy): the value's gradient, and what it was computed from and is
-///              -> a gradient for each operand, in a vector, pair, tuple or array (alone if there is one operand); an
-///              undefined Tensor says that none passes.
+///   backward   the value's gradient dy, alone, with the operands, or with the operands and the value -> a gradient for
+///              each operand, in a vector, pair, tuple or array (as it is if there is one operand); an undefined Tensor
+///              says that none passes.
 /// Both take the operands one by one, or as one const std::vector<Tensor>&; a parameter `auto` means one Tensor.
 /// A backward written with ops on whole tensors can be differentiated again.  One that reads numbers or elements cannot:
-/// derivatives of derivatives through it throw GraphError.  Numbers that it has from elsewhere are constants to it.  Throws UsageError if the functions take another number of tensors, or return nothing;
-/// from backward(), ShapeError or DTypeError if a gradient is not of its operand's shape or type.
+/// derivatives of derivatives through it throw GraphError.  Numbers that it has from elsewhere are constants to it.
+/// Throws UsageError if the functions take another number of tensors, or return nothing; from backward(), ShapeError or
+/// DTypeError if a gradient is not of its operand's shape or type.
 template <class Forward, class Backward>
 Tensor custom(std::string_view name, const std::vector<Tensor>& operands, Forward forward, Backward backward) {
   const std::size_t n = operands.size();

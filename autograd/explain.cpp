@@ -418,8 +418,7 @@ class Explanation {
         each_operand(list_, user, [&](std::uint32_t i, std::uint32_t operand) {
           if (operand == id && passes(user, i) && flow(user) != Flow::zero && sent(user, i) != Flow::zero) ++uses;
         });
-    if (list_.hooks.contains(id))
-      return "on_gradient() gave zeros in place of what arrived at " + name(id);
+    if (list_.hooks.contains(id)) return "on_gradient() gave zeros in place of what arrived at " + name(id);
     return fmt::format("what its {} uses send back to {} cancels", uses, name(id));
   }
 

@@ -62,12 +62,11 @@ template <class F> Tensor vjp(F&& f, const Tensor& x, const Tensor& v) {
 /// f(x...), of which the graph keeps the operands alone: backward computes f again when it comes there.  A long chain cut
 /// into √n such pieces trains in the memory of 2√n steps, for one more pass forward.
 ///   for (const auto& piece : pieces) h = checkpoint(piece, h);
-/// f takes Tensors and returns one; it may use Parameters and values of the graph besides.  It is copied into the graph,
+/// f takes Tensors and returns one, or a Scalar; it may use Parameters and values of the graph besides.  It is copied into the graph,
 /// and must compute the same each time: draws from the default generator, such as dropout's, are repeated, and a result
 /// that differs by a bit is a GraphError from backward().  Only what it returns lives on.
 template <class F, class... X>
-  requires(std::is_convertible_v<const X&, Tensor> && ...)
-Tensor checkpoint(F f, const X&... x) {
+requires(std::is_convertible_v<const X&, Tensor>&&...) Tensor checkpoint(F f, const X&... x) {
   return detail::checkpoint_of(
       [f](const std::vector<Tensor>& in) -> Tensor {
         return [&]<std::size_t... I>(std::index_sequence<I...>) { return detail::tensor_of(f(in[I]...)); }
@@ -115,6 +114,7 @@ double gradcheck(const F& f, const std::vector<Tensor>& inputs, const GradcheckO
       inputs, options);
 }
 
+/// The same of an f of one tensor.
 template <class F> double gradcheck(const F& f, const Tensor& input, const GradcheckOptions& options = {}) {
   return gradcheck(f, std::vector<Tensor>{input}, options);
 }

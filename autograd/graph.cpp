@@ -573,8 +573,10 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
     Place place = 0;
     for (std::size_t i = 0; i < parts.size() && open_list != nullptr; ++i)
       if (Access::place(parts[i]) != 0)
-        place = open_list->cut(list == nullptr ? Cut::paused : recorded ? Cut::whole : Cut::none, "stack",
-                               Access::place(parts[i]), place);
+        place = open_list->cut(list == nullptr ? Cut::paused
+                               : recorded      ? Cut::whole
+                                               : Cut::none,
+                               "stack", Access::place(parts[i]), place);
     Access::impl(y)->graph = graph_of(place);
     Access::impl(y)->node = id_of(place);
     return y;

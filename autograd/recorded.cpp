@@ -75,7 +75,8 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     for (std::uint32_t i = 0; i < node.count; ++i) {
       ids.push_back(node.input[i]);
       const TensorNode& input = tensor(node.input[i]);
-      if (node.op->gradient == nullptr && is_stack(input)) ids.insert(ids.end(), input.input, input.input + input.count);
+      if (node.op->gradient == nullptr && is_stack(input))
+        ids.insert(ids.end(), input.input, input.input + input.count);
     }
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());

@@ -218,9 +218,10 @@ TEST_CASE("explain() of what a checkpoint gives as a constant says what cut it")
   CHECK(graph.size() == 1);
   CHECK(graph.explain(cut) ==
         "this value is no part of the graph and gets no gradient: detach() cut it at \"x\" (node 1, variable [2])");
-  CHECK(graph.explain(inside) ==
-        "this value is no part of the graph and gets no gradient: argmax of value inside of a checkpoint (node 2) gives "
-        "whole numbers, which have no gradient");
+  CHECK(
+      graph.explain(inside) ==
+      "this value is no part of the graph and gets no gradient: argmax of value inside of a checkpoint (node 2) gives "
+      "whole numbers, which have no gradient");
   sum(cut * graph.variable(ones({2}, f64))).backward();
   CHECK(graph.explain(x) ==
         "\"x\" (node 1, variable [2]) has no path to the loss: detach() cut it at \"x\" (node 1, variable [2]); its "

@@ -120,8 +120,8 @@ template <class F> struct OfTwo {
         kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
       } else {
         const auto sizes = dy.shape().sizes();
-        kernels::map(write<T>(dx), kernels::Walk<4>(sizes, {sizes, ra.shape().sizes(), rb.shape().sizes(), sizes}), local,
-                     read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+        kernels::map(write<T>(dx), kernels::Walk<4>(sizes, {sizes, ra.shape().sizes(), rb.shape().sizes(), sizes}),
+                     local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
       }
     });
     return dx;

@@ -14,7 +14,8 @@ using namespace detail;
 namespace {
 
 void must_be_positions(const Tensor& index) {
-  if (index.dtype() != i64) throw Complaint{Complaint::dtype, "positions must be i64", "tensor({...}, i64), or to(i64)"};
+  if (index.dtype() != i64)
+    throw Complaint{Complaint::dtype, "positions must be i64", "tensor({...}, i64), or to(i64)"};
 }
 
 // Every position is checked before any is used.
