@@ -293,7 +293,8 @@ Values look_at_values(const List& list, std::uint32_t last) {
           std::isinf(node.op->number(node.self)))
         meant = id;
       // What a checkpoint computed was looked at while it was there.
-      if (list.checking && node.op != nullptr && node.op->gradient == nullptr && !is_stack(node) && meant == 0) meant = id;
+      if (list.checking && node.op != nullptr && node.op->gradient == nullptr && !is_stack(node) && meant == 0)
+        meant = id;
     } else if (std::isfinite(list.value[id])) {
       // A part only carries gradients; the values that it carries are looked at as its op's.
       if (list.code[id] == part_code) source[id] = meant;
@@ -491,10 +492,12 @@ void List::check_result(const Tensor& y, const OpInfo& info, const void* op, con
   }
   const Survey numbers = survey(y);
   if (numbers.not_finite() == 0) return;
+  if (info.number != nullptr && std::isinf(info.number(op))) finite = false;
+  const bool meant = !finite && numbers.nan == 0;  // an infinity by intent goes on
+  if (meant && size() - 1 - parts == tensor_count) return;
   const Values before = look_at_values(*this, size() - 1);  // a Scalar may have been the first
   throw_unless_empty(before.fault);
-  if (info.number != nullptr && std::isinf(info.number(op))) finite = false;
-  if (!finite && numbers.nan == 0) return;  // an infinity by intent goes on
+  if (meant) return;
   Fault fault = result_fault(info, op, operands, y, numbers);
   fault.scope = scope_of(*this, id);
   fault.id = id;
@@ -507,10 +510,10 @@ void List::check_result(const Tensor& y, const OpInfo& info, const void* op, con
   throw GraphError(fault.text());
 }
 
-void List::check_values(std::uint32_t last) {
+void List::check_values(std::uint32_t last, bool outcome) {
   const Values values = look_at_values(*this, last);
   throw_unless_empty(values.fault);
-  if (values.source[last] != 0) throw GraphError(value_fault(*this, values.source[last]).text());
+  if (outcome && values.source[last] != 0) throw GraphError(value_fault(*this, values.source[last]).text());
 }
 
 void List::check_arrived(const TensorNode& node) {

@@ -5,10 +5,10 @@
 #include "op.h"
 #include "ops.h"
 #include "require.h"
-#include "telling.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -37,10 +37,10 @@ struct Once {
   const char* of;
 
   Tensor gradient(int, const Tensor&, std::span<const Tensor>, const Tensor&) const {
-    throw GraphError(
-        fmt::format("gradient(): custom \"{}\" can be differentiated once: its backward reads numbers, and what it does "
-                    "with them is not recorded\n  help: write its backward with ops",
-                    of));
+    throw GraphError(fmt::format(
+        "gradient(): custom \"{}\" can be differentiated once: its backward reads numbers, and what it does "
+        "with them is not recorded\n  help: write its backward with ops on whole tensors",
+        of));
   }
 };
 
@@ -59,8 +59,8 @@ std::vector<Tensor> checked(const Custom& op, const Tensor& dy, std::span<const 
   for (std::size_t i = 0; i < in.size(); ++i) {
     if (!all[i].defined()) continue;
     if (all[i].shape() != in[i].shape())
-      throw ShapeError(fmt::format("backward of {}: the gradient for operand {} is {}", asked(op.own_name, in), i,
-                                   to_string(all[i].shape())));
+      throw ShapeError(fmt::format("backward of {}: the gradient for operand {} is {}, and the operand {}",
+                                   asked(op.own_name, in), i, to_string(all[i].shape()), to_string(in[i].shape())));
     if (all[i].dtype() != in[i].dtype())
       throw DTypeError(fmt::format("backward of {}: the gradient for operand {} is {}, and the operand {}",
                                    asked(op.own_name, in), i, to_string(all[i].dtype()), to_string(in[i].dtype())));
@@ -68,16 +68,9 @@ std::vector<Tensor> checked(const Custom& op, const Tensor& dy, std::span<const 
   return all;
 }
 
-/// Whether a Scalar was made from entry `first` on that nothing uses: then its value() was taken, or was for nothing.
-bool value_taken(const List& list, std::uint32_t first) {
-  std::vector<bool> used(list.size() - first);
-  for (std::uint32_t id = list.size() - 1; id >= first; --id) {
-    if (!list.is_tensor(id) && list.code[id] != dead_code && !used[id - first]) return true;
-    each_operand(list, id, [&](std::uint32_t, std::uint32_t operand) {
-      if (operand >= first) used[operand - first] = true;
-    });
-  }
-  return false;
+/// Whether elements were read as Scalars from entry `first` on: no one sees whether their value() was taken.
+bool elements_read(const List& list, std::uint32_t first) {
+  return std::find(list.code + first, list.code + list.size(), element_code) != list.code + list.size();
 }
 
 /// Recorded gradients: as ops if the function is made of ops, else as values that refuse to be differentiated.
@@ -88,7 +81,7 @@ std::vector<Tensor> recorded(const Custom& op, Tensor dy, std::span<const Tensor
   const std::uint64_t reads = numbers_read;
   const std::uint32_t first = list.size();
   std::vector<Tensor> all = checked(op, dy, in, y);
-  const bool was_read = numbers_read != reads || value_taken(list, first);
+  const bool was_read = numbers_read != reads || elements_read(list, first);
   std::vector<const Tensor*> from = {&dy};
   for (const Tensor& x : in) from.push_back(&x);
   for (Tensor& dx : all) {
@@ -118,7 +111,7 @@ void custom_takes_other(std::string_view name, const char* which, std::size_t gi
                   name, which, given, given == 1 ? "" : "s",
                   std::string_view(which) == "forward"
                       ? "it takes the operands, one by one or as a const std::vector<Tensor>&"
-                      : "it takes the value's gradient, the operands, and the value if it wants it"));
+                      : "backward(dy, a, b), backward(dy, a, b, y), or the operands as a const std::vector<Tensor>&"));
 }
 
 Tensor run_custom(std::string_view name, const std::vector<Tensor>& in, const CustomForward& forward,
@@ -129,7 +122,7 @@ Tensor run_custom(std::string_view name, const std::vector<Tensor>& in, const Cu
   for (const Tensor& x : in) operands.push_back(&x);
   const Custom op{std::make_shared<const CustomBackward>(std::move(backward)), info.name};
   return apply_all(info, op, operands.data(), static_cast<int>(in.size()), [&] {
-    const Pause pause;
+    const Unnoted unnoted(open_list);
     const Tensor y = forward(in);
     require(y.defined(), Complaint::usage, "its forward returned nothing");
     return view(y, y.shape());  // a head of its own, which the graph can mark

@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -92,20 +93,6 @@ double typical(const Tensor& t) {
   const double unit = largest(t);
   return unit == 0 || !std::isfinite(unit) ? unit : unit * root_mean_square(t.to(f64) / unit);
 }
-
-/// While it lives, what this thread computes is the report's own business.
-class Aside {
- public:
-  explicit Aside(List& list) : list_(list), before_(std::exchange(list.sweeping, true)) {}
-  ~Aside() { list_.sweeping = before_; }
-  Aside(const Aside&) = delete;
-  Aside& operator=(const Aside&) = delete;
-
- private:
-  const Pause pause_;
-  List& list_;
-  bool before_;
-};
 
 std::string of_numbers(std::int64_t some, std::int64_t all) { return fmt::format("{} of {} numbers", some, all); }
 
@@ -301,7 +288,7 @@ class Explanation {
   }
 
   std::string gradient() {
-    const Aside aside(list_);
+    const Unnoted unnoted(&list_);
     if (x_.front() == list_.root) return who_ + " is the loss itself: its gradient is 1";
     const Tensor g = found();
     if (!g.defined() && parameter_ != nullptr)
@@ -383,6 +370,7 @@ class Explanation {
     std::vector<std::string> causes;
     std::size_t more = 0;
     bool blind = false;
+    std::set<std::uint32_t> cancelled;  // each has many uses, and is one cause
     const auto add = [&](auto&& cause) {
       if (causes.size() == most) {
         ++more;
@@ -404,9 +392,13 @@ class Explanation {
         }
         const Flow arrived = flow(operand);
         if (arrived == Flow::some) return;
-        if (passed == Flow::some && arrived == Flow::zero) add([&] { return cancels_at(operand); });
-        else if (arrived == Flow::zero && observed(id)) add([&] { return "it ends inside of " + name(id); });
-        else blind = true;
+        if (passed == Flow::some && arrived == Flow::zero) {
+          if (cancelled.insert(operand).second) add([&] { return cancels_at(operand); });
+        } else if (arrived == Flow::zero && observed(id)) {
+          add([&] { return "it ends inside of " + name(id); });
+        } else {
+          blind = true;
+        }
       });
     }
     if (causes.empty())
@@ -426,8 +418,7 @@ class Explanation {
         each_operand(list_, user, [&](std::uint32_t i, std::uint32_t operand) {
           if (operand == id && passes(user, i) && flow(user) != Flow::zero && sent(user, i) != Flow::zero) ++uses;
         });
-    if (list_.hooks.contains(id))
-      return "on_gradient() gave zeros in place of what arrived at " + name(id);
+    if (list_.hooks.contains(id)) return "on_gradient() gave zeros in place of what arrived at " + name(id);
     return fmt::format("what its {} uses send back to {} cancels", uses, name(id));
   }
 
@@ -606,7 +597,8 @@ class Explanation {
 std::string explain_parameter(List& list, const std::shared_ptr<ParameterState>& state) {
   const std::vector<std::uint32_t> leaves = list.leaves_of(*state);
   std::string who = "parameter " + to_string(state->value.shape());
-  if (!leaves.empty()) who = called(list, leaves.front());
+  if (!leaves.empty() && (state->name.empty() || !list.name_of(leaves.front()).empty()))
+    who = called(list, leaves.front());
   else if (!state->name.empty()) who = fmt::format("\"{}\" ({})", state->name, who);
   return Explanation(list, leaves, who, state).text();
 }

@@ -2,8 +2,8 @@
 
 #include "error.h"
 #include "graph.h"
-#include "list.h"
 #include "kernels/movement.h"
+#include "list.h"
 #include "op.h"
 #include "ops.h"
 #include "random.h"
@@ -112,7 +112,8 @@ class Transform {
   void must_fit(const Tensor& v, const Tensor& like, const char* what) const {
     if (!v.defined()) undefined_operand(name_, 2);
     if (v.shape() != like.shape())
-      throw ShapeError(fmt::format("{}(): v is {}, and {} is {}", name_, to_string(v.shape()), what, to_string(like.shape())));
+      throw ShapeError(
+          fmt::format("{}(): v is {}, and {} is {}", name_, to_string(v.shape()), what, to_string(like.shape())));
   }
 
   /// The gradient of Σ seed·of by x, recorded; zeros where there is none.
@@ -310,8 +311,9 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   const auto memory = list->arena.mark();
   const Tensor inside = f(x);
   if (!inside.defined()) throw UsageError("checkpoint(): the function returned nothing" + where_in_model());
-  if (impl(inside).graph == list->graph() && impl(inside).node <= floor) {
+  if (impl(inside).graph != list->graph() || impl(inside).node <= floor) {  // a constant, or a value from before
     list->bury(floor + 1);
+    list->arena.rewind(memory);
     return inside;
   }
   const Captured captured(*list, floor);

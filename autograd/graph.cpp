@@ -374,7 +374,9 @@ std::uint32_t List::node_of(const Tensor& t) {
 
 Tensor List::parameter_leaf(const std::shared_ptr<ParameterState>& state) {
   std::uint64_t leaf = state->leaf.load(std::memory_order_relaxed);
-  if (graph_of(leaf) != graph()) {  // another thread's graph may have met it since
+  // A graph that was opened after this one is another thread's, and met the parameter while this one was open.
+  const bool met_since = ((graph_of(leaf) - graph()) & (cut_bit - 1)) < cut_bit / 2 && graph_of(leaf) != graph();
+  if ((met_since && leaf != 0) || (going_back && graph_of(leaf) != graph())) {
     const auto met = std::find(parameters.rbegin(), parameters.rend(), state);
     if (met != parameters.rend())
       leaf = place_of(graph(), parameter_leaves[static_cast<std::size_t>(parameters.rend() - met) - 1]);
@@ -571,8 +573,10 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
     Place place = 0;
     for (std::size_t i = 0; i < parts.size() && open_list != nullptr; ++i)
       if (Access::place(parts[i]) != 0)
-        place = open_list->cut(list == nullptr ? Cut::paused : recorded ? Cut::whole : Cut::none, "stack",
-                               Access::place(parts[i]), place);
+        place = open_list->cut(list == nullptr ? Cut::paused
+                               : recorded      ? Cut::whole
+                                               : Cut::none,
+                               "stack", Access::place(parts[i]), place);
     Access::impl(y)->graph = graph_of(place);
     Access::impl(y)->node = id_of(place);
     return y;

@@ -62,7 +62,8 @@ struct Node {
 struct GraphOptions {
   bool observe = false;  ///< as graph.observe() does, from the beginning
   /// Throws GraphError, as graph.check() words it, as soon as a number is not finite: a tensor op instead of being recorded,
-  /// backward() before it begins for Scalars, and at the first gradient.  Observes too.
+  /// backward() and gradient() before they begin for Scalars, and at the first gradient.  What where() will not choose
+  /// counts too; -inf that a constant brings in, as masks do, does not.  Observes too.
   bool check = false;
 };
 
@@ -98,20 +99,22 @@ class Graph {
   /// What f returns goes on in its stead: a Tensor of the same shape and type, or a Scalar (a double) for a Scalar; an f
   /// that returns nothing only looks.  Of several, each sees what the one before let through.
   ///   graph.on_gradient(h, [](const Tensor& g) { return clamp(g, -1, 1); });
+  /// f may compute, take vjp() and its kin, and watch more; backward() and gradient() of the same graph are refused there.
+  /// In the function of a checkpoint it is asked once, however often that runs again.
   /// Throws GraphError if t is no part of this graph, and from backward() UsageError if the shape or type is another.
   template <class F> void on_gradient(const Tensor& t, F f) {
-    watch(t, [f = std::move(f)](const Tensor& g) -> Tensor {
-      if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Tensor&>>) return f(g), Tensor();
+    watch(t, [f = std::move(f)](const Tensor& g) mutable -> Tensor {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, const Tensor&>>) return f(g), Tensor();
       else return f(g);
     });
   }
   template <class F> void on_gradient(const Scalar& s, F f) {
-    watch(s, [f = std::move(f)](const Scalar& g) -> Scalar {
-      if constexpr (std::is_invocable_v<const F&, const Scalar&>) {
-        if constexpr (std::is_void_v<std::invoke_result_t<const F&, const Scalar&>>) return f(g), g;
+    watch(s, [f = std::move(f)](const Scalar& g) mutable -> Scalar {
+      if constexpr (std::is_invocable_v<F&, const Scalar&>) {
+        if constexpr (std::is_void_v<std::invoke_result_t<F&, const Scalar&>>) return f(g), g;
         else return f(g);
       } else {
-        if constexpr (std::is_void_v<std::invoke_result_t<const F&, double>>) return f(g.value()), g;
+        if constexpr (std::is_void_v<std::invoke_result_t<F&, double>>) return f(g.value()), g;
         else return f(g.value());
       }
     });

@@ -223,7 +223,7 @@ struct List : Tape {
   /// Of a leaf.
   void check_leaf(std::uint32_t id);
   /// Of all values up to entry `last`, the loss.
-  void check_values(std::uint32_t last);
+  void check_values(std::uint32_t last, bool outcome = true);
   /// Of the gradient that has arrived at a node, and of what the node sends to operand i.
   void check_arrived(const TensorNode& node);
   void check_sent(const TensorNode& node, std::uint32_t i, const Tensor& dx);
@@ -251,6 +251,22 @@ class Recording {
   Tape* tape_;
   int pauses_;
   bool sweeping_;
+};
+
+/// While it lives, nothing records, and what is computed leaves no story in the list of where it was cut.
+class Unnoted {
+ public:
+  explicit Unnoted(List* list) : list_(list), before_(list != nullptr && std::exchange(list->sweeping, true)) {}
+  ~Unnoted() {
+    if (list_ != nullptr) list_->sweeping = before_;
+  }
+  Unnoted(const Unnoted&) = delete;
+  Unnoted& operator=(const Unnoted&) = delete;
+
+ private:
+  const Pause pause_;
+  List* list_;
+  bool before_;
 };
 
 /// The open list of this thread that the value belongs to.  Throws GraphError, beginning with `asked`, if the value is

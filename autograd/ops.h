@@ -33,7 +33,7 @@ EBB_ELEMENTWISE_1(exp, Exp)                ///< eˣ
 EBB_ELEMENTWISE_1(expm1, Expm1)            ///< eˣ - 1, exact near 0
 EBB_ELEMENTWISE_1(log, Log)                ///< natural logarithm; -inf at 0, NaN below
 EBB_ELEMENTWISE_1(log1p, Log1p)            ///< log(1 + x), exact near 0
-EBB_ELEMENTWISE_1(sqrt, Sqrt)              ///< square root; the gradient at 0 is infinite
+EBB_ELEMENTWISE_1(sqrt, Sqrt)              ///< square root; the gradient at 0 is infinite (sqrt(sum(x * x)): take norm(x))
 EBB_ELEMENTWISE_1(rsqrt, Rsqrt)            ///< 1/√x
 EBB_ELEMENTWISE_1(square, Square)          ///< x²
 EBB_ELEMENTWISE_1(reciprocal, Reciprocal)  ///< 1/x
@@ -130,6 +130,17 @@ template <detail::AnyNumber N> N clamp(const N& x, double low, double high) {
   return where(x < low, N(low), where(x > high, N(high), x));
 }
 
+// The same with other constants.
+/// x above 0, slope·x below.
+template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_same_v<X, Scalar> || detail::AnyNumber<X>)
+auto leaky_relu(const X& x, double slope) { return where(x > 0, +x, slope * x); }
+/// x above 0, alpha·(eˣ - 1) below.
+template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_same_v<X, Scalar> || detail::AnyNumber<X>)
+auto elu(const X& x, double alpha) { return where(x > 0, +x, alpha * expm1(where(x > 0, zeros_like(x), x))); }
+/// x held within [low, high], as clamp.
+template <class X> requires(std::is_convertible_v<const X&, Tensor> || std::is_same_v<X, Scalar> || detail::AnyNumber<X>)
+auto hardtanh(const X& x, double low, double high) { return clamp(x, low, high); }
+
 // ---- reductions ------------------------------------------------------------------------------------------------
 
 /// Which axes to reduce: none named means all.
@@ -158,8 +169,8 @@ Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// The product; that of nothing is 1.  Its gradient is right beside zeros too.  i64 products stay i64.
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
-/// The Euclidean norm, the root of the sum of squares, without overflow; at 0 the gradient is 0.  (x / norm(x) at 0 is
-/// 0/0 = NaN: where(n > 0, x / n, 0) is 0 there, and so is its gradient.)
+/// The Euclidean norm, the root of the sum of squares, without overflow; at 0 the gradient is 0, of every order.
+/// (x / norm(x) at 0 is 0/0 = NaN: where(n > 0, x / n, 0) is 0 there, and so is its gradient.)
 Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// log of the sum of exponentials, without overflow.
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
@@ -260,7 +271,8 @@ Tensor scatter_add(const Tensor& y, const Tensor& index, const Tensor& x, int ax
 /// The slices of x at the positions along an axis: index may have any shape, and stands in the axis's place.
 /// x [2, 5, 3], index [4, 6], axis 1 -> [2, 4, 6, 3].  Throws IndexError for an index out of range.
 Tensor take(const Tensor& x, const Tensor& index, int axis = 0);
-/// The rows of a table: index [...] i64 in [0, rows), weight [rows, width] -> [..., width].  Throws IndexError.
+/// The rows of a table: index [...] i64 in [0, rows), weight [rows, width] -> [..., width], in either order, as only
+/// one of them is i64.  Throws IndexError.
 Tensor embedding(const Tensor& index, const Tensor& weight);
 /// labels [...] i64 in [0, classes) -> [..., classes]: 1 at the label, else 0.  No gradient.
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype = f32);
@@ -268,7 +280,8 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype = f32);
 // ---- convolution -----------------------------------------------------------------------------------------------
 // Images are [n, channels, height, width], signals [n, channels, length]; kernels [out, in / groups, height, width].
 // Options of two axes take one number for both or {height, width}.  Windows that do not fit wholly are left out; a kernel
-// larger than the padded image is a ShapeError, an option out of its range a UsageError.  i64 numbers become f32.
+// larger than the padded image is a ShapeError, an option out of its range a UsageError.  i64 numbers become f32.  A bias
+// that holds nothing is none.
 
 /// One number for each of two axes.
 struct Pair {
@@ -316,8 +329,17 @@ struct AvgPool2dOptions {
 /// then no gradient passes.
 Tensor max_pool1d(const Tensor& x, std::int64_t size, const Pool1dOptions& options = {});
 Tensor max_pool2d(const Tensor& x, Pair size, const Pool2dOptions& options = {});
+inline Tensor max_pool1d(const Tensor& x, std::int64_t size, std::int64_t stride, std::int64_t padding = 0) {
+  return max_pool1d(x, size, {.stride = stride, .padding = padding});
+}
+inline Tensor max_pool2d(const Tensor& x, Pair size, std::int64_t stride, std::int64_t padding = 0) {
+  return max_pool2d(x, size, {.stride = stride, .padding = padding});
+}
 /// The mean of each window.
 Tensor avg_pool2d(const Tensor& x, Pair size, const AvgPool2dOptions& options = {});
+inline Tensor avg_pool2d(const Tensor& x, Pair size, std::int64_t stride, std::int64_t padding = 0) {
+  return avg_pool2d(x, size, {.stride = stride, .padding = padding});
+}
 
 // ---- losses, fused ---------------------------------------------------------------------------------------------
 // nn/losses.h has them under their usual names, with checks and options.

@@ -49,7 +49,10 @@ Tensor trainable(const Tensor& value) {
 
 }  // namespace
 
-Parameter::Parameter(const Tensor& value) : state_(state_of(trainable(value))) { enter(this); }
+Parameter::Parameter(const Tensor& value, std::string_view name) : state_(state_of(trainable(value))) {
+  state_->name = name;
+  enter(this);
+}
 
 Parameter::Parameter(const Parameter& other) : state_(state_of(other.value())) { enter(this); }
 

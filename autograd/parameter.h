@@ -23,7 +23,7 @@ struct ParameterState;
 /// an optimizer that holds it goes on; moving keeps the storage.  A moved-from Parameter throws UsageError when used.
 class Parameter {
  public:
-  explicit Parameter(const Tensor& value);
+  explicit Parameter(const Tensor& value, std::string_view name = "");
   Parameter(const Parameter& other);
   Parameter(Parameter&& other) noexcept;
   Parameter& operator=(const Parameter& other);

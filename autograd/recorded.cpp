@@ -75,7 +75,8 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     for (std::uint32_t i = 0; i < node.count; ++i) {
       ids.push_back(node.input[i]);
       const TensorNode& input = tensor(node.input[i]);
-      if (node.op->gradient == nullptr && is_stack(input)) ids.insert(ids.end(), input.input, input.input + input.count);
+      if (node.op->gradient == nullptr && is_stack(input))
+        ids.insert(ids.end(), input.input, input.input + input.count);
     }
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -252,6 +253,7 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
       owner.push_back(i);
     }
   }
+  if (list.checking) list.check_values(from);
   std::vector<std::pair<Scalar, Tensor>> result(by.size());
   if (!places.empty()) {
     const auto arrived = list.recorded_sweep(from, seed, 0, places);
@@ -261,6 +263,7 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
       else if (arrived[k].second.defined()) whole = whole.defined() ? whole + arrived[k].second : arrived[k].second;
     }
   }
+  if (list.checking && list.size() > 1) list.check_values(list.size() - 1, /*outcome=*/false);
   for (std::size_t i = 0; i < by.size(); ++i)
     if (list.is_tensor(by[i]) && !result[i].second.defined())
       result[i].second = zeros(list.tensor(by[i]).shape, list.tensor(by[i]).dtype);

@@ -239,7 +239,8 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   }
   std::memset(adjoint, 0, (std::size_t{from} + 1) * sizeof(double));
   root = from;
-  if (is_tensor(from)) receive(tensor(from), seed.defined() ? seed : ones(tensor(from).shape, tensor(from).dtype), true);
+  if (is_tensor(from))
+    receive(tensor(from), seed.defined() ? seed : ones(tensor(from).shape, tensor(from).dtype), true);
   else adjoint[from] = 1;
   retained = retain;
   if (!retain) let_go_root = from;
@@ -331,9 +332,9 @@ namespace ebb {
 using namespace detail;
 
 void detail::changed_since(const ParameterState& parameter, const char* op) {
-  throw GraphError(fmt::format("backward(): the parameter {}{}{} changed between {} and backward, which computes it again{}",
-                               parameter.name, parameter.name.empty() ? "" : " ", to_string(parameter.value.shape()), op,
-                               where_in_model()));
+  throw GraphError(fmt::format(
+      "backward(): the parameter {}{}{} changed between {} and backward, which computes it again{}", parameter.name,
+      parameter.name.empty() ? "" : " ", to_string(parameter.value.shape()), op, where_in_model()));
 }
 
 void detail::must_be_single(const char* asked, const Shape& shape) {

@@ -51,6 +51,7 @@ std::string kind_of(const List& list, std::uint32_t id) {
   const std::uint16_t code = list.code[id];
   if (code == element_code) return "element";
   if (code >= first_rule_code) return scalar_rule(code).name;
+  if (code == dead_code) return "value inside of a checkpoint";
   if (code != tensor_code) return "variable";
   const TensorNode& node = list.tensors[list.entry[id].a];
   if (node.op != nullptr) return node.op->name;

@@ -252,8 +252,8 @@ void measure(const Nested& nested, std::vector<std::int64_t>& sizes, std::size_t
   }
 }
 
-void pour(const Nested& nested, std::vector<double>& numbers) {
-  if (nested.leaf) numbers.push_back(nested.number);
+void pour(const Nested& nested, std::vector<const Nested*>& numbers) {
+  if (nested.leaf) numbers.push_back(&nested);
   for (const Nested& item : nested.items) pour(item, numbers);
 }
 
@@ -263,14 +263,15 @@ Tensor tensor(std::initializer_list<Nested> values, DType dtype) {
   const Nested root(values);
   std::vector<std::int64_t> sizes;
   measure(root, sizes, 0);
-  std::vector<double> numbers;
+  std::vector<const Nested*> numbers;
   pour(root, numbers);
   Tensor t = empty(Shape(std::span<const std::int64_t>(sizes)), dtype);
   dispatch(dtype, [&]<class T>(T) {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      if (dtype == i64 && !is_whole(numbers[i]))
-        throw DTypeError(fmt::format("tensor({{...}}, i64): {} is no whole number", numbers[i]));
-      write<T>(t)[i] = static_cast<T>(numbers[i]);
+      const Nested& given = *numbers[i];
+      if (dtype == i64 && !given.whole && !is_whole(given.number))
+        throw DTypeError(fmt::format("tensor({{...}}, i64): {} is no whole number", given.number));
+      write<T>(t)[i] = given.whole ? static_cast<T>(given.integer) : static_cast<T>(given.number);
     }
   });
   return t;
@@ -289,7 +290,10 @@ std::string number_text(double v, DType dtype) {
 
 void print(const Tensor& t, int axis, std::int64_t place, std::string& out) {
   if (axis == t.rank()) {
-    dispatch(t.dtype(), [&]<class T>(T) { out += number_text(static_cast<double>(read<T>(t)[place]), t.dtype()); });
+    dispatch(t.dtype(), [&]<class T>(T) {
+      if constexpr (std::is_integral_v<T>) out += std::to_string(read<T>(t)[place]);
+      else out += number_text(static_cast<double>(read<T>(t)[place]), t.dtype());
+    });
     return;
   }
   const std::int64_t n = t.shape()[axis];

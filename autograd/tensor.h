@@ -92,6 +92,8 @@ class Tensor {
 
   /// The only element, as a double.  Throws ShapeError if there is not exactly one.
   double item() const;
+  /// Whether the only element is not 0, as in if (loss < 0.1).  Throws ShapeError if there is not exactly one.
+  explicit operator bool() const { return item() != 0; }
   /// The numbers where they lie.  T must be the tensor's own type: float, double or std::int64_t.  Throws DTypeError.
   template <class T> Elements<T> data() const;
   /// A copy of the numbers, converted to T.
@@ -139,9 +141,16 @@ concept ElementType = std::same_as<T, float> || std::same_as<T, double> || std::
 /// Nested braces of numbers, up to rank 4.
 struct Nested {
   template <class T>
-  requires std::is_arithmetic_v<T> Nested(T v) : number(static_cast<double>(v)) {}
+  requires std::is_arithmetic_v<T> Nested(T v) : number(static_cast<double>(v)) {
+    if constexpr (std::is_integral_v<T>) {
+      whole = std::in_range<std::int64_t>(v);
+      if (whole) integer = static_cast<std::int64_t>(v);
+    }
+  }
   Nested(std::initializer_list<Nested> list) : items(list.begin(), list.end()), leaf(false) {}
   double number = 0;
+  std::int64_t integer = 0;  // if `whole`: exact where a double is not
+  bool whole = false;
   std::vector<Nested> items;
   bool leaf = true;
 };

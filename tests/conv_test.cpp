@@ -420,3 +420,13 @@ TEST_CASE("at a tie the second derivative is that of the mean of the largest") {
   const Tensor curvature = graph.gradient(slope(0, 0, 0), x);  // 6y/2, shared in halves
   CHECK(curvature.to_vector<double>() == std::vector<double>{4.5, 4.5, 0});
 }
+
+TEST_CASE("a stride can stand alone behind a pool's size, and a bias that holds nothing is none") {
+  const Tensor x = numbers({1, 2, 7, 7});
+  CHECK(distance(max_pool2d(x, 3, 2), max_pool2d(x, 3, {.stride = 2})) == 0);
+  CHECK(distance(max_pool2d(x, 3, 2, 1), max_pool2d(x, 3, {.stride = 2, .padding = 1})) == 0);
+  CHECK(distance(avg_pool2d(x, 3, 1), avg_pool2d(x, 3, {.stride = 1})) == 0);
+  CHECK(distance(max_pool1d(reshape(x, {1, 2, 49}), 3, 2), max_pool1d(reshape(x, {1, 2, 49}), 3, {.stride = 2})) == 0);
+  const Tensor w = numbers({3, 2, 3, 3});
+  CHECK(distance(conv2d(x, w, {}, {.padding = 1}), conv2d(x, w, {.padding = 1})) == 0);
+}

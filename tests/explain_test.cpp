@@ -129,6 +129,17 @@ TEST_CASE("explain() gives the two factors whose product is too small") {
         "smallest float");
 }
 
+TEST_CASE("explain() of a value whose twenty thousand uses cancel looks at each once") {
+  Graph graph;
+  const Scalar s = graph.variable(1.0, "s");
+  const Scalar x = s * 1;
+  Scalar total = 0;
+  for (int i = 0; i < 20'000; ++i) total = total + x * (i % 2 == 0 ? 1 : -1);
+  total.backward();
+  CHECK(graph.explain(s) ==
+        "\"s\" (node 1, variable): its gradient is zero: what its 20000 uses send back to mul (node 2) cancels");
+}
+
 TEST_CASE("explain() without observe() says what it cannot know") {
   Graph graph;
   const Tensor x = graph.variable(tensor({-1, -2}), "x");
@@ -197,6 +208,24 @@ TEST_CASE("explain() names on_gradient(), custom() and checkpoint() where the gr
   sum(piece).backward();
   CHECK(graph.explain(u) ==
         "\"u\" (node 8, variable [3]): its gradient is zero: it ends inside of checkpoint (node " + node + ")");
+}
+
+TEST_CASE("explain() of what a checkpoint gives as a constant says what cut it") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({1, 2}, f64), "x");
+  const Tensor cut = checkpoint([](const Tensor& t) { return detach(t); }, x);
+  const Tensor inside = checkpoint([](const Tensor& t) { return argmax(t * 2); }, x);
+  CHECK(graph.size() == 1);
+  CHECK(graph.explain(cut) ==
+        "this value is no part of the graph and gets no gradient: detach() cut it at \"x\" (node 1, variable [2])");
+  CHECK(
+      graph.explain(inside) ==
+      "this value is no part of the graph and gets no gradient: argmax of value inside of a checkpoint (node 2) gives "
+      "whole numbers, which have no gradient");
+  sum(cut * graph.variable(ones({2}, f64))).backward();
+  CHECK(graph.explain(x) ==
+        "\"x\" (node 1, variable [2]) has no path to the loss: detach() cut it at \"x\" (node 1, variable [2]); its "
+        "result is a constant in mul (node 5)");
 }
 
 TEST_CASE("explain() refuses what is no value of the graph, in the words of other questions") {

@@ -36,9 +36,12 @@ std::vector<Row> rows() {
   const double big = 1e3, half = 0.5, e2 = std::exp(2.0);
   return {
       // ---- what where() did not choose
-      both("where(x > 0, log x, 0)", [](const auto& x) { return where(x > 0, log(x), 0 * x); }, {0, -1, 2}, {0, 0, half}),
-      both("where(x > 0, sqrt x, 0)", [](const auto& x) { return where(x > 0, sqrt(x), 0 * x); }, {0, -1, 4}, {0, 0, 0.25}),
-      both("where(x == 0, 1, sin(x) / x)", [](const auto& x) { return where(x == 0, 0 * x + 1, sin(x) / x); }, {0}, {0}),
+      both("where(x > 0, log x, 0)", [](const auto& x) { return where(x > 0, log(x), 0 * x); }, {0, -1, 2},
+           {0, 0, half}),
+      both("where(x > 0, sqrt x, 0)", [](const auto& x) { return where(x > 0, sqrt(x), 0 * x); }, {0, -1, 4},
+           {0, 0, 0.25}),
+      both("where(x == 0, 1, sin(x) / x)", [](const auto& x) { return where(x == 0, 0 * x + 1, sin(x) / x); }, {0},
+           {0}),
       both("where(x == 0, 0, 1 / x)", [](const auto& x) { return where(x == 0, 0 * x, 1 / x); }, {0, 2}, {0, -0.25}),
       both("where(x > 0, x^0.5, x)", [](const auto& x) { return where(x > 0, pow(x, 0.5), x); }, {0, 4}, {1, 0.25}),
       both("where(x < 700, exp x, 0)", [](const auto& x) { return where(x < 700, exp(x), 0 * x); }, {1000, 0}, {0, 1}),
@@ -63,6 +66,8 @@ std::vector<Row> rows() {
       both("relu of an infinite slope", [](const auto& x) { return relu(-sqrt(x)); }, {0, 1}, {0, 0}),
       both("leaky_relu at 0", [](const auto& x) { return leaky_relu(x); }, {0, 1, -1}, {0.01, 1, 0.01}),
       both("elu at 0, and far below", [](const auto& x) { return elu(x); }, {0, 1000, -1000}, {1, 1, 0}),
+      both("elu(x, 2) at 0", [](const auto& x) { return elu(x, 2); }, {0, 1, -1000}, {2, 1, 0}),
+      both("leaky_relu(x, 0.2) at 0", [](const auto& x) { return leaky_relu(x, 0.2); }, {0, 1, -1}, {0.2, 1, 0.2}),
       both("abs at 0", [](const auto& x) { return abs(x); }, {0, 3, -3}, {0, 1, -1}),
       both("sign", [](const auto& x) { return sign(x); }, {0, 3, -3}, {0, 0, 0}),
       both("clamp at its edges, and beyond", [](const auto& x) { return clamp(x, -1, 1); }, {-1, 1, -2, 2, 0},
@@ -106,8 +111,12 @@ std::vector<Row> rows() {
       // ---- norms
       of_tensors("norm at 0", [](const Tensor& x) { return norm(x); }, {0, 0, 0}, {0, 0, 0}),
       of_tensors("norm along an axis of which one row is 0",
-                 [](const Tensor& x) { return norm(reshape(x, {2, 2}), 1); }, {0, 0, 3, 4}, {0, 0, 0.6, 0.8}),
-      of_tensors("norm of numbers whose squares overflow", [](const Tensor& x) { return norm(x); }, {3e200, 4e200}, {0.6, 0.8}),
+                 [](const Tensor& x) {
+                   return norm(reshape(x, {2, 2}), 1);
+                 },
+                 {0, 0, 3, 4}, {0, 0, 0.6, 0.8}),
+      of_tensors("norm of numbers whose squares overflow", [](const Tensor& x) { return norm(x); }, {3e200, 4e200},
+                 {0.6, 0.8}),
       of_tensors("norm of numbers whose squares underflow", [](const Tensor& x) { return norm(x); }, {3e-200, 4e-200},
                  {0.6, 0.8}),
       of_tensors("x / norm(x) at 0, guarded",
@@ -124,16 +133,21 @@ std::vector<Row> rows() {
       // ---- reductions with ties and infinities
       of_tensors("max at a tie", [](const Tensor& x) { return max(x); }, {2, 2, 1, 2}, {1.0 / 3, 1.0 / 3, 0, 1.0 / 3}),
       of_tensors("min at a tie", [](const Tensor& x) { return min(x); }, {1, 2, 1}, {half, 0, half}),
-      of_tensors("max_pool1d at a tie", [](const Tensor& x) { return max_pool1d(reshape(x, {1, 1, 4}), 2); }, {1, 1, 3, 2},
-                 {half, half, 1, 0}),
+      of_tensors("max_pool1d at a tie",
+                 [](const Tensor& x) {
+                   return max_pool1d(reshape(x, {1, 1, 4}), 2);
+                 },
+                 {1, 1, 3, 2}, {half, half, 1, 0}),
       of_tensors("logsumexp of nothing but -inf", [](const Tensor& x) { return logsumexp(x); }, {-inf, -inf}, {0, 0}),
       of_tensors("logsumexp beside -inf", [](const Tensor& x) { return logsumexp(x); }, {0, -inf}, {1, 0}),
       of_tensors("logsumexp of large numbers", [](const Tensor& x) { return logsumexp(x); }, {big, -big}, {1, 0}),
-      of_tensors("softmax of large numbers", [](const Tensor& x) { return slice(softmax(x), 0, 1); }, {big, -big, 0}, {0, 0, 0}),
+      of_tensors("softmax of large numbers", [](const Tensor& x) { return slice(softmax(x), 0, 1); }, {big, -big, 0},
+                 {0, 0, 0}),
       of_tensors("softmax with a masked place",
-                 [](const Tensor& x) { return slice(softmax(where(x > 5, -inf, x)), 0, 1); }, {0, 0, 9}, {0.25, -0.25, 0}),
-      of_tensors("log_softmax of large numbers", [](const Tensor& x) { return slice(log_softmax(x), 0, 1); }, {-big, big},
-                 {1, -1}),
+                 [](const Tensor& x) { return slice(softmax(where(x > 5, -inf, x)), 0, 1); }, {0, 0, 9},
+                 {0.25, -0.25, 0}),
+      of_tensors("log_softmax of large numbers", [](const Tensor& x) { return slice(log_softmax(x), 0, 1); },
+                 {-big, big}, {1, -1}),
       of_tensors("entropy of a softmax with ±1e3 logits",
                  [](const Tensor& x) {
                    const Tensor p = softmax(x);
@@ -141,15 +155,26 @@ std::vector<Row> rows() {
                  },
                  {big, -big, -big}, {0, 0, 0}),
       // ---- losses
-      of_tensors("bce_with_logits at ±1e3, right", [](const Tensor& z) { return bce_with_logits(z, tensor({1, 0}, f64)); },
+      of_tensors("bce_with_logits at ±1e3, right",
+                 [](const Tensor& z) {
+                   return bce_with_logits(z, tensor({1, 0}, f64));
+                 },
                  {big, -big}, {0, 0}),
-      of_tensors("bce_with_logits at ±1e3, wrong", [](const Tensor& z) { return bce_with_logits(z, tensor({0, 1}, f64)); },
+      of_tensors("bce_with_logits at ±1e3, wrong",
+                 [](const Tensor& z) {
+                   return bce_with_logits(z, tensor({0, 1}, f64));
+                 },
                  {big, -big}, {half, -half}),
-      of_tensors("bce_with_logits at 0", [](const Tensor& z) { return bce_with_logits(z, tensor({0, 1}, f64)); }, {0, 0},
-                 {0.25, -0.25}),
+      of_tensors("bce_with_logits at 0",
+                 [](const Tensor& z) {
+                   return bce_with_logits(z, tensor({0, 1}, f64));
+                 },
+                 {0, 0}, {0.25, -0.25}),
       of_tensors("softmax_cross_entropy at ±1e3",
-                 [](const Tensor& z) { return softmax_cross_entropy(reshape(z, {1, 2}), tensor({1}, i64)); }, {big, -big},
-                 {1, -1}),
+                 [](const Tensor& z) {
+                   return softmax_cross_entropy(reshape(z, {1, 2}), tensor({1}, i64));
+                 },
+                 {big, -big}, {1, -1}),
   };
 }
 
@@ -161,11 +186,14 @@ void check_close(const std::vector<double>& got, const std::vector<double>& expe
   }
 }
 
-Tensor tensor_of(const std::vector<double>& numbers) { return from(numbers, {static_cast<std::int64_t>(numbers.size())}); }
+Tensor tensor_of(const std::vector<double>& numbers) {
+  return from(numbers, {static_cast<std::int64_t>(numbers.size())});
+}
 
 }  // namespace
 
-TEST_CASE("at edges, kinks and ties, and beside branches not chosen, gradients are what the table says, on both lanes") {
+TEST_CASE(
+    "at edges, kinks and ties, and beside branches not chosen, gradients are what the table says, on both lanes") {
   int checked = 0;
   for (const Row& row : rows()) {
     CAPTURE(row.name);

@@ -242,3 +242,16 @@ TEST_CASE("shapes and values come from what programs have at hand") {
   CHECK(w[1].shape() == Shape{2});
   CHECK(w(1, 0).value() == 3);
 }
+
+TEST_CASE("64-bit numbers written in braces, and printed, are exact") {
+  const Tensor t = tensor({9007199254740993LL, -1LL}, i64);
+  CHECK(t.to_vector<std::int64_t>()[0] == 9007199254740993LL);
+  CHECK(to_string(t) == "[9007199254740993, -1]  i64 [2]");
+}
+
+TEST_CASE("a tensor of one element is a condition, and of more is refused as one") {
+  CHECK(bool(tensor(0.05) < 0.1));
+  CHECK_FALSE(bool(tensor(0.0)));
+  CHECK_THROWS_WITH_AS((void)bool(ones({2})), "item(): the tensor has shape [2]; only a single number is one item",
+                       ShapeError);
+}

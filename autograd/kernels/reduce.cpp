@@ -225,4 +225,13 @@ template void softmax(double*, const double*, const Block&);
 template void log_softmax(float*, const float*, const Block&);
 template void log_softmax(double*, const double*, const Block&);
 
+template <class T> bool all_finite(const T* x, std::int64_t n) {
+  using Mask = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide, so that vectors hold both
+  Mask lost = 0;
+  for (std::int64_t i = 0; i < n; ++i) lost |= Mask(x[i] - x[i] != T(0));
+  return lost == 0;
+}
+template bool all_finite(const float*, std::int64_t);
+template bool all_finite(const double*, std::int64_t);
+
 }  // namespace ebb::kernels

@@ -28,4 +28,6 @@ template <class T> void logsumexp(T* y, const T* x, const Block& block);
 template <class T> void softmax(T* y, const T* x, const Block& block);
 template <class T> void log_softmax(T* y, const T* x, const Block& block);
 
+template <class T> bool all_finite(const T* x, std::int64_t n);
+
 }  // namespace ebb::kernels

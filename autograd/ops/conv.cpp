@@ -375,6 +375,7 @@ template <int axes> Tensor pool_max(const Tensor& x, Pair size, const Pool2dOpti
   });
 }
 
+const Tensor* if_any(const Tensor& bias) { return bias.defined() ? &bias : nullptr; }
 Conv2dOptions of_signal(const Conv1dOptions& o) { return {o.stride, o.padding, o.dilation, o.groups}; }
 
 }  // namespace
@@ -383,20 +384,20 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Conv1dOptions& option
   return convolve<1>(x, weight, nullptr, of_signal(options));
 }
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& options) {
-  return convolve<1>(x, weight, &bias, of_signal(options));
+  return convolve<1>(x, weight, if_any(bias), of_signal(options));
 }
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& options) {
   return convolve<2>(x, weight, nullptr, options);
 }
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
-  return convolve<2>(x, weight, &bias, options);
+  return convolve<2>(x, weight, if_any(bias), options);
 }
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const ConvTranspose2dOptions& options) {
   return transpose_convolve(x, weight, nullptr, options);
 }
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const ConvTranspose2dOptions& options) {
-  return transpose_convolve(x, weight, &bias, options);
+  return transpose_convolve(x, weight, if_any(bias), options);
 }
 
 Tensor max_pool1d(const Tensor& x, std::int64_t size, const Pool1dOptions& options) {

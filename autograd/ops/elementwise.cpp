@@ -3,6 +3,7 @@
 #define EBB_COMPILE_ELEMENTWISE
 #include "../formulas.h"
 #include "../kernels/map.h"
+#include "../kernels/reduce.h"
 #include "../list.h"
 #include "../op.h"
 #include "../require.h"
@@ -35,13 +36,12 @@ template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.
 // does at 1: only what is not finite is taken out.
 Tensor unless_none(const Tensor& dy, const Tensor& dx) {
   const Tensor none = dispatch_floating(dx.dtype(), [&]<class T>(T) -> Tensor {
-    const auto is_none = [](T g, T d) { return g == T(0) && !std::isfinite(d); };
-    const T *const g = read<T>(dy), *const d = read<T>(dx);
-    if (std::equal(g, g + dx.size(), d, [&](T a, T b) { return !is_none(a, b); })) return {};
+    const auto is_none = [](T g, T d) { return std::int64_t{g == T(0) && !std::isfinite(d)}; };
+    if (kernels::all_finite(read<T>(dx), dx.size())) return {};
     Tensor marks = empty(dx.shape(), i64);
-    kernels::map(
-        write<std::int64_t>(marks), dx.size(), [&](T a, T b) { return std::int64_t{is_none(a, b)}; }, g, d);
-    return marks;
+    auto* const mark = write<std::int64_t>(marks);
+    kernels::map(mark, dx.size(), is_none, read<T>(dy), read<T>(dx));
+    return std::count(mark, mark + dx.size(), 1) > 0 ? marks : Tensor();
   });
   return none.defined() ? where(none, Scalar(0.0), dx) : dx;
 }
@@ -112,13 +112,17 @@ template <class F> struct OfTwo {
     const Tensor& ra = read_or<F>(a, 0, dy);
     const Tensor& rb = read_or<F>(b, 1, dy);
     const Tensor& ry = output_or<F>(y, dy);
-    // Broadcast operands go through the ops, each of which knows how to walk two.
-    if (ra.shape() != dy.shape() || rb.shape() != dy.shape()) return where(dy == 0.0, 0.0, local_rule(dy, a, b, y));
     Tensor dx = empty(dy.shape(), dy.dtype());
     dispatch_floating(dy.dtype(), [&]<class T>(T) {
       using N = Num<T>;
       const auto local = [&](T g, T v, T w, T u) { return unless_none(g, local_rule(N(g), N(v), N(w), N(u))); };
-      kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+      if (ra.shape() == dy.shape() && rb.shape() == dy.shape()) {
+        kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+      } else {
+        const auto sizes = dy.shape().sizes();
+        kernels::map(write<T>(dx), kernels::Walk<4>(sizes, {sizes, ra.shape().sizes(), rb.shape().sizes(), sizes}),
+                     local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+      }
     });
     return dx;
   }

@@ -13,6 +13,11 @@ using namespace detail;
 
 namespace {
 
+void must_be_positions(const Tensor& index) {
+  if (index.dtype() != i64)
+    throw Complaint{Complaint::dtype, "positions must be i64", "tensor({...}, i64), or to(i64)"};
+}
+
 // Every position is checked before any is used.
 void must_lie_within(const Tensor& index, std::int64_t n) {
   const auto* const i = read<std::int64_t>(index);
@@ -22,7 +27,7 @@ void must_lie_within(const Tensor& index, std::int64_t n) {
 
 // index must be i64, of x's rank and no larger off the axis.
 void must_index(const Tensor& x, const Tensor& index, int axis) {
-  require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
+  must_be_positions(index);
   require(index.rank() == x.rank(), "the positions have rank {}, the tensor {}", index.rank(), x.rank());
   for (int a = 0; a < x.rank(); ++a)
     require(a == axis || index.shape()[a] <= x.shape()[a], "there are positions for {} of {} on axis {}",
@@ -110,7 +115,7 @@ struct Around {
 
 /// The slices of x at the positions, which stand in the axis's place.
 Tensor slices_at(const Tensor& x, const Tensor& index, int axis) {
-  require(index.dtype() == i64, Complaint::dtype, "positions must be i64");
+  must_be_positions(index);
   require(x.rank() - 1 + index.rank() <= Shape::max_rank, "the result would have {} axes, and a tensor has at most {}",
           x.rank() - 1 + index.rank(), Shape::max_rank);
   must_lie_within(index, x.shape()[axis]);
@@ -203,7 +208,10 @@ Tensor take(const Tensor& x, const Tensor& index, int axis) {
   return asked_of(Take::name, {&x, &index}, [&] { return apply(Take{axis_of(x.shape(), axis)}, x, index); });
 }
 
-Tensor embedding(const Tensor& index, const Tensor& weight) { return apply(Embedding{}, index, weight); }
+Tensor embedding(const Tensor& index, const Tensor& weight) {
+  const bool turned = index.defined() && weight.defined() && index.dtype() != i64 && weight.dtype() == i64;
+  return turned ? apply(Embedding{}, weight, index) : apply(Embedding{}, index, weight);
+}
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   return asked_of("one_hot", {&labels}, [&] {

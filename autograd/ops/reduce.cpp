@@ -5,6 +5,7 @@
 #include "../ops.h"
 #include "../require.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -144,10 +145,19 @@ Tensor product_of_others(const Tensor& x) {
   return concat({of_pairs * b, of_pairs * a, slice(others, half, others.shape()[1], 1)}, 1);
 }
 
+/// Whether all numbers are so far from 0 and infinity that a product with one, or a quotient by it, is not lost.
+bool all_moderate(const Tensor& t) {
+  return dispatch_floating(t.dtype(), [&]<class T>(T) {
+    const T least = std::sqrt(std::numeric_limits<T>::min()), most = std::sqrt(std::numeric_limits<T>::max());
+    const T* const x = read<T>(t);
+    return std::all_of(x, x + t.size(), [=](T v) { return std::abs(v) >= least && std::abs(v) <= most; });
+  });
+}
+
 /// Along neighbouring axes.
 struct Prod : Reduced {
   static constexpr char name[] = "prod", formula[] = "Π x", rule[] = "∇xᵢ = g · Π xⱼ, j ≠ i", operands[] = "x";
-  static constexpr Keep keep = Keep::inputs;
+  static constexpr Keep keep = Keep::inputs | Keep::output;
 
   Block block(const Shape& x) const {
     int first = 0, last = x.rank() - 1;
@@ -160,8 +170,9 @@ struct Prod : Reduced {
     dispatch(x.dtype(), [&]<class T>(T) { kernels::prod(write<T>(y), read<T>(x), block(x.shape())); });
     return y;
   }
-  Tensor dx(const Tensor& dy, const Tensor& x) const {
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
     const Block b = block(x.shape());
+    if (recording() && all_moderate(x) && all_moderate(y)) return reshape(dy * y, kept(x.shape())) / x;
     if (recording()) {
       const Tensor others = product_of_others(reshape(x, {b.outer, b.n, b.inner}));
       return reshape(reshape(dy, {b.outer, 1, b.inner}) * others, x.shape());
@@ -183,7 +194,9 @@ struct Norm : Reduced {
     });
   }
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
-    const Tensor g = reshape(dy, kept(x.shape())), size = reshape(y, kept(x.shape())), none = size == 0.0;
+    const Tensor g = reshape(dy, kept(x.shape())), size = reshape(y, kept(x.shape()));
+    if (all_moderate(y)) return x * (g / size);
+    const Tensor none = size == 0.0;
     return where(none, Scalar(0.0), g * (x / where(none, Scalar(1.0), size)));
   }
   static constexpr auto gradients() { return std::tuple(&Norm::dx); }

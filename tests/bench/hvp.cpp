@@ -29,16 +29,22 @@ Tensor gradient(const Case& c) {
 int main() {
   std::printf("hvp(f, x, v) in gradients of f, on %s   goal: <= 4\n\n", bench::machine().c_str());
   seed(1);
-  const Tensor data = randn({256, 64}), labels = rand({256, 1}), w2 = randn({64, 1}) * 0.2, images = randn({8, 4, 16, 16});
+  const Tensor data = randn({256, 64}), labels = rand({256, 1}), w2 = randn({64, 1}) * 0.2,
+               images = randn({8, 4, 16, 16});
   const Case cases[] = {
       {"a net of two layers, by its first weights [64, 64]",
-       [=](const Tensor& w) { return bce_with_logits(matmul(tanh(matmul(data, w)), w2), labels); }, randn({64, 64}) * 0.1},
+       [=](const Tensor& w) { return bce_with_logits(matmul(tanh(matmul(data, w)), w2), labels); },
+       randn({64, 64}) * 0.1},
       {"the same with relu",
-       [=](const Tensor& w) { return bce_with_logits(matmul(relu(matmul(data, w)), w2), labels); }, randn({64, 64}) * 0.1},
+       [=](const Tensor& w) { return bce_with_logits(matmul(relu(matmul(data, w)), w2), labels); },
+       randn({64, 64}) * 0.1},
       {"a convolution and tanh, by the kernel [8, 4, 3, 3]",
-       [=](const Tensor& w) { return mean(square(tanh(conv2d(images, w, {.padding = 1})))); }, randn({8, 4, 3, 3}) * 0.3},
+       [=](const Tensor& w) { return mean(square(tanh(conv2d(images, w, {.padding = 1})))); },
+       randn({8, 4, 3, 3}) * 0.3},
       {"softmax cross-entropy of a layer, by its weights [64, 10]",
-       [=](const Tensor& w) { return softmax_cross_entropy(matmul(data, w), arange(256) - 10 * (arange(256) / 10).to(i64)); },
+       [=](const Tensor& w) {
+         return softmax_cross_entropy(matmul(data, w), arange(256) - 10 * (arange(256) / 10).to(i64));
+       },
        randn({64, 10}) * 0.1},
       {"Rosenbrock's function of 100,000 variables",
        [](const Tensor& x) {

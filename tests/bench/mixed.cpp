@@ -50,9 +50,12 @@ int main() {
   const Tensor numbers = linspace(-1, 1, n, f64);
   const std::vector<double> plain = numbers.to_vector<double>();
   double of_scalars = 0, of_tensors = 0;
-  const auto t = bench::compare({[&] { of_tensors = crossing(numbers); }, [&] { of_scalars = all_scalar(plain); }}, 1, 21);
-  std::printf("  from and to tensors  %7.1f ms\n  Scalars alone        %7.1f ms\n  ratio                %7.2f      goal: <= 2\n",
-              t[0].seconds * 1e3, t[1].seconds * 1e3, t[0].ratio);
+  const auto t =
+      bench::compare({[&] { of_tensors = crossing(numbers); }, [&] { of_scalars = all_scalar(plain); }}, 1, 21);
+  std::printf(
+      "  from and to tensors  %7.1f ms\n  Scalars alone        %7.1f ms\n  ratio                %7.2f      goal: <= "
+      "2\n",
+      t[0].seconds * 1e3, t[1].seconds * 1e3, t[0].ratio);
   std::printf("\n%s\n", of_scalars == of_tensors ? "Both find the same gradient, bit for bit." : "THE TWO DISAGREE.");
   return of_scalars == of_tensors ? EXIT_SUCCESS : EXIT_FAILURE;
 }
