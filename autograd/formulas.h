@@ -77,10 +77,10 @@ struct Pow : Binary {
   static constexpr Keep keep = Keep::inputs | Keep::output;
   static auto f(const auto& a, const auto& b) { return pow(a, b); }
   static auto da(const auto& g, const auto& a, const auto& b, const auto&) {
-    return where(b == 0.0, zeros_like(a * b), g * b * pow(a, b - 1.0));
+    return where((a == 0.0) && (b == 0.0), zeros_like(g), g * b * pow(a, b - 1.0));
   }
   static auto db(const auto& g, const auto& a, const auto&, const auto& y) {
-    return where(a > 0.0, g * y * log(where(a > 0.0, a, 1.0)), zeros_like(y));
+    return where(a > 0.0, g * y * log(a), zeros_like(g));
   }
 };
 
@@ -91,11 +91,11 @@ struct XLogY : Binary {
   static auto f(const auto& a, const auto& b) { return where(a == 0.0, zeros_like(a * b), a * log(b)); }
   static auto da(const auto& g, const auto& a, const auto& b, const auto&) {
     const auto nothing = (a == 0.0) && !(b > 0.0);
-    return where(nothing, zeros_like(g), g * log(where(nothing, 1.0, b)));
+    return where(nothing, zeros_like(g), g * log(b));
   }
   static auto db(const auto& g, const auto& a, const auto& b, const auto&) {
     const auto nothing = (a == 0.0) && !(b > 0.0);
-    return where(nothing, zeros_like(g), g * a / where(nothing, 1.0, b));
+    return where(nothing, zeros_like(g), g * a / b);
   }
 };
 
@@ -312,7 +312,7 @@ struct Elu : Unary {
   static constexpr Keep keep = Keep::inputs;
   static auto f(const auto& x) { return where(x > 0.0, x, expm1(where(x > 0.0, zeros_like(x), x))); }
   static auto dx(const auto& g, const auto& x, const auto&) {
-    return where(x > 0.0, g, g * exp(where(x > 0.0, zeros_like(x), x)));
+    return where(x > 0.0, g, g * exp(x));
   }
 };
 

@@ -240,6 +240,26 @@ TEST_CASE("a gradient that is 0 by chance still has its derivative") {
   CHECK(graph.gradient(graph.gradient(square(log(s)) * 0.5, s), s).value() == 1);
 }
 
+TEST_CASE("the slope of a^b by a is 0 at b = 0, and the slope of that by b is 1/a") {
+  Graph graph;
+  const Tensor a = graph.variable(tensor({2.0, 0.0}, f64)), b = graph.variable(tensor({0.0, 0.0}, f64));
+  const Tensor slope = graph.gradient(sum(pow(a, b)), a);
+  CHECK(slope.to_vector<double>() == std::vector<double>{0, 0});
+  CHECK(graph.gradient(sum(slope), b).to_vector<double>() == std::vector<double>{0.5, 0});
+  const Scalar s = graph.variable(2.0), t = graph.variable(0.0);
+  CHECK(graph.gradient(graph.gradient(pow(s, t), s), t).value() == 0.5);
+}
+
+TEST_CASE("where a is not positive, no gradient of a^b passes to b, though the value is infinite or NaN") {
+  Graph graph;
+  const Tensor a = tensor({0.0, -1.0, 2.0}, f64), b = graph.variable(tensor({-1.0, 0.5, 1.0}, f64));
+  sum(pow(a, b)).backward();
+  CHECK(b.grad().to_vector<double>() == std::vector<double>{0, 0, 2 * std::log(2.0)});
+  const Scalar t = graph.variable(-1.0);
+  pow(Scalar(0.0), t).backward();
+  CHECK(t.grad() == 0);
+}
+
 TEST_CASE("x / norm(x) at 0 is 0/0 in value and gradient, as IEEE has it") {
   Graph graph;
   const Tensor x = graph.variable(zeros({2}, f64));
