@@ -103,8 +103,11 @@ BY_HAND = [
      "list->push(part_code, 0, id[0], d[1], id[1], d[0])", "partials taken for each other"),
     # Formulas on tensors, and those of the user.
     ("autograd/ops/elementwise.cpp", "g == T(0) ? T(0) : dx.v", "dx.v", "nothing times infinity in the tensor lane"),
-    ("autograd/ops/elementwise.cpp", "where(dy == 0.0, 0.0, local_rule(dy, a, b, y))", "local_rule(dy, a, b, y)",
-     "nothing times infinity where operands broadcast"),
+    ("autograd/ops/elementwise.cpp", "none.defined() ? where(none, Scalar(0.0), dx) : dx", "dx",
+     "nothing times infinity in recorded gradients"),
+    ("autograd/ops/elementwise.cpp", "g == T(0) && !std::isfinite(d)", "g == T(0)", "a gradient of 0 is constant"),
+    ("autograd/ops/elementwise.cpp", "unless_none(dy, local_rule(dy, a, b, y))", "local_rule(dy, a, b, y)",
+     "nothing times infinity in recorded gradients of two"),
     ("autograd/ops/elementwise.cpp", "local_rule(N(g), N(v), N(w), N(u))", "local_rule(N(g), N(w), N(v), N(u))",
      "operands taken for each other"),
     ("autograd/number.h", "d == Num<T>(0) ? Num<T>(0) : p * d", "p * d", "nothing times infinity in a user's formula"),
@@ -301,8 +304,20 @@ def operands(text, at, operator):
 
 
 def whole(text, site):
+    if re.search(r" (?:[<>=!]=|[<>]|&&|\|\|) (?!.* \? )", outermost(text)) or text.startswith("zeros_like("):
+        return  # a condition, or nothing
     yield f"-({text})", "wrong sign"
     yield f"({text}) * (1 + 1e-4)", "a factor 1 + 1e-4"
+
+
+def outermost(text):
+    """What stands outside of all brackets."""
+    depth, out = 0, ""
+    for c in text:
+        depth -= c in CLOSING
+        out += c if depth == 0 else ""
+        depth += c in OPENING
+    return out
 
 
 def terms(text, site):

@@ -48,7 +48,7 @@ TEST_CASE("reverse and forward agree on values, gradients and second derivatives
     const Program program = Draw(static_cast<std::uint64_t>(seed)).program();
     if (chosen >= 0) MESSAGE("\n" << to_text(program));
     const Comparison found = compare(program);
-    if (!found.agrees()) FAIL_CHECK(report(seed, program, found, library()));
+    if (!found.agrees()) FAIL(report(seed, program, found, library()));
     for (const Step& step : program.steps) ++uses[step.op];
     steps += static_cast<std::int64_t>(program.steps.size());
     longest = std::max(longest, program.steps.size());
