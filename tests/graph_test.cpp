@@ -716,3 +716,11 @@ TEST_CASE("gradients by ten thousand Parameters at once cost no more than as man
   CHECK(slopes[7].item() == 14);
   CHECK(slopes[9'999].item() == 2 * 9'999);
 }
+
+TEST_CASE("a slice's gradient is added to one that arrived as a view of another") {
+  Graph graph;
+  const Tensor x = graph.variable(ones({2, 3}, f64));
+  const Tensor part = slice(x, 1, 3, 1), flat = reshape(x, {6});
+  (sum(flat * arange(6).to(f64)) + sum(part * 10)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 11, 12, 3, 14, 15});
+}

@@ -136,7 +136,7 @@ struct Slice {
 
   static constexpr int adds_to = 0;
   void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor>) const {
-    const Shape& whole = sum.shape();
+    const Shape whole = sum.shape();  // a copy: writable() may put another tensor in sum's place
     const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
       T* to = static_cast<T*>(writable(sum)) + begin * inner;
