@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <ebb/nn/nn.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
