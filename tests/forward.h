@@ -176,7 +176,8 @@ using Binary = Number (*)(const Number&, const Number&);
 using Fold = Number (*)(const std::vector<Number>&);
 
 inline Number sigmoid(const Number& x) { return 1.0 / (1.0 + exp(-x)); }
-inline Number softplus(const Number& x) { return log1p(exp(x)); }
+// Smooth at 0, where the two ways to write it meet: none of them overflows on its side.
+inline Number softplus(const Number& x) { return x.v.v > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 inline Number tanh(const Number& x) { return 1.0 - 2.0 / (exp(2.0 * x) + 1.0); }
 inline Number asin(const Number& x) { return atan(x / sqrt(1.0 - inside(x) * x)); }
 
@@ -665,7 +666,7 @@ inline const std::map<std::string, Op>& ops() {
       Number total = 0.0;
       for (std::size_t k = 0; k < x[0]->numbers.size(); ++k) {
         const Number &z = x[0]->numbers[k], &y = x[1]->numbers[k];
-        total = total - y * log(sigmoid(z)) - (1.0 - y) * log(sigmoid(-z));
+        total = total + y * softplus(-z) + (1.0 - y) * softplus(z);
       }
       return Array{{}, {total / static_cast<double>(x[0]->numbers.size())}};
     };

@@ -495,13 +495,19 @@ inline double apart(double got, double expected) {
   return std::isnan(d) ? std::numeric_limits<double>::infinity() : d;
 }
 
-inline double along(const Gradients& gradients, const Direction& direction) {
-  double total = 0;
+/// How far what the gradients add up to along a direction is from `expected`.  Where large parts cancel, their rounding is
+/// left, so it is also relative to the largest of them.
+inline double apart_along(const Gradients& gradients, const Direction& direction, double expected) {
+  double total = 0, largest = 1;
   for (const auto& [leaf, numbers] : gradients) {
     int place = 0;
-    for (const double g : numbers) total += g * direction(leaf, place++);
+    for (const double g : numbers) {
+      const double part = g * direction(leaf, place++);
+      total += part;
+      largest = std::max(largest, std::abs(part));
+    }
   }
-  return total;
+  return std::abs(expected) < largest ? apart(total / largest, expected / largest) : apart(total, expected);
 }
 
 /// Runs the program in both.  Throws forward::Kink.
@@ -531,8 +537,8 @@ inline Comparison compare(const Program& program, const Library& library = progr
     const Gradients swept = run.swept();
     for (const Gradients* gradients : {&recorded, &swept})
       result.first = std::max(
-          {result.first, apart(along(*gradients, along_u), loss.d.v), apart(along(*gradients, along_w), loss.v.d)});
-    result.second = apart(along(second, along_w), loss.d.d);
+          {result.first, apart_along(*gradients, along_u, loss.d.v), apart_along(*gradients, along_w, loss.v.d)});
+    result.second = apart_along(second, along_w, loss.d.d);
 
     // Few inputs are asked for one by one: u along each axis in turn, w as second order's other direction.
     std::size_t inputs = 0;
