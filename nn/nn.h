@@ -2,10 +2,14 @@
 #pragma once
 
 #include "../autograd/autograd.h"
+#include "data/augment.h"
 #include "data/csv.h"
 #include "data/dataset.h"
+#include "data/idx.h"
 #include "data/loader.h"
+#include "data/text.h"
 #include "init.h"
+#include "io/idx.h"
 #include "io/safetensors.h"
 #include "layers.h"
 #include "losses.h"
