@@ -13,5 +13,6 @@
 #include "metrics.h"
 #include "mode.h"
 #include "module.h"
+#include "norm.h"
 #include "sequential.h"
 #include "summary.h"
