@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../autograd/autograd.h"
+#include "attention.h"
 #include "conv.h"
 #include "data/csv.h"
 #include "data/dataset.h"
