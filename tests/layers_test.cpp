@@ -659,7 +659,7 @@ TEST_CASE("the layers stand in a Sequential, a summary and a file under PyTorch'
   {
     Graph graph;
     sum(square(model(x))).backward();
-    for (auto& [name, parameter] : nn::parameters(model)) CHECK_MESSAGE(parameter.has_grad(), name);
+    for (const nn::NamedParameter& p : nn::parameters(model)) CHECK_MESSAGE(p.parameter.has_grad(), p.name);
   }
 
   const std::string path = (std::filesystem::temp_directory_path() / "ebb_layers_test.safetensors").string();
@@ -689,5 +689,5 @@ TEST_CASE("the layers of images stand in a Sequential") {
   const Tensor y = model(randn({2, 1, 14, 14}));
   CHECK(y.shape() == Shape{2, 3});
   sum(square(y)).backward();
-  for (auto& [name, parameter] : nn::parameters(model)) CHECK_MESSAGE(largest(parameter.grad()) > 0, name);
+  for (const nn::NamedParameter& p : nn::parameters(model)) CHECK_MESSAGE(largest(p.parameter.grad()) > 0, p.name);
 }
