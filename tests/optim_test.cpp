@@ -163,7 +163,8 @@ TEST_CASE("a step uses the gradients up, and backwards before it add up") {
   CHECK(line.slope.value().item() == 0.0);  // 2 - 0.25·(4 + 4)
   CHECK(line.shift.value().item() == -2.0);
   CHECK_FALSE(line.slope.has_grad());
-  CHECK_THROWS_WITH_AS(sgd.step(), "SGD::step: no parameter has a gradient; call backward() on a loss first\n"
+  CHECK_THROWS_WITH_AS(sgd.step(),
+                       "SGD::step: no parameter has a gradient; call backward() on a loss first\n"
                        "  help: a model that was replaced by another since has other parameters",
                        GraphError);
   CHECK(sgd.steps() == 1);
@@ -306,6 +307,15 @@ TEST_CASE("the learning rate can be read, and set between steps") {
   CHECK(sgd.lr() == 0);
 }
 
+TEST_CASE("a group has a step size and a weight decay of its own, and lr(rate) changes all in proportion") {
+  Decoder decoder;
+  Parameter w(tensor(1.0, f64)), v(tensor(1.0, f64)), u(tensor(1.0, f64));
+  optim::SGD sgd({{w, {.lr = 0.25}}, {v, {.weight_decay = 1}}, {u, {}}, {decoder, {.lr = 0}}},
+                 {.lr = 0.5, .allow_missing = true});
+  CHECK(sgd.group_lr(0) == 0.25);
+  CHECK(sgd.group_lr(1) == 0.5);
+}
+
 TEST_CASE("options that make no sense are refused with a sentence") {
   Parameter w(zeros({2}));
   CHECK_THROWS_WITH_AS(optim::SGD({w}, {.lr = -0.1}), "SGD: lr must be positive, got -0.1", UsageError);
@@ -318,7 +328,8 @@ TEST_CASE("options that make no sense are refused with a sentence") {
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.lr = 0}), "Adam: lr must be positive, got 0", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.beta1 = 1.5}), "Adam: beta1 must be in [0, 1), got 1.5", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.beta2 = -0.5}), "Adam: beta2 must be in [0, 1), got -0.5", UsageError);
-  CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.epsilon = 0}), "AdamW: epsilon must be positive, also as an f32, got 0", UsageError);
+  CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.epsilon = 0}), "AdamW: epsilon must be positive, also as an f32, got 0",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.weight_decay = -2}), "AdamW: weight_decay must not be negative, got -2",
                        UsageError);
 }
