@@ -2,7 +2,7 @@
 
 #include "../autograd/error.h"
 #include "../autograd/op.h"
-#include "../nn/io/text.h"
+#include "state.h"
 
 #include <fmt/format.h>
 
@@ -135,48 +135,22 @@ io::Tensors Optimizer::state() const {
 }
 
 void Optimizer::load_state(const io::Tensors& state) {
-  io::Tensors own = state;
-  std::vector<std::string> differing, missing, complaints;
-  const auto take = [&](const std::string& name, const Tensor& like) {
-    const auto found = own.find(name);
-    if (found == own.end()) return missing.push_back(name), Tensor();
-    const Tensor got = found->second;
-    own.erase(found);
-    const auto type = [](const Tensor& t) {
-      return t.defined() ? fmt::format("{} {}", to_string(t.dtype()), to_string(t.shape())) : "nothing";
-    };
-    if (type(got) != type(like)) differing.push_back(fmt::format("{} is {}, not {}", name, type(got), type(like)));
-    return got;
-  };
-  const io::Tensors present = this->state();
-  const Tensor step = take("step", present.at("step")), lr = take("lr", present.at("lr"));
+  StateReader reader(name_, state);
+  const std::int64_t steps = reader.count("step");
+  const double rate = reader.number("lr");
+  if (rate < 0 || std::isinf(rate)) reader.complain(fmt::format("lr is {}", rate));
   std::vector<Tensor> kept;
-  for (const std::string& key : keys_)
-    for (const std::string& name : kept_names_) kept.push_back(take(name + "." + key, present.at(name + "." + key)));
-  if (!differing.empty()) complaints.push_back(io::listed(differing, 5));
-  if (!missing.empty()) complaints.push_back("missing: " + io::listed(missing, 5));
-  if (!complaints.empty()) refuse_state(fmt::format("{}", fmt::join(complaints, "; ")));
-  const auto steps = step.data<std::int64_t>()[0];
-  const double rate = lr.item();
-  if (steps < 0) refuse_state(fmt::format("step is {}", steps));
-  if (!(rate >= 0 && std::isfinite(rate))) refuse_state(fmt::format("lr is {}", rate));
-  load_own_state(own);
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    for (std::size_t k = 0; k < kept_names_.size(); ++k)
+      kept.push_back(reader.take(kept_names_[k] + "." + keys_[i], kept_[i * kept_names_.size() + k]));
+  load_own_state(reader.rest());
 
   steps_ = steps;
   lr_ = rate;
   kept_ = std::move(kept);
 }
 
-void Optimizer::load_own_state(const io::Tensors& state) {
-  if (state.empty()) return;
-  std::vector<std::string> unknown;
-  for (const auto& [name, tensor] : state) unknown.push_back(io::shown(name));
-  refuse_state("unknown: " + io::listed(unknown, 5));
-}
-
-void Optimizer::refuse_state(const std::string& why) const {
-  throw UsageError(fmt::format("{}::load_state: {}. Nothing was loaded", name_, why));
-}
+void Optimizer::load_own_state(const io::Tensors& state) { StateReader(name_, state).finish(); }
 
 void Optimizer::check_gradients() const {
   const auto lacks = [](const auto& parameter) { return !parameter->grad.defined(); };

@@ -165,8 +165,6 @@ class Optimizer {
   void check_share(std::string_view option, double got) const;
   /// Throws unless it is positive, also as a float: 0 / 0 would make NaN of a parameter whose gradient is 0.
   void check_epsilon(double got) const;
-  /// Throws UsageError "Adam::load_state: <why>. Nothing was loaded".
-  [[noreturn]] void refuse_state(const std::string& why) const;
 
  private:
   static constexpr std::size_t most_kept = kernels::Turn<float>::most_kept;

@@ -340,3 +340,18 @@ TEST_CASE("a list that cannot be trained is refused") {
   CHECK_THROWS_WITH_AS(optim::Adam{empty}, "Adam: there are no parameters to train", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w, w}), "Adam: parameter 1 [2] is listed twice", UsageError);
 }
+
+TEST_CASE("a schedule takes shares of the optimizer's lr, and groups keep their proportions") {
+  Parameter w(zeros({2})), v(zeros({2}));
+  optim::SGD sgd({{w, {}}, {v, {.lr = 0.25}}}, {.lr = 0.5});
+  optim::Schedule schedule(sgd,
+                           optim::warm_up({.steps = 4, .start = 0.5}, optim::step_decay({.every = 2, .factor = 0.5})));
+  Numbers rates, group;
+  for (int t = 0; t < 9; ++t) {
+    rates.push_back(sgd.lr());
+    group.push_back(sgd.group_lr(1));
+    schedule.step();
+  }
+  CHECK(rates == Numbers{0.25, 0.3125, 0.375, 0.4375, 0.5, 0.5, 0.25, 0.25, 0.125});
+  for (std::size_t t = 0; t < rates.size(); ++t) CHECK(group[t] == rates[t] / 2);
+}
