@@ -65,6 +65,13 @@ void require_unit(const char* loss, const char* what, const Tensor& t, bool nan_
   });
 }
 
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (int axis = -from.rank(); axis < 0; ++axis)
+    if (from[axis] != 1 && from[axis] != to[axis]) return false;
+  return true;
+}
+
 void require_row_weights(const Tensor& weights, const Shape& of) {
   if (!weights.defined()) return;
   require(of.rank() > 0, "row_weights need rows, and the prediction is a single number");
@@ -314,8 +321,8 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
     if (input_of(logits, "sigmoid").defined())
       throw Complaint{Complaint::usage, "the prediction went through sigmoid already", "use binary_cross_entropy"};
     if (const Tensor& w = options.pos_weight; w.defined())
-      require(ebb::detail::broadcast_of(w.shape(), target.shape()) == target.shape(),
-              "pos_weight {} must broadcast to the target's shape", to_string(w.shape()));
+      require(broadcasts_to(w.shape(), target.shape()), "pos_weight {} does not broadcast to the target's shape",
+              to_string(w.shape()));
     return of_logits(logits, target, options, options.pos_weight);
   });
 }
@@ -334,6 +341,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
       throw Complaint{Complaint::usage, "the prediction went through softmax already, which is part of this loss",
                       "leave the last Softmax out; the largest stays the largest without it"};
     if (!soft) return of_labels(name, logits, target, options, {true, options.label_smoothing});
+    require(!options.ignore_index || *options.ignore_index == *CrossEntropyOptions().ignore_index, Complaint::usage,
+            "ignore_index is for class numbers, and the target has probabilities");
     require_unit(name, "target", target, false);
     require_distributions(target);
     return of_soft_labels(logits, target, options);
