@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../autograd/autograd.h"
+#include "data/augment.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/idx.h"
