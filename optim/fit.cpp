@@ -148,12 +148,14 @@ bool Fit::train_epoch(const Interruptible& ctrl_c) {
     readings_.clear();
     call(&Callback::on_epoch_begin);
   }
-  data::Loader loader = data::loader(
-      training_,
-      {.batch = options_.batch, .shuffle = options_.shuffle, .seed = options_.seed, .epoch = history_.epochs()});
-  std::int64_t to_skip = batch_;
+  data::Loader loader = data::loader(training_, {.batch = options_.batch,
+                                                 .shuffle = options_.shuffle,
+                                                 .seed = options_.seed,
+                                                 .epoch = history_.epochs(),
+                                                 .first_batch = batch_,
+                                                 .prefetch = options_.prefetch,
+                                                 .transform = options_.transform});
   for (const data::Batch& batch : loader) {
-    if (to_skip-- > 0) continue;
     train_batch(batch);
     readings_ = tally_.so_far();
     call(&Callback::on_batch_end);

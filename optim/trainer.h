@@ -3,6 +3,7 @@
 
 #include "../autograd/tensor.h"
 #include "../nn/data/dataset.h"
+#include "../nn/data/loader.h"
 #include "callbacks.h"
 #include "history.h"
 #include "loss.h"
@@ -45,6 +46,8 @@ struct FitOptions {
   std::int64_t accumulate = 1;             ///< batches in a step, whose gradient is the mean over all their rows
   double clip_norm = std::numeric_limits<double>::infinity();   ///< how long all gradients together may be
   double clip_value = std::numeric_limits<double>::infinity();  ///< how large each of their numbers may be
+  data::Transform transform = {};  ///< changes batches before they train, e.g. data::random_flip()
+  std::int64_t prefetch = 0;       ///< a second thread makes so many batches ahead; the weights do not depend on it
   Callbacks callbacks = {};
   std::string checkpoint = "";        ///< the file that holds all it takes to go on; written after each epoch
   std::int64_t checkpoint_every = 0;  ///< after so many batches, too, at the next step
