@@ -149,6 +149,32 @@ TEST_CASE("rows are taken by range and by number") {
   CHECK_THROWS_WITH_AS(torn.size(), "Dataset: x [3, 2] and y [4] must have one row for each other", ShapeError);
 }
 
+TEST_CASE("a row's weight stays with it") {
+  data::Dataset d = numbered(10);
+  d.weight = arange(10, f32) * 100.0;
+  const auto stay = [](const data::Dataset& part) {
+    CHECK(part.weight.shape() == Shape{part.size()});
+    CHECK((part.weight / 100.0).to_vector<float>() == answers(part));
+  };
+  stay(d.rows(2, 5));
+  stay(d.rows(std::vector<std::int64_t>{4, 0, 4}));
+  stay(d.split({.test = 0.3, .seed = 7, .standardize = true}).test);
+  for (const bool shuffle : {false, true})
+    for (const data::Batch& batch : data::loader(d, {.batch = 4, .shuffle = shuffle}))
+      stay({batch.x, batch.y, {}, batch.weight});
+  for (const data::Batch& batch : data::loader(numbered(3))) CHECK(!batch.weight.defined());
+  d.weight = zeros({9});
+  CHECK_THROWS_WITH_AS(d.size(), "Dataset: weight [9] must hold one number for each row of x [10, 2]", ShapeError);
+}
+
+TEST_CASE("rows need no answers") {
+  const data::Dataset d{numbered(4).x, {}};
+  CHECK(d.size() == 4);
+  CHECK(!d.split({.test = 0.5}).train.y.defined());
+  for (const auto& [x, y] : data::loader(d, {.batch = 3, .shuffle = true})) CHECK(!y.defined());
+  CHECK_THROWS_WITH_AS((data::Dataset{tensor(1), {}}.size()), "Dataset: x [] has no rows", ShapeError);
+}
+
 TEST_CASE("a split deals every row to one part, by the seed alone") {
   const data::Dataset d = numbered(10);
   const auto [train, test] = d.split({.test = 0.3, .seed = 7});

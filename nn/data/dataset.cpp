@@ -20,6 +20,13 @@ Split standardized(Split parts) {
   return parts;
 }
 
+/// The same dataset with other rows: `rows` picks them out of each tensor.
+template <class Rows> Dataset picked(Dataset dataset, const Rows& rows) {
+  for (Tensor* t : {&dataset.x, &dataset.y, &dataset.weight})
+    if (t->defined()) *t = rows(*t);
+  return dataset;
+}
+
 std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed) {
   Generator generator(seed);
   return randperm(n, generator).to_vector<std::int64_t>();
@@ -28,23 +35,27 @@ std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed) {
 }  // namespace
 
 std::int64_t Dataset::size() const {
-  if (x.rank() < 1 || y.rank() < 1 || x.shape()[0] != y.shape()[0])
+  if (x.rank() < 1) throw ShapeError("Dataset: x [] has no rows");
+  if (y.defined() && (y.rank() < 1 || x.shape()[0] != y.shape()[0]))
     throw ShapeError(fmt::format("Dataset: x {} and y {} must have one row for each other", to_string(x.shape()),
                                  to_string(y.shape())));
+  if (weight.defined() && weight.shape() != Shape{x.shape()[0]})
+    throw ShapeError(fmt::format("Dataset: weight {} must hold one number for each row of x {}",
+                                 to_string(weight.shape()), to_string(x.shape())));
   return x.shape()[0];
 }
 
 Dataset Dataset::rows(std::int64_t begin, std::int64_t end) const {
   if (begin < 0 || begin > end || end > size())
     throw IndexError(fmt::format("Dataset::rows({}, {}): there are {} rows", begin, end, size()));
-  return {slice(x, begin, end), slice(y, begin, end), features};
+  return picked(*this, [&](const Tensor& t) { return slice(t, begin, end); });
 }
 
 Dataset Dataset::rows(std::span<const std::int64_t> numbers) const {
   const std::int64_t n = size();
   for (const std::int64_t i : numbers)
     if (i < 0 || i >= n) throw IndexError(fmt::format("Dataset::rows: there is no row {} of {}", i, n));
-  return {detail::gather_rows(x, numbers), detail::gather_rows(y, numbers), features};
+  return picked(*this, [&](const Tensor& t) { return detail::gather_rows(t, numbers); });
 }
 
 Split Dataset::split(const SplitOptions& options) const {

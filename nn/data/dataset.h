@@ -19,12 +19,13 @@ struct SplitOptions {
 
 struct Split;
 
-/// Rows of inputs x [n, ...] and their answers y [n, ...].
+/// Rows of inputs x [n, ...] and their answers y [n, ...].  Without answers y holds nothing.
 struct Dataset {
   Tensor x, y;
   std::vector<std::string> features = {};  ///< the names of x's columns; empty if they have none
+  Tensor weight = {};                      ///< [n], how much each row counts; holds nothing if all count alike
 
-  /// The number of rows.  Throws ShapeError if x and y disagree about it.
+  /// The number of rows.  Throws ShapeError if x, y and weight disagree about it.
   std::int64_t size() const;
   /// Rows begin <= i < end, without copying.  Throws IndexError.
   Dataset rows(std::int64_t begin, std::int64_t end) const;

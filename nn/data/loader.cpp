@@ -48,12 +48,13 @@ Loader::Iterator& Loader::Iterator::operator++() {
 void Loader::Iterator::fetch() {
   const std::int64_t end = std::min(begin_ + loader_->options_.batch, end_);
   const Dataset& from = loader_->dataset_;
-  if (order_.empty()) {
-    batch_ = {slice(from.x, begin_, end), slice(from.y, begin_, end)};
-    return;
-  }
-  const auto rows = std::span(order_).subspan(static_cast<std::size_t>(begin_), static_cast<std::size_t>(end - begin_));
-  batch_ = {detail::gather_rows(from.x, rows), detail::gather_rows(from.y, rows)};
+  const auto rows = [&](const Tensor& t) {
+    if (!t.defined()) return t;
+    if (order_.empty()) return slice(t, begin_, end);
+    return detail::gather_rows(
+        t, std::span(order_).subspan(static_cast<std::size_t>(begin_), static_cast<std::size_t>(end - begin_)));
+  };
+  batch_ = {rows(from.x), rows(from.y), rows(from.weight)};
 }
 
 Loader loader(const Dataset& dataset, const LoaderOptions& options) { return Loader(dataset, options); }

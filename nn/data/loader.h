@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace ebb::data {
@@ -19,8 +21,15 @@ struct LoaderOptions {
   std::int64_t epoch = 0;  ///< the number of the first epoch
 };
 
+/// Some rows of a dataset: auto [x, y] = batch; where rows count differently, batch.weight says how much.
 struct Batch {
   Tensor x, y;
+  Tensor weight = {};  ///< [n]; holds nothing if all rows count alike
+
+  template <std::size_t i> const Tensor& get() const {
+    if constexpr (i == 0) return x;
+    else return y;
+  }
 };
 
 /// Goes through a dataset in batches: for (auto [x, y] : loader) ...  Each such loop is an epoch.
@@ -72,3 +81,7 @@ class Loader {
 Loader loader(const Dataset& dataset, const LoaderOptions& options = {});
 
 }  // namespace ebb::data
+
+// A Batch is taken apart into x and y alone, so that loops over plain data need not name its weight.
+template <> struct std::tuple_size<ebb::data::Batch> : std::integral_constant<std::size_t, 2> {};
+template <std::size_t i> struct std::tuple_element<i, ebb::data::Batch> { using type = const ebb::Tensor; };

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -73,7 +74,12 @@ std::string read_file(const std::string& path) {
   if (::fstat(file.get(), &info) != 0) fail("read", path, errno);
   if (!S_ISREG(info.st_mode)) fail("read", path, "it is no regular file");
 
-  std::string bytes(static_cast<std::size_t>(info.st_size), '\0');
+  std::string bytes;
+  try {
+    bytes.resize(static_cast<std::size_t>(info.st_size));
+  } catch (const std::exception&) {  // a sparse file may claim more than there is
+    fail("read", path, fmt::format("there is no memory for its {} bytes", info.st_size));
+  }
   std::size_t got = 0;
   while (got < bytes.size()) {
     const ssize_t n = ::read(file.get(), bytes.data() + got, bytes.size() - got);

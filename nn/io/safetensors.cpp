@@ -6,6 +6,7 @@
 #include "../../autograd/error.h"
 #include "../../autograd/op.h"
 #include "file.h"
+#include "numbers.h"
 #include "text.h"
 
 #include <fmt/format.h>
@@ -14,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -133,16 +133,6 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   std::vector<std::uint64_t>* list_ = nullptr;
 };
 
-float from_half(std::uint16_t h) {
-  const int exponent = h >> 10 & 31, fraction = h & 1023;
-  float value;
-  if (exponent == 31)
-    value = fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
-  else if (exponent == 0) value = std::ldexp(static_cast<float>(fraction), -24);
-  else value = std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
-  return (h >> 15) != 0 ? -value : value;
-}
-
 float from_bfloat(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
 
 Tensor numbers_at(const char* bytes, const Entry& e) {
@@ -192,7 +182,8 @@ void check(Entry& e, std::uint64_t data_begin, std::uint64_t file_end, const std
                  __builtin_mul_overflow(bytes, std::max<std::uint64_t>(size, 1), &bytes);
     sizes[axis] = static_cast<std::int64_t>(size);
   }
-  if (overflows || bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 16)  // as Shape counts
+  if (overflows ||
+      bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 16)  // as Shape counts
     refuse(fmt::format("has shape [{}], which is more than 64 bits count", fmt::join(*e.shape, ", ")));
   e.sizes = Shape(std::span<const std::int64_t>(sizes.data(), e.shape->size()));
   if (e.sizes.size() == 0) bytes = 0;
