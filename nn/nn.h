@@ -15,5 +15,6 @@
 #include "metrics.h"
 #include "mode.h"
 #include "module.h"
+#include "recurrent.h"
 #include "sequential.h"
 #include "summary.h"
