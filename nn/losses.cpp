@@ -1,11 +1,16 @@
 #include "losses.h"
 
 #include "../autograd/error.h"
+#include "../autograd/graph.h"
 #include "../autograd/op.h"
 #include "../autograd/ops.h"
+#include "../autograd/require.h"
+#include "../autograd/telling.h"
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -13,13 +18,11 @@ namespace ebb::nn {
 
 namespace {
 
+using ebb::detail::asked_of;
 using ebb::detail::Complaint;
+using ebb::detail::require;
 
-[[noreturn]] void refuse(Complaint::Kind kind, std::string reason, std::string help, const char* loss,
-                         const Tensor& prediction, const Tensor& target) {
-  const Tensor* operands[] = {&prediction, &target};
-  ebb::detail::refuse({kind, std::move(reason), std::move(help)}, loss, operands, 2);
-}
+// ---- what is refused -----------------------------------------------------------------------------------------------
 
 /// "64 x 64", or "" for shapes that do not broadcast.
 std::string pairs(const Shape& a, const Shape& b) {
@@ -31,7 +34,7 @@ std::string pairs(const Shape& a, const Shape& b) {
   }
 }
 
-void require_same_shape(const char* loss, const Tensor& prediction, const Tensor& target) {
+void require_same_shape(const Tensor& prediction, const Tensor& target) {
   const Shape &p = prediction.shape(), &t = target.shape();
   if (p == t) return;
   const std::string would = pairs(p, t);
@@ -39,18 +42,12 @@ void require_same_shape(const char* loss, const Tensor& prediction, const Tensor
   if (!would.empty()) reason += fmt::format(" (losses never broadcast: this would average {} pairs)", would);
   std::string help;
   if (p.size() == t.size()) help = fmt::format("reshape(target, {{{}}})", fmt::join(p, ", "));
-  refuse(Complaint::shape, std::move(reason), std::move(help), loss, prediction, target);
+  throw Complaint{Complaint::shape, std::move(reason), std::move(help)};
 }
 
-/// Where an element lies in its tensor: "[3, 0]"; "" for a single number.
+/// "[3, 0]": where an element lies in its tensor; "" for a single number.
 std::string position(std::int64_t i, const Shape& shape) {
-  if (shape.rank() == 0) return "";
-  std::vector<std::int64_t> index(static_cast<std::size_t>(shape.rank()));
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    index[static_cast<std::size_t>(axis)] = i % shape[axis];
-    i /= shape[axis];
-  }
-  return fmt::format("[{}]", fmt::join(index, ", "));
+  return shape.rank() == 0 ? "" : ebb::detail::place_text(shape, i);
 }
 
 /// Throws UsageError for the first element outside [0, 1].  A prediction that is not a number is the training's matter,
@@ -68,6 +65,78 @@ void require_unit(const char* loss, const char* what, const Tensor& t, bool nan_
   });
 }
 
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (int axis = -from.rank(); axis < 0; ++axis)
+    if (from[axis] != 1 && from[axis] != to[axis]) return false;
+  return true;
+}
+
+void require_row_weights(const Tensor& weights, const Shape& of) {
+  if (!weights.defined()) return;
+  require(of.rank() > 0, "row_weights need rows, and the prediction is a single number");
+  require(weights.shape() == Shape{of[0]}, "row_weights must have shape [{}], one for each row, not {}", of[0],
+          to_string(weights.shape()));
+}
+
+void require_class_weights(const Tensor& weights, std::int64_t classes) {
+  if (!weights.defined()) return;
+  require(weights.shape() == Shape{classes}, "class_weights must have shape [{}], one for each class, not {}", classes,
+          to_string(weights.shape()));
+  const std::vector<double> numbers = weights.to_vector<double>();
+  for (std::size_t c = 0; c < numbers.size(); ++c)
+    require(numbers[c] >= 0, Complaint::usage, "class_weights[{}] = {}, and none may be negative", c, numbers[c]);
+}
+
+// ---- what losses are made of ---------------------------------------------------------------------------------------
+
+/// weight · x, which is 0 where the weight is, even of an infinite x.
+Tensor weighed(const Tensor& weight, const Tensor& x) {
+  const Tensor drop = (weight == 0) && (abs(x) == std::numeric_limits<double>::infinity());
+  return weight * where(drop, 0.0, x);
+}
+
+/// The weights as factors of losses whose first axis is theirs.
+Tensor by_row(const Tensor& weights, const Tensor& losses) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(losses.rank()), 1);
+  shape[0] = weights.size();
+  return reshape(weights.to(losses.dtype()), Shape(shape));
+}
+
+/// The losses of the elements, weighed by row, and made one number; the mean divides by `count`.
+template <class Options, class Count> Tensor reduced(Tensor losses, const Options& options, const Count& count) {
+  if (losses.dtype() == i64) losses = losses.to(f32);
+  if (options.row_weights.defined()) losses = losses * by_row(options.row_weights, losses);
+  if (options.reduction == Reduction::none) return losses;
+  return options.reduction == Reduction::sum ? sum(losses) : sum(losses) / count;
+}
+
+/// Whether nothing but the mean is wanted.
+template <class Options> bool plain(const Options& options) {
+  return options.reduction == Reduction::mean && !options.row_weights.defined();
+}
+
+/// The same, where the mean divides by the number of elements.
+template <class Options> Tensor reduced(const Tensor& losses, const Options& options) {
+  return plain(options) ? mean(losses) : reduced(losses, options, static_cast<double>(losses.size()));
+}
+
+/// A loss that is computed element by element.
+template <class Options, class Of>
+Tensor by_element(const char* name, const Tensor& prediction, const Tensor& target, const Options& options, Of&& of) {
+  return asked_of(name, {&prediction, &target}, [&] {
+    require_same_shape(prediction, target);
+    require_row_weights(options.row_weights, prediction.shape());
+    return of();
+  });
+}
+
+/// d²/(2·delta) for a distance up to delta, d - delta/2 beyond.
+Tensor rounded_distance(const Tensor& prediction, const Tensor& target, double delta) {
+  const Tensor difference = prediction - target, distance = abs(difference);
+  return where(distance < delta, square(difference) * (0.5 / delta), distance - 0.5 * delta);
+}
+
 /// log p, ended at -100 below 1e-12, where its slope stays 1e12: finite, and never flat where the loss is largest.
 Tensor bounded_log(const Tensor& p) {
   constexpr double low = 1e-12;
@@ -76,58 +145,233 @@ Tensor bounded_log(const Tensor& p) {
   return where(inside, log(where(inside, p, 1.0)), beyond);
 }
 
-}  // namespace
+DType floating(DType type) { return type == i64 ? f32 : type; }
 
-Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
-  require_same_shape("mse_loss", prediction, target);
-  return mean(square(prediction - target));
+/// Binary cross-entropy of logits: fused if nothing but its plain mean is wanted.
+template <class Options>
+Tensor of_logits(const Tensor& z, const Tensor& y, const Options& options, const Tensor& pos_weight = {}) {
+  if (plain(options) && !pos_weight.defined()) return bce_with_logits(z, y);
+  const Tensor yes = pos_weight.defined() ? y * pos_weight.to(floating(z.dtype())) : y;
+  return reduced(weighed(yes, softplus(-z)) + weighed(1.0 - y, softplus(z)), options);
 }
 
-Tensor binary_cross_entropy(const Tensor& prediction, const Tensor& target) {
-  constexpr const char* name = "binary_cross_entropy";
-  require_same_shape(name, prediction, target);
-  require_unit(name, "target", target, false);
-  if (const Tensor logits = input_of(prediction, "sigmoid"); logits.defined()) return bce_with_logits(logits, target);
-  require_unit(name, "prediction", prediction, true);
-  return -mean(target * bounded_log(prediction) + (1.0 - target) * bounded_log(1.0 - prediction));
-}
+// ---- losses by class -----------------------------------------------------------------------------------------------
 
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target) {
-  constexpr const char* name = "binary_cross_entropy_with_logits";
-  require_same_shape(name, logits, target);
-  require_unit(name, "target", target, false);
-  if (input_of(logits, "sigmoid").defined())
-    refuse(Complaint::usage, "the prediction went through sigmoid already", "use binary_cross_entropy", name, logits,
-           target);
-  return bce_with_logits(logits, target);
-}
-
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
-  constexpr const char* name = "cross_entropy";
-  const Shape &z = logits.shape(), &y = labels.shape();
-  if (z.rank() < 2)
-    refuse(Complaint::shape, "logits must have a row for each label, [n, classes]", "", name, logits, labels);
-  const std::int64_t classes = z[-1];
-  if (const Shape wanted = z.without(-1); y != wanted) {
+/// Throws for labels that do not fit the predictions z [..., classes].
+void require_labels(const Tensor& z, const Tensor& labels) {
+  const Shape &p = z.shape(), &y = labels.shape();
+  if (const Shape wanted = p.without(-1); y != wanted) {
     std::string help;
-    if (y == z) help = fmt::format("for one-hot rows use argmax(labels, {})", z.rank() - 1);
+    if (y == p) help = fmt::format("for one-hot rows use argmax(labels, {})", p.rank() - 1);
     else if (y.size() == wanted.size()) help = fmt::format("reshape(labels, {{{}}})", fmt::join(wanted, ", "));
-    refuse(Complaint::shape, fmt::format("labels must be whole class numbers of shape {}", to_string(wanted)),
-           std::move(help), name, logits, labels);
+    throw Complaint{Complaint::shape, fmt::format("labels must be whole class numbers of shape {}", to_string(wanted)),
+                    std::move(help)};
   }
   if (labels.dtype() != i64)
-    refuse(Complaint::dtype, fmt::format("labels must be whole class numbers, i64, not {}", to_string(labels.dtype())),
-           "labels.to(i64)", name, logits, labels);
+    throw Complaint{Complaint::dtype,
+                    fmt::format("labels must be whole class numbers, i64, not {}", to_string(labels.dtype())),
+                    "labels.to(i64)"};
+}
+
+/// The positions of the labels that are not to be ignored; undefined if that is all of them.
+/// Throws IndexError for a label that is no class.
+Tensor counted(const char* name, const Tensor& z, const Tensor& labels, std::optional<std::int64_t> ignore_index) {
+  const std::int64_t classes = z.shape()[-1];
   const Elements<std::int64_t> numbers = labels.data<std::int64_t>();
-  for (std::int64_t i = 0; i < labels.size(); ++i)
-    if (numbers[i] < 0 || numbers[i] >= classes)
+  std::int64_t ignored = 0;
+  for (std::int64_t i = 0; i < labels.size(); ++i) {
+    if (numbers[i] == ignore_index) ++ignored;
+    else if (numbers[i] < 0 || numbers[i] >= classes)
       throw IndexError(fmt::format("{}: target{} = {} is outside [0, {}) for logits {}; labels count from zero{}", name,
-                                   position(i, y), numbers[i], classes, to_string(z), ebb::detail::where_in_model()));
-  if (input_of(logits, "softmax").defined())
-    refuse(Complaint::usage, "the prediction went through softmax already, which is part of this loss",
-           "leave the last Softmax out; the largest stays the largest without it", name, logits, labels);
-  if (z.rank() == 2) return softmax_cross_entropy(logits, labels);
-  return softmax_cross_entropy(reshape(logits, {labels.size(), classes}), reshape(labels, {labels.size()}));
+                                   position(i, labels.shape()), numbers[i], classes, to_string(z.shape()),
+                                   ebb::detail::where_in_model()));
+  }
+  if (ignored == 0) return {};
+  std::vector<std::int64_t> kept;
+  kept.reserve(static_cast<std::size_t>(labels.size() - ignored));
+  for (std::int64_t i = 0; i < labels.size(); ++i)
+    if (numbers[i] != ignore_index) kept.push_back(i);
+  return from(kept, {labels.size() - ignored});
+}
+
+/// How the rows' losses come from predictions and class numbers.
+struct ByClass {
+  bool logits;  ///< else logarithms of probabilities
+  double label_smoothing;
+};
+
+/// cross_entropy and nll_loss of class numbers.
+template <class Options>
+Tensor of_labels(const char* name, const Tensor& z, const Tensor& labels, const Options& options, ByClass how) {
+  const std::int64_t classes = z.shape()[-1], n = labels.size();
+  const Tensor kept = counted(name, z, labels, options.ignore_index);
+  Tensor rows = z.rank() == 2 ? z : reshape(z, {n, classes}), y = z.rank() == 2 ? labels : reshape(labels, {n});
+  if (kept.defined()) {
+    rows = take(rows, kept);
+    y = take(y, kept);
+    require(options.reduction != Reduction::mean || y.size() > 0, Complaint::usage,
+            "all labels are ignore_index, {}, so there is nothing to take the mean of", *options.ignore_index);
+  }
+  const bool weights = options.class_weights.defined();
+  if (how.logits && plain(options) && !weights && how.label_smoothing == 0) return softmax_cross_entropy(rows, y);
+
+  const Tensor log_p = how.logits ? log_softmax(rows) : rows;
+  const Tensor w = weights ? options.class_weights.to(floating(log_p.dtype())) : Tensor();
+  const Tensor own = weights ? take(w, y) : Tensor();
+  Tensor losses = -squeeze(gather(log_p, unsqueeze(y, 1)), 1);
+  if (weights) losses = weighed(own, losses);
+  if (how.label_smoothing > 0) {
+    const Tensor all = -sum(weights ? weighed(w, log_p) : log_p, 1);
+    losses = losses * (1 - how.label_smoothing) + all * (how.label_smoothing / static_cast<double>(classes));
+  }
+  if (kept.defined()) losses = scatter_add(zeros({n}, losses.dtype()), kept, losses, 0);
+  losses = reshape(losses, labels.shape());
+  if (!weights) return reduced(losses, options, static_cast<double>(y.size()));
+  const Tensor total = sum(own);
+  require(options.reduction != Reduction::mean || n == 0 || total.item() > 0, Complaint::usage,
+          "the class_weights of all labels are 0, so there is nothing to take the mean of");
+  return reduced(losses, options, total);
+}
+
+/// Throws UsageError if a row of probabilities does not add up to 1, give or take 2 %: they were rounded, or never were
+/// probabilities.
+void require_distributions(const Tensor& target) {
+  const std::vector<double> t = target.to_vector<double>();
+  const auto classes = static_cast<std::size_t>(target.shape()[-1]);
+  for (std::size_t row = 0; row + classes <= t.size() && classes > 0; row += classes) {
+    double total = 0;
+    for (std::size_t c = 0; c < classes; ++c) total += t[row + c];
+    if (std::abs(total - 1) <= 0.02) continue;
+    throw Complaint{Complaint::usage,
+                    fmt::format("the probabilities of target{} add up to {:.6g}, not 1",
+                                position(static_cast<std::int64_t>(row / classes), target.shape().without(-1)), total),
+                    "where several classes can be right at once, use binary_cross_entropy_with_logits"};
+  }
+}
+
+/// cross_entropy of probabilities.
+Tensor of_soft_labels(const Tensor& z, const Tensor& target, const CrossEntropyOptions& options) {
+  const double classes = static_cast<double>(z.shape()[-1]), smoothing = options.label_smoothing;
+  const Tensor log_p = log_softmax(z);
+  Tensor t = smoothing > 0 ? target * (1 - smoothing) + smoothing / classes : target;
+  if (options.class_weights.defined()) t = t * options.class_weights.to(floating(z.dtype()));
+  return reduced(-sum(weighed(t, log_p), -1), options);
+}
+
+void require_logarithms(const Tensor& log_p) {
+  if (!input_of(log_p, "softmax").defined()) return;
+  throw Complaint{Complaint::usage, "the prediction went through softmax, and this loss takes logarithms",
+                  "use log_softmax in its place"};
+}
+
+}  // namespace
+
+Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
+  return by_element("mse_loss", prediction, target, options,
+                    [&] { return reduced(square(prediction - target), options); });
+}
+
+Tensor l1_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
+  return by_element("l1_loss", prediction, target, options, [&] { return reduced(abs(prediction - target), options); });
+}
+
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
+  return by_element("huber_loss", prediction, target, options, [&] {
+    require(options.delta > 0, Complaint::usage, "delta must be above 0, not {}", options.delta);
+    return reduced(rounded_distance(prediction, target, options.delta) * options.delta, options);
+  });
+}
+
+Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
+  return by_element("smooth_l1_loss", prediction, target, options, [&] {
+    require(options.beta > 0, Complaint::usage, "beta must be above 0, not {}", options.beta);
+    return reduced(rounded_distance(prediction, target, options.beta), options);
+  });
+}
+
+Tensor hinge_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
+  return by_element("hinge_loss", prediction, target, options, [&] {
+    const std::vector<double> t = target.to_vector<double>();
+    for (std::size_t i = 0; i < t.size(); ++i)
+      if (t[i] != 1 && t[i] != -1)
+        throw Complaint{Complaint::usage,
+                        fmt::format("target{} = {}, and it must be -1 or 1",
+                                    position(static_cast<std::int64_t>(i), target.shape()), t[i]),
+                        "of zeros and ones make 2 * target - 1"};
+    return reduced(relu(1.0 - target * prediction), options);
+  });
+}
+
+Tensor binary_cross_entropy(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
+  constexpr const char* name = "binary_cross_entropy";
+  return by_element(name, prediction, target, options, [&] {
+    require_unit(name, "target", target, false);
+    if (const Tensor logits = input_of(prediction, "sigmoid"); logits.defined())
+      return of_logits(logits, target, options);
+    require_unit(name, "prediction", prediction, true);
+    return reduced(-(target * bounded_log(prediction) + (1.0 - target) * bounded_log(1.0 - prediction)), options);
+  });
+}
+
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
+                                        const BceWithLogitsOptions& options) {
+  constexpr const char* name = "binary_cross_entropy_with_logits";
+  return by_element(name, logits, target, options, [&] {
+    require_unit(name, "target", target, false);
+    if (input_of(logits, "sigmoid").defined())
+      throw Complaint{Complaint::usage, "the prediction went through sigmoid already", "use binary_cross_entropy"};
+    if (const Tensor& w = options.pos_weight; w.defined())
+      require(broadcasts_to(w.shape(), target.shape()), "pos_weight {} does not broadcast to the target's shape",
+              to_string(w.shape()));
+    return of_logits(logits, target, options, options.pos_weight);
+  });
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
+  constexpr const char* name = "cross_entropy";
+  return asked_of(name, {&logits, &target}, [&] {
+    require(logits.rank() >= 2, "logits must have a row for each label, [n, classes]");
+    const bool soft = target.shape() == logits.shape() && target.dtype() != i64;
+    if (!soft) require_labels(logits, target);
+    require_row_weights(options.row_weights, logits.shape());
+    require_class_weights(options.class_weights, logits.shape()[-1]);
+    require(options.label_smoothing >= 0 && options.label_smoothing < 1, Complaint::usage,
+            "label_smoothing must be in [0, 1), not {}", options.label_smoothing);
+    if (input_of(logits, "softmax").defined())
+      throw Complaint{Complaint::usage, "the prediction went through softmax already, which is part of this loss",
+                      "leave the last Softmax out; the largest stays the largest without it"};
+    if (!soft) return of_labels(name, logits, target, options, {true, options.label_smoothing});
+    require(!options.ignore_index || *options.ignore_index == *CrossEntropyOptions().ignore_index, Complaint::usage,
+            "ignore_index is for class numbers, and the target has probabilities");
+    require_unit(name, "target", target, false);
+    require_distributions(target);
+    return of_soft_labels(logits, target, options);
+  });
+}
+
+Tensor nll_loss(const Tensor& log_p, const Tensor& labels, const NllOptions& options) {
+  constexpr const char* name = "nll_loss";
+  return asked_of(name, {&log_p, &labels}, [&] {
+    require(log_p.rank() >= 2, "predictions must have a row for each label, [n, classes]");
+    require_labels(log_p, labels);
+    require_row_weights(options.row_weights, log_p.shape());
+    require_class_weights(options.class_weights, log_p.shape()[-1]);
+    require_logarithms(log_p);
+    return of_labels(name, log_p, labels, options, {false, 0});
+  });
+}
+
+Tensor kl_div_loss(const Tensor& log_p, const Tensor& target, const KlDivOptions& options) {
+  constexpr const char* name = "kl_div_loss";
+  return by_element(name, log_p, target, options, [&] {
+    require(log_p.rank() > 0, "the prediction must be a distribution, [..., classes]");
+    require_logarithms(log_p);
+    if (!options.log_target) require_unit(name, "target", target, false);
+    const double distributions = static_cast<double>(log_p.shape().without(-1).size());
+    const Tensor t = options.log_target ? exp(target) : target;
+    const Tensor entropy = options.log_target ? weighed(t, target) : xlogy(t, t);
+    return reduced(entropy - weighed(t, log_p), options, distributions);
+  });
 }
 
 }  // namespace ebb::nn
