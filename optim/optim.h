@@ -6,5 +6,6 @@
 #include "history.h"
 #include "optimizer.h"
 #include "progress.h"
+#include "schedule.h"
 #include "sgd.h"
 #include "trainer.h"

@@ -2,6 +2,7 @@
 
 #include "../autograd/error.h"
 #include "../autograd/op.h"
+#include "state.h"
 
 #include <fmt/format.h>
 
@@ -22,17 +23,62 @@ std::string describe(const detail::ParameterState& parameter, std::size_t place)
 }  // namespace
 
 ParameterList::ParameterList(const std::vector<nn::NamedParameter>& parameters) {
-  for (const nn::NamedParameter& named : parameters) states_.push_back(named.parameter.state());
+  for (const nn::NamedParameter& named : parameters) {
+    states_.push_back(named.parameter.state());
+    paths_.push_back(named.name);
+  }
+  group_of_.resize(states_.size());
 }
 
 ParameterList::ParameterList(std::initializer_list<std::reference_wrapper<Parameter>> parameters) {
   for (const Parameter& parameter : parameters) states_.push_back(parameter.state());
+  paths_.resize(states_.size());
+  group_of_.resize(states_.size());
 }
 
-Optimizer::Optimizer(std::string_view name, const ParameterList& parameters, double lr, int kept, bool allow_missing)
-    : name_(name), parameters_(parameters.states()), lr_(lr), allow_missing_(allow_missing) {
-  check(lr > 0 && std::isfinite(lr), "lr", "must be positive", lr);
+ParameterList::ParameterList(std::initializer_list<Group> groups) {
+  groups_.clear();
+  for (const Group& group : groups) {
+    const ParameterList& list = group.parameters_;
+    states_.insert(states_.end(), list.states_.begin(), list.states_.end());
+    paths_.insert(paths_.end(), list.paths_.begin(), list.paths_.end());
+    group_of_.resize(states_.size(), groups_.size());
+    groups_.push_back(group.options_);
+  }
+}
+
+std::vector<std::string> ParameterList::keys() const {
+  std::unordered_set<std::string_view> seen;
+  const bool good = std::all_of(paths_.begin(), paths_.end(),
+                                [&](const std::string& path) { return !path.empty() && seen.insert(path).second; });
+  if (good) return paths_;
+  std::vector<std::string> places;
+  for (std::size_t i = 0; i < paths_.size(); ++i) places.push_back(std::to_string(i));
+  return places;
+}
+
+Optimizer::Optimizer(std::string_view name, const ParameterList& parameters, const OptimizerOptions& options)
+    : name_(name),
+      parameters_(parameters.states()),
+      keys_(parameters.keys()),
+      base_lr_(options.lr),
+      lr_(options.lr),
+      decay_(options.decay),
+      allow_missing_(options.allow_missing) {
+  check(lr_ > 0 && std::isfinite(lr_), "lr", "must be positive", lr_);
+  check_not_negative("weight_decay", options.weight_decay);
+  for (std::size_t i = 0; i < parameters.groups().size(); ++i) {
+    const GroupOptions& group = parameters.groups()[i];
+    rates_.push_back(group.lr);
+    weight_decays_.push_back(group.weight_decay.value_or(options.weight_decay));
+    check_not_negative(fmt::format("lr of group {}", i), rates_[i].value_or(0));
+    check_not_negative(fmt::format("weight_decay of group {}", i), weight_decays_[i]);
+  }
+  for (const KeptNumber& kept : options.kept) kept_names_.push_back(kept.name);
   if (parameters_.empty()) throw UsageError(name_ + ": there are no parameters to train");
+  if (kept_names_.size() > most_kept)
+    throw UsageError(fmt::format("{}: {} numbers cannot be kept for every number; {} are the most", name_,
+                                 kept_names_.size(), most_kept));
   std::unordered_set<const detail::ParameterState*> seen;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const detail::ParameterState& parameter = *parameters_[i];
@@ -42,30 +88,77 @@ Optimizer::Optimizer(std::string_view name, const ParameterList& parameters, dou
     Slot slot;
     slot.n = value.size();
     slot.dtype = value.dtype();
-    const auto keep = [&] { return detail::writable(kept_.emplace_back(zeros(value.shape(), value.dtype()))); };
-    if (kept > 0) slot.m = keep();
-    if (kept > 1) slot.v = keep();
+    slot.group = parameters.group_of()[i];
     slots_.push_back(slot);
+    for (const KeptNumber& kept : options.kept) kept_.push_back(full(value.shape(), kept.start, value.dtype()));
   }
 }
 
 Optimizer::~Optimizer() = default;
 
 void Optimizer::lr(double rate) {
-  check(rate >= 0 && std::isfinite(rate), "lr", "must not be negative", rate);
+  check_not_negative("lr", rate);
   lr_ = rate;
+}
+
+double Optimizer::group_lr(std::size_t group) const {
+  if (group >= rates_.size())
+    throw IndexError(fmt::format("{}: there is no group {}; they are 0 to {}", name_, group, rates_.size() - 1));
+  const std::optional<double>& own = rates_[group];
+  return own ? *own * (lr_ / base_lr_) : lr_;
 }
 
 void Optimizer::check(bool good, std::string_view option, std::string_view must, double got) const {
   if (!good) throw UsageError(fmt::format("{}: {} {}, got {}", name_, option, must, got));
 }
 
+void Optimizer::check_not_negative(std::string_view option, double got) const {
+  check(got >= 0 && std::isfinite(got), option, "must not be negative", got);
+}
+
+void Optimizer::check_share(std::string_view option, double got) const {
+  check(got >= 0 && got < 1, option, "must be in [0, 1)", got);
+}
+
+void Optimizer::check_epsilon(double got) const {
+  check(static_cast<float>(got) > 0 && std::isfinite(got), "epsilon", "must be positive, also as an f32", got);
+}
+
+io::Tensors Optimizer::state() const {
+  io::Tensors state = own_state();
+  state["step"] = full({}, static_cast<double>(steps_), i64);
+  state["lr"] = full({}, lr_, f64);
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    for (std::size_t k = 0; k < kept_names_.size(); ++k)
+      state[kept_names_[k] + "." + keys_[i]] = kept_[i * kept_names_.size() + k];
+  return state;
+}
+
+void Optimizer::load_state(const io::Tensors& state) {
+  StateReader reader(name_, state);
+  const std::int64_t steps = reader.count("step");
+  const double rate = reader.number("lr");
+  if (rate < 0 || std::isinf(rate)) reader.complain(fmt::format("lr is {}", rate));
+  std::vector<Tensor> kept;
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    for (std::size_t k = 0; k < kept_names_.size(); ++k)
+      kept.push_back(reader.take(kept_names_[k] + "." + keys_[i], kept_[i * kept_names_.size() + k]));
+  load_own_state(reader.rest());
+
+  steps_ = steps;
+  lr_ = rate;
+  kept_ = std::move(kept);
+}
+
+void Optimizer::load_own_state(const io::Tensors& state) { StateReader(name_, state).finish(); }
+
 void Optimizer::check_gradients() const {
   const auto lacks = [](const auto& parameter) { return !parameter->grad.defined(); };
   const auto missing = static_cast<std::size_t>(std::count_if(parameters_.begin(), parameters_.end(), lacks));
   if (missing == parameters_.size())
-    throw GraphError(name_ + "::step: no parameter has a gradient; call backward() on a loss first\n"
-                             "  help: a model that was replaced by another since has other parameters");
+    throw GraphError(name_ +
+                     "::step: no parameter has a gradient; call backward() on a loss first\n"
+                     "  help: a model that was replaced by another since has other parameters");
   if (missing == 0 || allow_missing_) return;
 
   constexpr std::size_t most = 5;
@@ -81,6 +174,7 @@ void Optimizer::check_gradients() const {
 
 void Optimizer::step() {
   check_gradients();
+  prepare();
   // Only here can memory run out (a buffer that someone else still holds is copied): before anything has changed.
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     detail::ParameterState& parameter = *parameters_[i];
@@ -88,6 +182,8 @@ void Optimizer::step() {
     if (!parameter.grad.defined()) continue;
     slots_[i].p = detail::writable(parameter.value);
     slots_[i].g = detail::impl(parameter.grad).data;
+    const std::size_t kept = kept_names_.size();
+    for (std::size_t k = 0; k < kept; ++k) slots_[i].kept[k] = detail::writable(kept_[i * kept + k]);
   }
   ++steps_;
   update();

@@ -2,22 +2,22 @@
 
 #include "../autograd/error.h"
 
-#include <cmath>
-
 namespace ebb::optim {
 
 SGD::SGD(const ParameterList& parameters, const SGDOptions& options)
-    : Optimizer("SGD", parameters, options.lr, options.momentum != 0 ? 1 : 0, options.allow_missing),
+    : Optimizer("SGD", parameters,
+                {.lr = options.lr,
+                 .weight_decay = options.weight_decay,
+                 .allow_missing = options.allow_missing,
+                 .kept = options.momentum != 0 ? KeptNumbers{{"momentum_buffer"}} : KeptNumbers{}}),
       options_(options) {
-  check(options.momentum >= 0 && options.momentum < 1, "momentum", "must be in [0, 1)", options.momentum);
-  check(options.weight_decay >= 0 && std::isfinite(options.weight_decay), "weight_decay", "must not be negative",
-        options.weight_decay);
+  check_share("momentum", options.momentum);
   if (options.nesterov && options.momentum == 0)
     throw UsageError("SGD: nesterov looks ahead along the momentum, and momentum is 0");
 }
 
 void SGD::update() {
-  const kernels::SGDStep step{lr(), options_.momentum, options_.weight_decay, options_.nesterov};
+  const kernels::SGDStep step{options_.momentum, options_.nesterov};
   each([&](const auto& turn) { kernels::sgd(turn, step); });
 }
 

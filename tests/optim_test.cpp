@@ -163,7 +163,8 @@ TEST_CASE("a step uses the gradients up, and backwards before it add up") {
   CHECK(line.slope.value().item() == 0.0);  // 2 - 0.25·(4 + 4)
   CHECK(line.shift.value().item() == -2.0);
   CHECK_FALSE(line.slope.has_grad());
-  CHECK_THROWS_WITH_AS(sgd.step(), "SGD::step: no parameter has a gradient; call backward() on a loss first\n"
+  CHECK_THROWS_WITH_AS(sgd.step(),
+                       "SGD::step: no parameter has a gradient; call backward() on a loss first\n"
                        "  help: a model that was replaced by another since has other parameters",
                        GraphError);
   CHECK(sgd.steps() == 1);
@@ -306,6 +307,15 @@ TEST_CASE("the learning rate can be read, and set between steps") {
   CHECK(sgd.lr() == 0);
 }
 
+TEST_CASE("a group has a step size and a weight decay of its own, and lr(rate) changes all in proportion") {
+  Decoder decoder;
+  Parameter w(tensor(1.0, f64)), v(tensor(1.0, f64)), u(tensor(1.0, f64));
+  optim::SGD sgd({{w, {.lr = 0.25}}, {v, {.weight_decay = 1}}, {u, {}}, {decoder, {.lr = 0}}},
+                 {.lr = 0.5, .allow_missing = true});
+  CHECK(sgd.group_lr(0) == 0.25);
+  CHECK(sgd.group_lr(1) == 0.5);
+}
+
 TEST_CASE("options that make no sense are refused with a sentence") {
   Parameter w(zeros({2}));
   CHECK_THROWS_WITH_AS(optim::SGD({w}, {.lr = -0.1}), "SGD: lr must be positive, got -0.1", UsageError);
@@ -318,7 +328,8 @@ TEST_CASE("options that make no sense are refused with a sentence") {
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.lr = 0}), "Adam: lr must be positive, got 0", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.beta1 = 1.5}), "Adam: beta1 must be in [0, 1), got 1.5", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w}, {.beta2 = -0.5}), "Adam: beta2 must be in [0, 1), got -0.5", UsageError);
-  CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.epsilon = 0}), "AdamW: epsilon must be positive, also as an f32, got 0", UsageError);
+  CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.epsilon = 0}), "AdamW: epsilon must be positive, also as an f32, got 0",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::AdamW({w}, {.weight_decay = -2}), "AdamW: weight_decay must not be negative, got -2",
                        UsageError);
 }
@@ -328,4 +339,19 @@ TEST_CASE("a list that cannot be trained is refused") {
   nn::Sequential empty{nn::ReLU()};
   CHECK_THROWS_WITH_AS(optim::Adam{empty}, "Adam: there are no parameters to train", UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({w, w}), "Adam: parameter 1 [2] is listed twice", UsageError);
+}
+
+TEST_CASE("a schedule takes shares of the optimizer's lr, and groups keep their proportions") {
+  Parameter w(zeros({2})), v(zeros({2}));
+  optim::SGD sgd({{w, {}}, {v, {.lr = 0.25}}}, {.lr = 0.5});
+  optim::Schedule schedule(sgd,
+                           optim::warm_up({.steps = 4, .start = 0.5}, optim::step_decay({.every = 2, .factor = 0.5})));
+  Numbers rates, group;
+  for (int t = 0; t < 9; ++t) {
+    rates.push_back(sgd.lr());
+    group.push_back(sgd.group_lr(1));
+    schedule.step();
+  }
+  CHECK(rates == Numbers{0.25, 0.3125, 0.375, 0.4375, 0.5, 0.5, 0.25, 0.25, 0.125});
+  for (std::size_t t = 0; t < rates.size(); ++t) CHECK(group[t] == rates[t] / 2);
 }
