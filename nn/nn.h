@@ -2,6 +2,8 @@
 #pragma once
 
 #include "../autograd/autograd.h"
+#include "attention.h"
+#include "conv.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/idx.h"
@@ -16,5 +18,6 @@
 #include "mode.h"
 #include "module.h"
 #include "recurrent.h"
+#include "norm.h"
 #include "sequential.h"
 #include "summary.h"

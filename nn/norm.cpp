@@ -1,0 +1,203 @@
+#include "norm.h"
+
+#include "../autograd/error.h"
+#include "../autograd/graph.h"
+#include "../autograd/op.h"
+#include "../autograd/ops.h"
+#include "mode.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace ebb::nn {
+
+namespace {
+
+using ebb::detail::Complaint;
+
+/// Running statistics change in calls, and one layer may be called by several threads.
+std::mutex& changing() {
+  static std::mutex one;
+  return one;
+}
+
+std::string must_hold(std::string kind, bool sizes, double eps) {
+  if (!sizes) throw UsageError(fmt::format("{}: sizes must be at least 1", kind));
+  if (!(eps > 0) || !std::isfinite(eps)) throw UsageError(fmt::format("{}: eps must be positive, got {}", kind, eps));
+  return kind;
+}
+
+std::string batch_kind(const char* name, std::int64_t channels, const BatchNormOptions& o) {
+  std::string kind = must_hold(fmt::format("{}({})", name, channels), channels >= 1, o.eps);
+  if (o.momentum && !(*o.momentum >= 0 && *o.momentum <= 1))
+    throw UsageError(fmt::format("{}: momentum must be in [0, 1], got {}", kind, *o.momentum));
+  return kind;
+}
+
+std::string layer_kind(const Shape& shape, double eps) {
+  return must_hold(fmt::format("LayerNorm({})", fmt::join(shape, ", ")), shape.rank() > 0 && shape.size() > 0, eps);
+}
+
+/// Ones, or nothing without affine, for the layer of that kind: its sizes are checked by now.
+Tensor scale_of(const std::string& kind, std::span<const std::int64_t> sizes, const auto& options) {
+  if (options.dtype == i64) throw DTypeError(fmt::format("{}: weights are f32 or f64, not i64", kind));
+  return ones(options.affine ? Shape(sizes) : Shape{0}, options.dtype);
+}
+
+[[noreturn]] void refuse(Complaint::Kind kind, std::string reason, std::string help, const char* name,
+                         const Tensor& x) {
+  const Tensor* const in[] = {&x};
+  ebb::detail::refuse({kind, std::move(reason), std::move(help)}, name, in, 1);
+}
+
+// Each is one pass, forward and for each operand backward.
+Tensor squared_distance(const Tensor& x, const Tensor& from) {
+  static const auto op = elementwise("squared_distance", [](auto a, auto b) { return square(a - b); });
+  return op(x, from);
+}
+/// (x - mean) · scale
+Tensor centred(const Tensor& x, const Tensor& mean, const Tensor& scale) {
+  static const auto op = elementwise("normalize", [](auto a, auto m, auto s) { return (a - m) * s; });
+  return op(x, mean, scale);
+}
+/// (x - mean) · scale + shift
+Tensor centred(const Tensor& x, const Tensor& mean, const Tensor& scale, const Tensor& shift) {
+  static const auto op = elementwise("normalize", [](auto a, auto m, auto s, auto b) { return (a - m) * s + b; });
+  return op(x, mean, scale, shift);
+}
+/// x · scale + shift
+Tensor scaled(const Tensor& x, const Tensor& scale, const Tensor& shift) {
+  static const auto op = elementwise("scale_shift", [](auto a, auto s, auto b) { return a * s + b; });
+  return op(x, scale, shift);
+}
+
+}  // namespace
+
+// ---- BatchNorm -----------------------------------------------------------------------------------------------------
+
+BatchNorm::BatchNorm(const char* name, std::int64_t channels, const BatchNormOptions& o, int least_rank, int most_rank,
+                     const char* wants)
+    : weight(scale_of(batch_kind(name, channels, o), {&channels, 1}, o)),
+      bias(zeros(weight.shape(), o.dtype)),
+      eps(o.eps),
+      momentum(o.momentum),
+      track_running_stats(o.track_running_stats),
+      label(batch_kind(name, channels, o)),
+      name_(name),
+      channels_(channels),
+      least_rank_(least_rank),
+      most_rank_(most_rank),
+      wants_(wants) {
+  if (!o.track_running_stats) return;
+  running_mean = zeros({channels}, o.dtype);
+  running_var = ones({channels}, o.dtype);
+  num_batches_tracked = zeros({}, i64);
+}
+
+void BatchNorm::check(const Tensor& x, bool by_batch) const {
+  if (x.rank() < least_rank_ || x.rank() > most_rank_)
+    refuse(Complaint::shape, fmt::format("wants {}", wants_), "", name_, x);
+  if (x.shape()[1] != channels_)
+    refuse(Complaint::shape, fmt::format("the layer is for {} channels, x has {}", channels_, x.shape()[1]), "", name_,
+           x);
+  if (by_batch && x.size() / channels_ < 2)
+    refuse(Complaint::usage,
+           fmt::format("training needs at least 2 numbers in each channel, and there are {}", x.size() / channels_),
+           "a larger batch; nn::Evaluating for one that is only looked at", name_, x);
+}
+
+void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n) const {
+  const Pause pause;
+  const std::lock_guard lock(changing());
+  const Tensor count = num_batches_tracked + 1;
+  const double f = momentum ? *momentum : 1 / count.item(),
+               unbiased = static_cast<double>(n) / static_cast<double>(n - 1);
+  const auto moved = [f](const Tensor& running, const Tensor& now, double factor) {
+    const Tensor numbers = ebb::detail::view(now, running.shape());  // of no graph
+    return running * (1 - f) + numbers.to(running.dtype()) * (f * factor);
+  };
+  const Tensor m = moved(running_mean, mean, 1), v = moved(running_var, variance, unbiased);
+  running_mean = m;
+  running_var = v;
+  num_batches_tracked = count;
+}
+
+Tensor BatchNorm::operator()(const Tensor& x) const {
+  const Scope scope = label.scope();
+  const bool by_batch = training() || !track_running_stats;
+  check(x, by_batch);
+  std::vector<int> others{0};
+  Shape each{channels_};  // broadcasts along the channels of x
+  for (int axis = 2; axis < x.rank(); ++axis) {
+    others.push_back(axis);
+    each = each.inserted(each.rank(), 1);
+  }
+
+  Tensor m, v;
+  if (by_batch) {
+    m = mean(x, others, true);
+    v = mean(squared_distance(x, m), others, true);
+  } else {
+    const std::lock_guard lock(changing());
+    m = reshape(running_mean, each);
+    v = reshape(running_var, each);
+  }
+  Tensor scale = rsqrt(v + eps), y;
+  if (weight.size() == 0) {
+    y = centred(x, m, scale);
+  } else {
+    scale = reshape(weight, each) * scale;
+    y = centred(x, m, scale, reshape(bias, each));
+  }
+  if (training() && track_running_stats && !recomputing()) track(m, v, x.size() / channels_);
+  return y;
+}
+
+void BatchNorm::ebb_visit(Visitor& visitor) const {
+  visitor.field("label", label);
+  visitor.field_if_any("weight", weight);
+  visitor.field_if_any("bias", bias);
+  if (track_running_stats)
+    visitor.fields("running_mean, running_var, num_batches_tracked", running_mean, running_var, num_batches_tracked);
+}
+
+// ---- LayerNorm -----------------------------------------------------------------------------------------------------
+
+LayerNorm::LayerNorm(const Shape& of, const LayerNormOptions& o)
+    : weight(scale_of(layer_kind(of, o.eps), of.sizes(), o)),
+      bias(zeros(weight.shape(), o.dtype)),
+      shape(of),
+      eps(o.eps),
+      label(layer_kind(of, o.eps)) {}
+
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  const Scope scope = label.scope();
+  const int before = x.rank() - shape.rank();
+  bool fits = before >= 0;
+  std::vector<int> last;
+  for (int axis = 0; fits && axis < shape.rank(); ++axis) {
+    fits = x.shape()[before + axis] == shape[axis];
+    last.push_back(before + axis);
+  }
+  if (!fits)
+    refuse(Complaint::shape, fmt::format("the layer is for last axes {}", to_string(shape)), "", "LayerNorm", x);
+
+  const Tensor m = mean(x, last, true);
+  const Tensor scale = rsqrt(mean(squared_distance(x, m), last, true) + eps);
+  const Tensor y = centred(x, m, scale);
+  if (weight.size() == 0) return y;
+  const Tensor w = weight;
+  return scaled(y, w, bias);
+}
+
+void LayerNorm::ebb_visit(Visitor& visitor) const {
+  visitor.field("label", label);
+  visitor.field_if_any("weight", weight);
+  visitor.field_if_any("bias", bias);
+}
+
+}  // namespace ebb::nn
