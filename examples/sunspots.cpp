@@ -7,12 +7,16 @@
 // Everything is fitted to the years before the judged ones, the scale of the numbers too.  Window, sizes, learning rate,
 // epochs and the number of models were chosen by the 60 years before (--validation judges by those, 1889-1948, what was
 // fitted to the years before 1889), not by the last 60.
-// Usage: sunspots [--short] [--validation] [sunspots.csv]
+// Usage: sunspots [--short] [--validation] [sunspots.csv]; writes sunspots_rnn.svg, sunspots_lstm.svg and
+// sunspots_gru.svg, how gradients flow back through the years, into the current folder (not with --short).
 #include <ebb/optim/optim.h>
+#include <ebb/tools/graphviz.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -126,17 +130,34 @@ double error_of(const Series& forecasts, const Series& spots, std::int64_t first
   return std::sqrt(sum / static_cast<double>(forecasts.size()));
 }
 
+std::string picture(std::string kind) {
+  for (char& letter : kind) letter = static_cast<char>(std::tolower(letter));
+  return "sunspots_" + kind + ".svg";
+}
+
+/// One batch forward and backward through the last 4 years of each window, under observation, drawn.
+template <class Layer> void draw(const Forecaster<Layer>& model, const data::Dataset& batch, const std::string& kind,
+                                 const std::string& file) {
+  Graph graph;
+  graph.observe();
+  const Tensor years = graph.variable(slice(batch.x, window - 4, window, 1), "years");
+  nn::mse_loss(squeeze(slice(years, 3, 4, 1), 1) + model(years), batch.y).backward();
+  graphviz::render(graph, file, {.title = "How gradients flow back through the years of a " + kind});
+}
+
 /// Trains an ensemble on the years before `first` and forecasts those in [first, end).
 template <class Layer>
-Series forecasts(const char* kind, const Series& spots, std::int64_t first, std::int64_t end, bool is_short) {
+Series forecasts(const std::string& kind, const Series& spots, std::int64_t first, std::int64_t end, bool is_short) {
   const Scale scale(spots, first);
   seed(1);
   Ensemble<Layer> ensemble{std::vector<Forecaster<Layer>>(is_short ? 1 : 5)};
-  std::printf("\n%s\n", kind);
+  std::printf("\n%s\n", kind.c_str());
   optim::Adam adam(ensemble, {.lr = 3e-3});
   optim::Trainer trainer(ensemble, adam,
                          {.loss = [](const Tensor& each, const Tensor& y) { return mean(square(each - y)); }});
-  trainer.fit(windows(spots, scale, window, first), {.epochs = is_short ? 15 : 60, .seed = 1});
+  const data::Dataset train = windows(spots, scale, window, first);
+  trainer.fit(train, {.epochs = is_short ? 15 : 60, .seed = 1});
+  if (!is_short) draw(ensemble.members[0], train.rows(0, 32), kind, picture(kind));
 
   const Tensor scaled = trainer.predict(windows(spots, scale, first, end).x);
   Series all;
@@ -195,6 +216,11 @@ int main(int argc, char** argv) try {
     const double error = error_of(years, spots, first);
     std::printf("  %-4s                          %6.2f%s\n", kind, error, error < goal ? "" : "  too much");
     reached = reached && error < goal;
+  }
+  if (!is_short) {
+    std::printf("\n");
+    for (const auto& [kind, years] : networks)
+      std::printf("%-5s %s\n", kind, std::filesystem::absolute(picture(kind)).string().c_str());
   }
   if (reached) return 0;
   std::printf("sunspots: each network must err less than %s, %.2f\n", is_short ? "persistence" : "AR(9)", goal);

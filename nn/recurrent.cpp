@@ -208,7 +208,8 @@ State LSTMCell::operator()(const Tensor& x, const State& state) const { return o
 Tensor LSTMCell::project(const Tensor& x) const { return project_with_both(*this, x); }
 State LSTMCell::step(const Tensor& projected, const State& state) const {
   const Tensor both = lstm_cell(projected + matmul(state.h, weight_hh, {.tb = true}), state.c);
-  return {both[0], both[1]};
+  const std::int64_t n = state.c.shape()[0];
+  return {slice(both, 0, n), slice(both, n, 2 * n)};
 }
 
 GRUCell::GRUCell(std::int64_t in, std::int64_t hidden, const CellOptions& options)

@@ -35,7 +35,7 @@ double number(const Tensor& t, std::int64_t row, std::int64_t k) { return t(row,
 Tensor lstm_by_ops(const Tensor& gates, const Tensor& c) {
   const std::vector<Tensor> all = split(gates, {c.shape()[-1], c.shape()[-1], c.shape()[-1], c.shape()[-1]}, -1);
   const Tensor next = sigmoid(all[1]) * c + sigmoid(all[0]) * tanh(all[2]);
-  return stack({sigmoid(all[3]) * tanh(next), next});
+  return concat({sigmoid(all[3]) * tanh(next), next});
 }
 Tensor gru_by_ops(const Tensor& x, const Tensor& s, const Tensor& h) {
   const std::int64_t n = h.shape()[-1];
@@ -115,7 +115,7 @@ TEST_CASE("lstm_cell is the plain loop over its numbers, at odd sizes") {
       CAPTURE(rows);
       CAPTURE(hidden);
       const Tensor gates = numbers({rows, 4 * hidden}), c = numbers({rows, hidden}, 2), y = lstm_cell(gates, c);
-      REQUIRE(y.shape() == Shape{2, rows, hidden});
+      REQUIRE(y.shape() == Shape{2 * rows, hidden});
       double worst = 0;
       for (std::int64_t r = 0; r < rows; ++r)
         for (std::int64_t k = 0; k < hidden; ++k) {
@@ -123,7 +123,7 @@ TEST_CASE("lstm_cell is the plain loop over its numbers, at odd sizes") {
                        o = number(gates, r, 3 * hidden + k);
           const double next = sigma(f) * number(c, r, k) + sigma(i) * std::tanh(g);
           worst = std::max(
-              {worst, std::abs(y(1, r, k).value() - next), std::abs(y(0, r, k).value() - sigma(o) * std::tanh(next))});
+              {worst, std::abs(number(y, rows + r, k) - next), std::abs(number(y, r, k) - sigma(o) * std::tanh(next))});
         }
       CHECK(worst < 1e-14);
     }
@@ -161,6 +161,33 @@ TEST_CASE("a fused cell has the value and the gradients of the ops that it stand
       }
 }
 
+TEST_CASE("cells in f32 are those in f64, rounded, from the smallest numbers to the largest") {
+  std::vector<float> all{0};
+  for (double x = 1e-30; x < 1e30; x *= 1.003)
+    for (const double signed_x : {x, -x}) all.push_back(static_cast<float>(signed_x));
+  const auto n = static_cast<std::int64_t>(all.size());
+  const Tensor x = from(all, {n, 1}), wide = concat({x, flip(x, 0), x, flip(x, 0)}, 1), three = slice(wide, 0, 3, 1);
+  const Tensor half = full({n, 1}, 0.5);
+  CHECK(distance(lstm_cell(wide, half).to(f64), lstm_cell(wide.to(f64), half.to(f64))) < 3e-7);
+  CHECK(distance(gru_cell(three, x * zeros({1, 3}), half).to(f64),
+                 gru_cell(three.to(f64), zeros({n, 3}, f64), half.to(f64))) < 3e-7);
+  // With the input gate open and the forget gate shut, c' is tanh alone.
+  const Tensor shut = concat({full({n, 1}, 100), full({n, 1}, -100), x, full({n, 1}, 100)}, 1);
+  const Tensor c = slice(lstm_cell(shut, zeros({n, 1})), n, 2 * n).to(f64), exact = tanh(x.to(f64));
+  CHECK(max(abs(c - exact) / maximum(abs(exact), 1e-30)).item() < 3e-7);
+}
+
+TEST_CASE("a gate that is not a number, or infinite, is what its function makes of it") {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {f32, f64}) {
+    const Tensor open = lstm_cell(tensor({inf, -inf, inf, inf}, dtype), tensor({3}, dtype));  // i f g o
+    CHECK(distance(open.to(f64), tensor({std::tanh(1.0), 1.0}, f64)) < 2e-7);
+    const Tensor lost = lstm_cell(tensor({0.0, 0.0, not_a_number, 0.0}, dtype), tensor({3}, dtype));
+    CHECK(std::isnan(lost(0).value()));
+    CHECK(std::isnan(gru_cell(tensor({not_a_number, 0, 1}, dtype), ones({3}, dtype), ones({1}, dtype))(0).value()));
+  }
+}
+
 TEST_CASE("saturated gates neither overflow nor pass NaN") {
   const Tensor far = tensor({{1e4, -1e4, 1e4, -1e4}, {-1e4, 1e4, -1e4, 1e4}}, f32);
   for (const Tensor& t : with_gradients(lstm_cell, {far, ones({2, 1})})) CHECK(distance(t, t) == 0);
@@ -172,7 +199,7 @@ TEST_CASE("a gradient of exactly 0 absorbs what is infinite in a cell") {
   const double inf = std::numeric_limits<double>::infinity();
   Graph graph;
   const Tensor gates = graph.variable(numbers({2, 4})), c = graph.variable(tensor({{inf}, {0.5}}, f64));
-  sum(lstm_cell(gates, c) * tensor({{{0.0}, {1.0}}, {{0.0}, {1.0}}}, f64)).backward();
+  sum(lstm_cell(gates, c) * tensor({{0.0}, {1.0}, {0.0}, {1.0}}, f64)).backward();
   CHECK(distance(gates.grad(), gates.grad()) == 0);
   CHECK(c.grad()(0, 0).value() == 0);
 }
@@ -180,7 +207,7 @@ TEST_CASE("a gradient of exactly 0 absorbs what is infinite in a cell") {
 TEST_CASE("cells promote their operands to one type, and take any leading axes") {
   CHECK(lstm_cell(zeros({4}), zeros({1}, f64)).dtype() == f64);
   CHECK(lstm_cell(zeros({2, 3, 8}, i64), zeros({2, 3, 2}, i64)).dtype() == f32);
-  CHECK(lstm_cell(zeros({2, 3, 8}), zeros({2, 3, 2})).shape() == Shape{2, 2, 3, 2});
+  CHECK(lstm_cell(zeros({2, 3, 8}), zeros({2, 3, 2})).shape() == Shape{4, 3, 2});
   CHECK(gru_cell(zeros({3}), zeros({3}, f64), zeros({1})).dtype() == f64);
 }
 
@@ -193,6 +220,12 @@ TEST_CASE("cells say which gates do not fit the state") {
                        "lstm_cell([], []): the gates must have 4 numbers for each of the state's", ShapeError);
   CHECK_THROWS_WITH_AS(lstm_cell(zeros({3}), zeros({0})),
                        "lstm_cell([3], [0]): the gates must have 4 numbers for each of the state's", ShapeError);
+  constexpr std::int64_t many = std::int64_t{1} << 62;
+  CHECK_THROWS_WITH_AS(
+      lstm_cell(zeros({many, 0}), zeros({many, 0})),
+      "lstm_cell([4611686018427387904, 0], [4611686018427387904, 0]): twice 4611686018427387904 rows are "
+      "more than can be counted",
+      ShapeError);
   CHECK_THROWS_WITH_AS(
       gru_cell(zeros({2, 6}), zeros({2, 9}), zeros({2, 3})),
       "gru_cell([2, 6], [2, 9], [2, 3]): the gates from the input must have 3 numbers for each of the state's",
@@ -338,7 +371,7 @@ TEST_CASE("a step costs a fixed number of nodes") {
     return (twenty - ten) / 10;
   };
   CHECK(per_step(nn::RNN(3, 4)) == 4);   // slice matmul add tanh
-  CHECK(per_step(nn::LSTM(3, 4)) == 8);  // slice matmul add lstm_cell, and h and c out of it: slice reshape each
+  CHECK(per_step(nn::LSTM(3, 4)) == 6);  // slice matmul add lstm_cell, and a slice of that each for h and c
   CHECK(per_step(nn::GRU(3, 4)) == 3);   // slice affine gru_cell
 }
 

@@ -8,6 +8,8 @@
 #include "../ops.h"
 #include "../require.h"
 
+#include <limits>
+
 namespace ebb {
 
 using namespace detail;
@@ -37,7 +39,9 @@ struct LstmCell {
 
   Tensor run(const Tensor& gates, const Tensor& c) const {
     const std::int64_t rows = rows_of("the gates", gates, c, kernels::lstm::gates), n = c.size();
-    Tensor y = empty(c.shape().inserted(0, 2), c.dtype());
+    require(c.shape()[0] <= std::numeric_limits<std::int64_t>::max() / 2, "twice {} rows are more than can be counted",
+            c.shape()[0]);
+    Tensor y = empty(c.shape().with(0, 2 * c.shape()[0]), c.dtype());
     if (recording()) active = empty({n + gates.size()}, c.dtype());
     dispatch_floating(c.dtype(), [&]<class T>(T) {
       T* const h = write<T>(y);
@@ -52,7 +56,7 @@ struct LstmCell {
     const std::int64_t n = c.shape()[-1];
     const Tensor next =
         sigmoid(gate(all, n, forget)) * c + sigmoid(gate(all, n, input)) * tanh(gate(all, n, candidate));
-    return stack({sigmoid(gate(all, n, output)) * tanh(next), next});
+    return concat({sigmoid(gate(all, n, output)) * tanh(next), next});
   }
   Tensor dgates(const Tensor& dy, const Tensor& gates, const Tensor& c) const {
     Tensor dgates = empty(gates.shape(), gates.dtype());
