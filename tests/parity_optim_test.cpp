@@ -172,6 +172,7 @@ TEST_CASE("LBFGS goes where PyTorch's goes, with and without a line search") {
   check_lbfgs("lbfgs.wolfe", 2, {.max_iterations = 5, .max_evaluations = 6, .line_search = true});
   check_lbfgs("lbfgs.wolfe.far", 2,
               {.lr = 20, .max_iterations = 3, .max_evaluations = 3, .history = 2, .line_search = true});
+  check_lbfgs("lbfgs.wolfe.near", 2, {.lr = 0.01, .max_iterations = 3, .max_evaluations = 3, .line_search = true});
   check_lbfgs("lbfgs.wolfe.f32", 2, {.max_iterations = 3, .max_evaluations = 3, .line_search = true});
 }
 
