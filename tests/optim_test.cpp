@@ -476,6 +476,20 @@ TEST_CASE("a group has a step size and a weight decay of its own, and lr(rate) c
   CHECK(u.value().item() == 0.25);
 }
 
+TEST_CASE("groups within a group keep what they set, and take the rest from it") {
+  Parameter w(tensor(1.0, f64)), v(tensor(1.0, f64)), u(tensor(1.0, f64));
+  const optim::ParameterList inner{{w, {.lr = 0.25}}, {v, {}}};
+  optim::SGD sgd({{u, {}}, {inner, {.lr = 2, .weight_decay = 1}}}, {.lr = 0.5});
+  CHECK(sgd.group_lr(0) == 0.5);
+  CHECK(sgd.group_lr(1) == 0.25);
+  CHECK(sgd.group_lr(2) == 2);
+  for (Parameter* p : {&w, &v, &u}) give_gradient(*p, {1});
+  sgd.step();
+  CHECK(w.value().item() == 0.5);
+  CHECK(v.value().item() == -3);
+  CHECK(u.value().item() == 0.5);
+}
+
 TEST_CASE("a group whose lr is 0 rests, and so does what the optimizer was not given") {
   Decoder decoder;
   const auto numbers = [](const nn::Dense& layer) { return layer.weight.value().to_vector<float>(); };
@@ -497,6 +511,9 @@ TEST_CASE("groups that make no sense are refused with a sentence") {
                        UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({{w, {.weight_decay = -1}}, {v, {}}}),
                        "Adam: weight_decay of group 0 must not be negative, got -1", UsageError);
+  nn::Sequential empty{nn::ReLU()};
+  CHECK_THROWS_WITH_AS(optim::Adam({{w, {}}, {empty, {.lr = 1}}}), "Adam: there are no parameters in group 1",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::Adam({{w, {}}, {w, {}}}), "Adam: parameter 1 [2] is listed twice", UsageError);
   CHECK_THROWS_WITH_AS(optim::LBFGS({{w, {.lr = 1}}}),
                        "LBFGS: all parameters are one vector, so there cannot be groups", UsageError);
