@@ -42,8 +42,10 @@ ParameterList::ParameterList(std::initializer_list<Group> groups) {
     const ParameterList& list = group.parameters_;
     states_.insert(states_.end(), list.states_.begin(), list.states_.end());
     paths_.insert(paths_.end(), list.paths_.begin(), list.paths_.end());
-    group_of_.resize(states_.size(), groups_.size());
-    groups_.push_back(group.options_);
+    for (const std::size_t inner : list.group_of_) group_of_.push_back(groups_.size() + inner);
+    for (const GroupOptions& inner : list.groups_)
+      groups_.push_back({.lr = inner.lr ? inner.lr : group.options_.lr,
+                         .weight_decay = inner.weight_decay ? inner.weight_decay : group.options_.weight_decay});
   }
 }
 
@@ -67,7 +69,10 @@ Optimizer::Optimizer(std::string_view name, const ParameterList& parameters, con
       allow_missing_(options.allow_missing) {
   check(lr_ > 0 && std::isfinite(lr_), "lr", "must be positive", lr_);
   check_not_negative("weight_decay", options.weight_decay);
+  const std::vector<std::size_t>& group_of = parameters.group_of();
   for (std::size_t i = 0; i < parameters.groups().size(); ++i) {
+    if (std::find(group_of.begin(), group_of.end(), i) == group_of.end() && !group_of.empty())
+      throw UsageError(fmt::format("{}: there are no parameters in group {}", name_, i));
     const GroupOptions& group = parameters.groups()[i];
     rates_.push_back(group.lr);
     weight_decays_.push_back(group.weight_decay.value_or(options.weight_decay));
@@ -88,7 +93,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterList& parameters, con
     Slot slot;
     slot.n = value.size();
     slot.dtype = value.dtype();
-    slot.group = parameters.group_of()[i];
+    slot.group = group_of[i];
     slots_.push_back(slot);
     for (const KeptNumber& kept : options.kept) kept_.push_back(full(value.shape(), kept.start, value.dtype()));
   }

@@ -67,7 +67,7 @@ class ParameterList {
   std::vector<std::size_t> group_of_;
 };
 
-/// Parameters that are trained with options of their own: a model's, one, or a list's.
+/// Parameters that are trained with options of their own: a model's, one, or a list's, whose groups keep what they set.
 class Group {
  public:
   template <Trainable Model> Group(Model& model, const GroupOptions& options) : Group(ParameterList(model), options) {}
@@ -134,7 +134,8 @@ class Optimizer {
   const ParameterList::States& parameters() const { return parameters_; }
 
  protected:
-  /// Throws UsageError if there are no parameters, one comes twice, lr is not positive or weight_decay negative.
+  /// Throws UsageError if there are no parameters (also in a group), one comes twice, lr is not positive, or a
+  /// weight_decay or a group's lr is negative.
   Optimizer(std::string_view name, const ParameterList& parameters, const OptimizerOptions& options);
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
@@ -147,7 +148,7 @@ class Optimizer {
   void check_gradients() const;
   /// For one that makes its steps itself: counts one, and throws the gradients away.
   void count_step();
-  /// What an optimizer keeps besides numbers for each number.
+  /// What an optimizer keeps besides numbers for each number, under names without a dot.
   virtual io::Tensors own_state() const { return {}; }
   /// Takes it back.  Throws UsageError, having changed nothing, if it is not whole or holds anything else.
   virtual void load_own_state(const io::Tensors& state);
