@@ -11,6 +11,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -450,6 +451,150 @@ TEST_CASE("no NPY or NPZ file that is cut or damaged does harm") {
   }
 }
 
+// ---- PNG ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+void read_png(const std::string& path) { io::read_png(path); }
+
+const std::string png_head = hex("89 50 4e 47 0d 0a 1a 0a 00 00 00 0d 49 48 44 52 ");
+const std::string png_end = hex("00 00 00 00 49 45 4e 44 ae 42 60 82 ");
+/// 3 by 2 pixels of one bit: 101, 010.
+const std::string bits = png_head +
+                         hex("00 00 00 03 00 00 00 02 01 00 00 00 00 b5 0f 5b b7 "
+                             "00 00 00 0c 49 44 41 54 78 da 63 58 c0 e0 00 00 02 24 00 e1 4d 16 e8 5e ") +
+                         png_end;
+/// 2 by 1 pixels of sixteen grey bits: 8080, ffff.
+const std::string sixteen = png_head +
+                            hex("00 00 00 02 00 00 00 01 10 00 00 00 00 81 d9 fc 15 "
+                                "00 00 00 0d 49 44 41 54 78 da 63 68 68 f8 ff 1f 00 06 82 02 ff 6c e0 43 23 ") +
+                            png_end;
+/// 2 by 2 pixels out of a palette: red, green; blue, green.
+const std::string palette = png_head +
+                            hex("00 00 00 02 00 00 00 02 02 03 00 00 00 0f d8 e5 b7 "
+                                "00 00 00 09 50 4c 54 45 ff 00 00 00 ff 00 00 00 ff 2d 4a cd 8a "
+                                "00 00 00 0c 49 44 41 54 78 da 63 10 60 98 00 00 00 c4 00 a1 28 a1 69 3a ") +
+                            png_end;
+/// 1 by 2 pixels: ff8040, wholly transparent; 003366, opaque.
+const std::string transparent =
+    png_head +
+    hex("00 00 00 01 00 00 00 02 08 06 00 00 00 99 81 b6 27 00 00 00 12 49 44 41 54 78 da 63 "
+        "f8 df e0 c0 c0 c0 60 9c f6 1f 00 11 25 03 58 da e7 e1 e6 ") +
+    png_end;
+
+}  // namespace
+
+TEST_CASE("read_png reads every kind of pixels") {
+  const Folder folder;
+  const auto read = [&](const std::string& bytes, std::int64_t channels = 0) {
+    const Tensor image = io::read_png(put(folder / "f", bytes), {.channels = channels}) * 255;
+    CHECK(image.dtype() == f32);
+    return std::pair(image.shape(), image.to_vector<float>());
+  };
+  CHECK(read(bits) == std::pair(Shape{1, 2, 3}, Numbers{255, 0, 255, 0, 255, 0}));
+  CHECK(read(bits, 3).first == Shape{3, 2, 3});
+  CHECK(read(sixteen) == std::pair(Shape{1, 1, 2}, Numbers{128, 255}));
+  CHECK(read(palette) == std::pair(Shape{3, 2, 2}, Numbers{255, 0, 0, 0, 0, 255, 0, 255, 0, 0, 255, 0}));
+  CHECK(read(palette, 1).second[1] == doctest::Approx(0.587 * 255));
+  CHECK(read(transparent) == std::pair(Shape{3, 2, 1}, Numbers{0xff, 0, 0x80, 0x33, 0x40, 0x66}));
+  CHECK_THROWS_WITH_AS(io::read_png("f", {.channels = 2}),
+                       "read_png: channels are 1, 3, or with 0 those of the file, got 2", UsageError);
+}
+
+TEST_CASE("images come back from .png as bytes tell them") {
+  const Folder folder;
+  const std::string path = folder / "f.png";
+  const Tensor colours = reshape(arange(3 * 4 * 5, f64), {3, 4, 5}) / 255.0;
+  io::write_png(path, colours);
+  CHECK((io::read_png(path) * 255).to_vector<float>() == arange(60).to_vector<float>());
+  io::write_png(path, tensor({{-1, 0.25, 9}}));
+  CHECK((io::read_png(path) * 255).to_vector<float>() == Numbers{0, 64, 255});
+  CHECK_THROWS_WITH_AS(io::write_png(path, zeros({2, 4, 4})),
+                       "write_png: an image is [height, width] or [1 or 3, height, width], got [2, 4, 4]", ShapeError);
+  CHECK_THROWS_WITH_AS(io::write_png(path, zeros({20000, 1})),
+                       "write_png: an image has 16384 pixels at most each way, got [20000, 1]", ShapeError);
+  CHECK_THROWS_WITH_AS(io::write_png(path, zeros({4, 4}, i64)),
+                       "write_png: brightness is f32 or f64 in [0, 1], not i64", DTypeError);
+  CHECK_THROWS_WITH_AS(io::write_png(path, log(tensor({{1, -1}}))), "write_png: number 1 of the image is NaN",
+                       UsageError);
+}
+
+TEST_CASE("read_png says what is wrong, and libpng's errors are Ebb's") {
+  CHECK(complaint("GIF89a", read_png).starts_with(": it is no whole PNG: "));
+  CHECK(complaint("", read_png).starts_with(": it is no whole PNG: "));
+  CHECK(complaint(bits.substr(0, bits.size() - 1), read_png) ==
+        ": it ends at byte 68 before the last chunk: truncated copy?");
+  CHECK(complaint(png_head +
+                      hex("00 00 ea 60 00 00 ea 60 08 06 00 00 00 80 d2 75 42 00 00 00 0a 49 44 41 54 78 da 63 60 "
+                          "00 00 00 02 00 01 e5 27 de fc ") +
+                      png_end,
+                  read_png) == ": it claims 60000 by 60000 pixels, which 67 bytes cannot hold");
+}
+
+TEST_CASE("no PNG file that is cut or damaged does harm") {
+  for (const std::string& bytes : {bits, sixteen, palette, transparent}) {
+    refuses_every_cut(bytes, read_png);
+    CHECK(refused_flips(bytes, bytes.size(), read_png) > 300);
+  }
+}
+
+TEST_CASE("a folder of images is a dataset") {
+  const Folder folder;
+  const auto add = [&](const std::string& name, const Tensor& image) {
+    fs::create_directories(fs::path(folder / name).parent_path());
+    io::write_png(folder / name, image);
+  };
+  const auto message = [&](const data::ImagesOptions& options = {}) -> std::string {
+    try {
+      data::images(folder.path.string(), options);
+    } catch (const Error& e) {
+      const std::string what = e.what();
+      const std::size_t at = what.find(folder.path.string());
+      return at == std::string::npos ? what : what.substr(at + folder.path.string().size());
+    }
+    return "it was read";
+  };
+  CHECK(message() == ": it has no folders of images, one for each class");
+  add("dog/2.png", full({2, 3}, 1));
+  add("dog/1.PNG", full({2, 3}, 0.2));
+  add("cat/a.png", full({2, 3}, 0));
+  put(folder / "README", "of no account");
+  put(folder / "cat/.hidden", "neither");
+  const data::Dataset all = data::images(folder.path.string());
+  CHECK(all.x.shape() == Shape{3, 1, 2, 3});
+  CHECK(mean(all.x, std::vector<int>{1, 2, 3}).to_vector<float>()[1] == doctest::Approx(0.2));
+  CHECK(max(all.x[2]).item() == 1);
+  CHECK(all.y.to_vector<std::int64_t>() == Whole{0, 1, 1});
+  CHECK(all.classes == std::vector<std::string>{"cat", "dog"});
+  CHECK(data::images(folder.path.string(), {.channels = 3, .height = 4, .width = 4}).x.shape() == Shape{3, 3, 4, 4});
+  CHECK(message({.height = 4}) == "images: .height and .width are given together or not at all");
+  CHECK(message({.height = -4, .width = 4}) == "resize: the new size is 1 to 16384 pixels each way, got -4 by 4");
+
+  add("dog/3.png", full({2, 4}, 1));
+  CHECK(message() ==
+        "/dog/3.png: the image is [1, 2, 4], and the first one was [1, 2, 3]\n  help: give .height and .width");
+  put(folder / "dog/3.png", "no image");
+  CHECK(message().starts_with("/dog/3.png: it is no whole PNG: "));
+  put(folder / "dog/3.jpg", "no image");
+  CHECK(message() == "/dog/3.jpg: it is not called .png");
+  fs::create_directory(folder / "bird");
+  CHECK(message() == "/bird: there are no images");
+  CHECK_THROWS_WITH_AS(data::images("no-such"), "cannot read \"no-such\": No such file or directory", IoError);
+}
+
+TEST_CASE("resize is linear where an image grows, and a mean where it shrinks") {
+  CHECK(data::resize(tensor({{0, 1}, {0, 1}}), 1, 4).to_vector<float>() == Numbers{0, 0.25, 0.75, 1});
+  const Numbers small = data::resize(reshape(arange(4, f64), {4, 1}), 2, 1).to_vector<float>();
+  CHECK(small[0] == doctest::Approx(1.25 / 1.75));
+  CHECK(small[1] == doctest::Approx(3 - 1.25 / 1.75));
+  const Tensor same = data::resize(full({2, 3, 7, 5}, 0.5), 3, 9);
+  CHECK(same.shape() == Shape{2, 3, 3, 9});
+  for (const float v : same.to_vector<float>()) CHECK(v == doctest::Approx(0.5));
+  CHECK_THROWS_WITH_AS(data::resize(ones({3}), 2, 2),
+                       "resize: images are [..., height, width] of 1 to 16384 pixels, got [3]", ShapeError);
+  CHECK_THROWS_WITH_AS(data::resize(ones({3, 3}, i64), 2, 2), "resize: images are f32 or f64, not i64", DTypeError);
+}
+
 // ---- text --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("read_text reads what gzip packed, and leaves a byte order mark out") {
@@ -463,4 +608,15 @@ TEST_CASE("read_text reads what gzip packed, and leaves a byte order mark out") 
   const std::string twice = put(folder / "f", packed_idx + packed_idx);  // gzip -c a >f; gzip -c b >>f
   CHECK(data::read_text(twice).size() == 22);
   CHECK_THROWS_AS(data::read_text(folder / "none"), IoError);
+}
+
+TEST_CASE("csv reads a packed table, and no damage to it does harm") {
+  const Folder folder;
+  const std::string path =  // a,y and 1,2
+      put(folder / "f", hex("1f 8b 08 00 00 00 00 00 02 ff 4b d4 a9 e4 32 d4 31 e2 02 00 23 f5 86 63 08 00 00 00 "));
+  CHECK(data::csv(path, {.label = "y"}).y.item() == 2);
+  const auto read = [](const std::string& file) { data::csv(file, {.label = "y"}); };
+  const std::string packed = bytes_of(path), plain = "a,\"y\"\n1,\"2\"\n3,4\n";
+  CHECK(refused_flips(packed, packed.size(), read) > 100);
+  CHECK(refused_flips(plain, plain.size(), read) > 50);
 }
