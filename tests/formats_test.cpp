@@ -238,11 +238,12 @@ const io::Tensors some_arrays{{"a", tensor({{1, 2}, {3, 4}})},
 
 void check_equal(const io::Tensors& back, const io::Tensors& wanted) {
   REQUIRE(back.size() == wanted.size());
-  for (const auto& [name, array] : wanted) {
-    CAPTURE(name);
-    CHECK(back.at(name).shape() == array.shape());
-    CHECK(back.at(name).dtype() == array.dtype());
-    CHECK(back.at(name).to_vector<double>() == array.to_vector<double>());
+  for (const auto& named : wanted) {
+    CAPTURE(named.first);
+    const Tensor &array = named.second, &read = back.at(named.first);
+    CHECK(read.shape() == array.shape());
+    CHECK(read.dtype() == array.dtype());
+    CHECK(read.to_vector<double>() == array.to_vector<double>());
   }
 }
 
