@@ -213,6 +213,7 @@ TEST_CASE("csv's options that contradict each other are refused") {
   CHECK(of({.label = "y", .labels = {"a"}}) == ": .label and .labels are both given; one of them names the answers");
   CHECK(of({.label = "y", .labelled = false}) == ": a label is named, and .labelled is false");
   CHECK(of({.classes = true, .labels = {"a"}}) == ": .classes wants a single .label");
+  CHECK(of({.classes = true, .labelled = false}) == ": .classes wants a single .label");
   CHECK(of({.label = "y", .class_names = {"u"}}) == ": .class_names are for .classes = true");
   CHECK(of({.label = "y", .missing = data::Missing::fill, .fill = 1e99}) == ": .fill must be a finite number of f32");
   CHECK(of({.labels = {"a", "a"}}) == ": \"a\" is named twice among .labels");

@@ -230,7 +230,7 @@ void check(const CsvOptions& options, const std::vector<std::string>& names, con
         fmt::format("{}: which column holds the answers? Name it as .label; there are {}", path, shown_names(names)));
   if (one && several) refuse(".label and .labels are both given; one of them names the answers");
   if (!options.labelled && (one || several)) refuse("a label is named, and .labelled is false");
-  if (options.classes && several) refuse(".classes wants a single .label");
+  if (options.classes && !one) refuse(".classes wants a single .label");
   if (!options.classes && !options.class_names.empty()) refuse(".class_names are for .classes = true");
   if (options.missing == Missing::fill && !std::isfinite(static_cast<float>(options.fill)))
     refuse(".fill must be a finite number of f32");

@@ -9,8 +9,8 @@
 
 namespace ebb::data {
 
-/// What to do where a cell is missing: empty, NA, N/A, NaN, null or ?, in small or large letters, and not in quotes where
-/// a column holds words.  A missing answer or word is refused unless its row is left out.
+/// What to do where a cell is missing: empty, NA, N/A, NaN, null or ?, in small or large letters, and where a column holds
+/// words, not in quotes.  A missing answer or word is refused unless its row is left out.
 enum class Missing {
   refuse,  ///< throw ParseError with the place
   drop,    ///< leave the row out
@@ -35,7 +35,7 @@ struct CsvOptions {
   std::vector<std::string> class_names = {};  ///< the same for names of classes: Dataset::classes of another table
 };
 
-/// Reads a table of numbers whose first line names the columns (RFC 4180: cells may stand in quotes), gzip-packed or not:
+/// Reads a table of numbers whose first line names the columns, gzip-packed or not (RFC 4180: cells may stand in quotes):
 /// x [n, columns] f32 in the order of the file, y the label column.  Empty lines count for nothing.
 /// Throws IoError if the file cannot be read, UsageError if the label is no column, and ParseError, with file, line and
 /// column, for what is no finite number, a word that is not listed, a row of another length, or a line over 16 MiB.

@@ -13,9 +13,9 @@ struct ImagesOptions {
   std::int64_t height = 0, width = 0;  ///< images are resized to this; 0 and 0: all must have the same size
 };
 
-/// Reads a folder that has a folder of PNG files for each class: x [n, channels, height, width] f32 in [0, 1], y [n] i64,
-/// classes the names of the folders; folders and files in the order of their names.  Names that begin with a dot, and
-/// files beside the classes' folders, count for nothing.
+/// Reads a folder that has a folder of PNG files for each class: x [n, channels, height, width] f32 in [0, 1], y [n]
+/// i64, classes the names of the folders; folders and files in the order of their names.  Names that begin with a dot,
+/// and files beside the classes' folders, count for nothing.
 /// Throws IoError if something cannot be read, ParseError if a file is no PNG or damaged, UsageError if there are no
 /// classes or one has no images or a file that is not called .png, ShapeError if sizes differ.
 Dataset images(const std::string& folder, const ImagesOptions& options = {});

@@ -1,4 +1,4 @@
-// The format: 93 "NUMPY", version (two bytes), the length of a header (2 bytes in version 1, else 4, little-endian); the
+// The format: 93 "NUMPY"; version, two bytes; the length of the header, 2 bytes in version 1, else 4, little-endian; the
 // header, a Python dictionary {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }; the numbers.
 #include "npy.h"
 
