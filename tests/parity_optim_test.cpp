@@ -176,6 +176,30 @@ TEST_CASE("LBFGS goes where PyTorch's goes, with and without a line search") {
   check_lbfgs("lbfgs.wolfe.f32", 2, {.max_iterations = 3, .max_evaluations = 3, .line_search = true});
 }
 
+TEST_CASE("LBFGS's line search goes where PyTorch's goes, through valleys and waves") {
+  const auto valley = [](const Tensor& x) { return 100 * square(x(1) - square(x(0))) + square(1 - x(0)); };
+  const auto waves = [](const Tensor& x) { return sum(square(x) / 10 + sin(3 * x)); };
+  int searches = 0;
+  for (const std::string& one : golden().cases()) {
+    if (!golden().has(one, "start")) continue;
+    ++searches;
+    Parameter x(golden()(one, "start"));
+    optim::LBFGS lbfgs(
+        {x}, {.lr = golden()(one, "lr").item(), .max_iterations = 2, .max_evaluations = 2, .line_search = true});
+    for (int t = 0; t < 4; ++t) {
+      lbfgs.step([&] {
+        Graph graph;
+        const Tensor now = x;
+        const Tensor loss = one.starts_with("lbfgs.valley") ? stack({valley(now)}) : waves(now);
+        loss.backward();
+        return loss;
+      });
+      CHECK_PARITY(x.value(), golden()(one, "x." + std::to_string(t)), one);
+    }
+  }
+  CHECK(searches == 12);
+}
+
 TEST_CASE("schedules give PyTorch's rates") {
   using namespace optim;
   check_schedule("step", step_decay({.every = 30, .factor = 0.3}));

@@ -130,6 +130,29 @@ descend("lbfgs.wolfe.f32", lambda p: O.LBFGS(p, max_iter=3, line_search_fn="stro
         closure=True, steps=(1, 2))
 
 
+def search(case, start, lr, loss):
+    """Where a line search over a loss with valleys and waves leads, step by step."""
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = O.LBFGS([x], lr=lr, max_iter=2, line_search_fn="strong_wolfe")
+
+    def evaluate():
+        optimizer.zero_grad()
+        value = loss(x)
+        value.backward()
+        return value
+
+    golden.put(case, start=x, lr=lr)
+    for t in range(4):
+        optimizer.step(evaluate)
+        golden.put(case, **{f"x.{t}": x})
+
+
+for i, (start, lr) in enumerate([([-1.2, 1.0], 1.0), ([-1.2, 1.0], 0.01), ([2.0, -3.0], 0.1), ([0.1, 3.0], 30.0),
+                                 ([-3.0, -4.0], 1e-3), ([0.3, 0.2], 5.0)]):
+    search(f"lbfgs.valley.{i}", start, lr, lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
+    search(f"lbfgs.waves.{i}", start, lr, lambda x: (x ** 2 / 10 + torch.sin(3 * x)).sum())
+
+
 def rates(case, make, steps=100, base=0.5):
     optimizer = O.SGD([torch.zeros(1, requires_grad=True)], lr=base)
     schedule, seen = make(optimizer), []
