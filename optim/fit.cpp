@@ -5,6 +5,7 @@
 #include "../autograd/kernels/reduce.h"
 #include "../autograd/op.h"
 #include "../autograd/ops.h"
+#include "clip.h"
 #include "interrupt.h"
 #include "state.h"
 
@@ -257,7 +258,12 @@ void Fit::explain_not_finite(const data::Batch& batch, double loss) {
       where.empty() ? "" : indented(where), optimizer().lr()));
 }
 
-void Fit::step() { optimizer().step(); }
+void Fit::step() {
+  const auto& parameters = optimizer().parameters();
+  if (std::isfinite(options_.clip_value)) clip_grad_value(parameters, options_.clip_value);
+  if (std::isfinite(options_.clip_norm)) clip_grad_norm(parameters, options_.clip_norm);
+  optimizer().step();
+}
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------
 
@@ -292,7 +298,7 @@ io::Tensors Fit::state() const {
 }
 
 void Fit::load_state(const io::Tensors& state) {
-  StateReader reader("Trainer::fit", state);
+  StateReader reader("Fit", state);
   for (const auto& [name, value] : settings()) {
     const Tensor then = reader.take(name, whole_number(value));
     if (then.defined() && *then.data<std::int64_t>().data() != value)
