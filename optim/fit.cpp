@@ -122,6 +122,9 @@ History Fit::train() {
   bool whole = true;
   while (whole && history_.epochs() < epochs_ && !stopping_ && !ctrl_c.interrupted()) whole = train_epoch(ctrl_c);
   history_.interrupted(ctrl_c.interrupted() && history_.epochs() < epochs_ && !stopping_);
+  if (progress_ && history_.interrupted())
+    progress_->note(whole ? fmt::format("interrupted after epoch {}", epoch_)
+                          : fmt::format("interrupted in epoch {}, after batch {} of {}", epoch_, batch_, batches_));
   optimizer().clear_gradients();
   progress_.reset();
   call(&Callback::on_fit_end);

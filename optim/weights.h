@@ -16,10 +16,10 @@ namespace ebb::optim {
 class Weights {
  public:
   Weights() = default;
-  /// Throws UsageError if two have the same name.
   Weights(const nn::Contents& model, const Optimizer& optimizer);
 
-  /// By name; a parameter without one goes by its place in the optimizer's list.
+  /// By name; a parameter without one of its own goes by its place in the optimizer's list.  Throws UsageError if two
+  /// have the same name.
   io::Tensors get() const;
   /// Throws UsageError, beginning with `source`, unless these are the same names, shapes and types; nothing has changed
   /// then.

@@ -262,6 +262,9 @@ TEST_CASE("what a Trainer cannot work with is refused with a sentence") {
                        "Trainer: there is no loss; give one, e.g. {.loss = nn::mse_loss}", UsageError);
   CHECK_THROWS_WITH_AS(optim::Trainer(model, adam, {.loss = nn::mse_loss, .metrics = {{"two", twice}, {"two", twice}}}),
                        "Trainer: a metric cannot be called \"two\": that name is taken", UsageError);
+  CHECK_THROWS_WITH_AS(optim::Trainer(model, adam, {.loss = nn::mse_loss, .metrics = {{"val_a", twice}}}),
+                       "Trainer: a metric cannot be called \"val_a\": val_ marks those of the validation part",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::Metric(+twice), "Metric: a function of your own needs a name: {\"name\", function}",
                        UsageError);
   optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
@@ -666,4 +669,34 @@ TEST_CASE("weights do not depend on how many batches are made ahead") {
   };
   const std::vector<float> none = train(0);
   for (const std::int64_t prefetch : {1, 2, 7}) CHECK(train(prefetch) == none);
+}
+
+TEST_CASE("a copy of the model follows it through fit as in a loop of one's own") {
+  nn::Sequential model = small_model(), average = model;
+  optim::SGD sgd(model, {.lr = 0.1});
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  std::vector<float> slow = all_numbers(model);
+  const auto follow = optim::on_batch_end([&](optim::Run&) {
+    const std::vector<float> now = all_numbers(model);
+    for (std::size_t i = 0; i < slow.size(); ++i) slow[i] = 0.75f * slow[i] + 0.25f * now[i];
+  });
+  trainer.fit(
+      two_blobs(8),
+      {.epochs = 2, .batch = 4, .verbose = false, .callbacks = {optim::MovingAverage(average, model, 0.75), follow}});
+  const std::vector<float> got = all_numbers(average);
+  for (std::size_t i = 0; i < slow.size(); ++i) CHECK(std::abs(got[i] - slow[i]) < 1e-6f);
+  CHECK_THROWS_WITH_AS(optim::MovingAverage(average, model, 1.5), "MovingAverage: decay must be in [0, 1], got 1.5",
+                       UsageError);
+}
+
+TEST_CASE("two layers trained without a model around them may bear the same names") {
+  nn::Dense a(2, 4), b(4, 1);
+  auto model = [&](const Tensor& x) { return sigmoid(b(tanh(a(x)))); };
+  std::vector<nn::NamedParameter> both = nn::parameters(a);
+  for (const nn::NamedParameter& p : nn::parameters(b)) both.push_back(p);
+  optim::Adam adam(both, {.lr = 0.1});
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  const optim::History history =
+      trainer.fit(two_blobs(8), {.epochs = 2, .verbose = false, .callbacks = {optim::EarlyStopping()}});
+  CHECK(history.last("loss") < history["loss"].front());
 }
