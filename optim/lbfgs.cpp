@@ -188,7 +188,8 @@ Tensor LBFGS::direction(Course& course, const Tensor& gradient) const {
   }
   const Tensor& last = course.dy.back();
   d = d * (curvature.back() / dot(last, last).item());
-  for (std::size_t i = 0; i < known; ++i) d = d + course.dx[i] * (share[i] - dot(course.dy[i], d).item() / curvature[i]);
+  for (std::size_t i = 0; i < known; ++i)
+    d = d + course.dx[i] * (share[i] - dot(course.dy[i], d).item() / curvature[i]);
   return d;
 }
 
@@ -285,14 +286,13 @@ void LBFGS::load_own_state(const io::Tensors& state) {
     const auto dirs = state.find("old_dirs");
     const std::int64_t known =
         dirs != state.end() && dirs->second.defined() && dirs->second.rank() == 2 ? dirs->second.shape()[0] : 0;
-    if (known > options_.history) reader.complain(fmt::format("it knows {} steps, not {}", known, options_.history));
-    else {
-      const Tensor rows = zeros({known, size_}, f64);
-      const Tensor dy = reader.take("old_dirs", rows), dx = reader.take("old_stps", rows);
-      for (std::int64_t i = 0; dy.defined() && dx.defined() && i < known; ++i) {
-        course.dy.push_back(dy[i]);
-        course.dx.push_back(dx[i]);
-      }
+    if (known > options_.history)
+      reader.complain(fmt::format("it knows {} steps, and history is {}", known, options_.history));
+    const Tensor rows = zeros({known, size_}, f64);
+    const Tensor dy = reader.take("old_dirs", rows), dx = reader.take("old_stps", rows);
+    for (std::int64_t i = 0; dy.defined() && dx.defined() && i < known; ++i) {
+      course.dy.push_back(dy[i]);
+      course.dx.push_back(dx[i]);
     }
   }
   reader.finish();

@@ -148,7 +148,7 @@ void Schedule::load_state(const io::Tensors& state) {
   StateReader reader("Schedule", state);
   const std::int64_t steps = reader.count("step");
   const double base_lr = reader.number("base_lr");
-  if (!(base_lr > 0 || std::isnan(base_lr))) reader.complain(fmt::format("base_lr is {}", base_lr));
+  if (base_lr <= 0) reader.complain(fmt::format("base_lr is {}", base_lr));
   reader.finish();
   set(steps, base_lr, share_(steps));
 }
@@ -198,7 +198,8 @@ void Plateau::load_state(const io::Tensors& state) {
                       .best = reader.number("best"),
                       .bad = reader.count("bad"),
                       .resting = reader.count("resting")};
-  if (!(base_lr > 0 || std::isnan(base_lr))) reader.complain(fmt::format("base_lr is {}", base_lr));
+  if (base_lr <= 0) reader.complain(fmt::format("base_lr is {}", base_lr));
+  if (course.share < 0 || course.share > 1) reader.complain(fmt::format("share is {}", course.share));
   reader.finish();
   set(steps, base_lr, course.share);
   course_ = course;

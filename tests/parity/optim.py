@@ -124,6 +124,8 @@ descend("lbfgs", lambda p: O.LBFGS(p, lr=0.3, max_iter=4, history_size=3), closu
 descend("lbfgs.wolfe", lambda p: O.LBFGS(p, max_iter=5, line_search_fn="strong_wolfe"), closure=True, steps=(1, 2))
 descend("lbfgs.wolfe.far", lambda p: O.LBFGS(p, lr=20, max_iter=3, history_size=2, line_search_fn="strong_wolfe"),
         closure=True, steps=(1, 2))
+descend("lbfgs.wolfe.near", lambda p: O.LBFGS(p, lr=0.01, max_iter=3, line_search_fn="strong_wolfe"),
+        closure=True, steps=(1, 2))
 descend("lbfgs.wolfe.f32", lambda p: O.LBFGS(p, max_iter=3, line_search_fn="strong_wolfe"), torch.float32,
         closure=True, steps=(1, 2))
 
