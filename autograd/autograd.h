@@ -14,3 +14,4 @@
 #include "scope.h"
 #include "shape.h"
 #include "tensor.h"
+#include "threads.h"

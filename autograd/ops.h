@@ -341,6 +341,18 @@ inline Tensor avg_pool2d(const Tensor& x, Pair size, std::int64_t stride, std::i
   return avg_pool2d(x, size, {.stride = stride, .padding = padding});
 }
 
+// ---- recurrent cells -------------------------------------------------------------------------------------------
+// One step of a cell after its matrix products (nn/recurrent.h has the cells whole), in one pass.  Gates lie side by side
+// along the last axis, h numbers each, in PyTorch's order.
+
+/// One step of an LSTM.  gates [..., 4·h] in the order input i, forget f, candidate g, output o; c [..., h] -> [2, ..., h]:
+/// first h' = σ(o)·tanh(c'), then c' = σ(f)·c + σ(i)·tanh(g).  Source: Hochreiter & Schmidhuber 1997, Gers et al. 2000.
+Tensor lstm_cell(const Tensor& gates, const Tensor& c);
+/// One step of a GRU.  x [..., 3·h] are the gates from the input, s [..., 3·h] those from the state, both in the order
+/// reset r, update z, candidate n; h [..., h] -> [..., h]: (1 - z')·n' + z'·h with r' = σ(x_r + s_r), z' = σ(x_z + s_z) and
+/// n' = tanh(x_n + r'·s_n).  Source: Cho et al. 2014.
+Tensor gru_cell(const Tensor& x, const Tensor& s, const Tensor& h);
+
 // ---- losses, fused ---------------------------------------------------------------------------------------------
 // nn/losses.h has them under their usual names, with checks and options.
 

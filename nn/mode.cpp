@@ -1,6 +1,6 @@
 #include "mode.h"
 
-#include "../autograd/graph.h"
+#include "../autograd/list.h"
 
 #include <utility>
 
@@ -15,6 +15,11 @@ thread_local int mode = by_graph;
 }  // namespace
 
 bool training() { return mode == by_graph ? recording() : mode == train; }
+
+bool recomputing() {
+  const ebb::detail::List* const list = ebb::detail::open_list;  // though a Pause may live in the function
+  return list != nullptr && list->watched_before != 0;
+}
 
 Training::Training() : before_(std::exchange(mode, train)) {}
 Training::~Training() { mode = before_; }

@@ -116,6 +116,8 @@ class Visitor {
   void place(std::string_view name, const Label& label) { labels_.emplace_back(&label, below(name)); }
   /// A Parameter that is not in use, such as the bias of a layer without one.
   void skip(const Parameter& unused) { met_.push_back(&unused); }
+  /// A Parameter that a layer may do without: one that holds no numbers is not in use.
+  void field_if_any(std::string_view name, const Parameter& p) { p.size() == 0 ? skip(p) : field(name, p); }
 
   /// Names everything that was met, and hands the notes out.
   Contents finish();

@@ -3,6 +3,8 @@
 
 #include "../autograd/autograd.h"
 #include "data/augment.h"
+#include "attention.h"
+#include "conv.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/idx.h"
@@ -16,5 +18,7 @@
 #include "metrics.h"
 #include "mode.h"
 #include "module.h"
+#include "recurrent.h"
+#include "norm.h"
 #include "sequential.h"
 #include "summary.h"

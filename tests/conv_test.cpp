@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace ebb;
@@ -429,4 +430,43 @@ TEST_CASE("a stride can stand alone behind a pool's size, and a bias that holds 
   CHECK(distance(max_pool1d(reshape(x, {1, 2, 49}), 3, 2), max_pool1d(reshape(x, {1, 2, 49}), 3, {.stride = 2})) == 0);
   const Tensor w = numbers({3, 2, 3, 3});
   CHECK(distance(conv2d(x, w, {}, {.padding = 1}), conv2d(x, w, {.padding = 1})) == 0);
+}
+
+TEST_CASE("convolutions and pools give the same bits on any number of threads") {
+  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 3, 3, 3}), b = randn({8}), tall = randn({8, 6, 1, 1});
+  const Conv2dOptions options{.stride = {1, 2}, .padding = 1, .groups = 2};
+  const auto all = [&] {
+    Graph graph;
+    const Tensor vx = graph.variable(x), vw = graph.variable(w), vb = graph.variable(b), vt = graph.variable(tall);
+    const Tensor y = conv2d(vx, vw, vb, options);
+    const Tensor pools = sum(square(max_pool2d(y, 2))) + sum(square(avg_pool2d(y, 3, 1, 1)));
+    (pools + sum(square(conv2d(vx, vt))) + sum(square(conv_transpose2d(y, vw, {.groups = 2})))).backward();
+    std::vector<float> bits;
+    for (const Tensor& t : {y, pools, vx.grad(), vw.grad(), vb.grad(), vt.grad()})
+      for (const float number : t.to_vector<float>()) bits.push_back(number);
+    return bits;
+  };
+  const int before = num_threads();
+  set_num_threads(1);
+  const std::vector<float> alone = all();
+  for (const int n : {2, 3, 8}) {
+    set_num_threads(n);
+    CHECK(num_threads() == n);
+    CHECK(all() == alone);
+  }
+  set_num_threads(before);
+  CHECK_THROWS_WITH_AS(set_num_threads(0), "set_num_threads: n must be in [1, 1024], got 0", UsageError);
+}
+
+TEST_CASE("two threads of a program may convolve at once") {
+  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 6, 3, 3}), y = conv2d(x, w);
+  std::vector<double> distances(4, 1.0);
+  std::vector<std::thread> threads;
+  for (double& apart : distances)
+    threads.emplace_back([&, weight = w.to(f64), image = x.to(f64)] {
+      apart = 0;
+      for (int i = 0; i < 5; ++i) apart = std::max(apart, distance(conv2d(image, weight), y.to(f64)));
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const double apart : distances) CHECK(apart < 1e-4);
 }

@@ -409,12 +409,12 @@ TEST_CASE("a summary is a table of layers, parameters and counts") {
     EBB_FIELDS(body, scale, mean)
   } net;
   CHECK(nn::summary(net) ==
-        "layer   kind             parameters                             count\n"
-        "---------------------------------------------------------------------\n"
-        "model   Net              scale [1200], mean [10] (not trained)  1,200\n"
-        "body.0  Dense(10 -> 64)  weight [64, 10], bias [64]               704\n"
+        "layer   kind             parameters                            count\n"
+        "--------------------------------------------------------------------\n"
+        "model   Net              scale [1200]; not trained: mean [10]  1,200\n"
+        "body.0  Dense(10 -> 64)  weight [64, 10], bias [64]              704\n"
         "body.1  ReLU\n"
-        "---------------------------------------------------------------------\n"
+        "--------------------------------------------------------------------\n"
         "1,904 parameters, 7.4 KiB\n");
 }
 
@@ -426,8 +426,8 @@ TEST_CASE("a Sequential that EBB_FIELDS forgot is reported") {
     EBB_FIELDS(out)
   } net;
   CHECK_THROWS_WITH_AS(nn::parameters(net),
-                       "nn::parameters: a Sequential inside the model is not reached by EBB_FIELDS; add the field that "
-                       "holds it to EBB_FIELDS, or it will never train",
+                       "nn::parameters: a Sequential or recurrent layer inside the model is not reached by EBB_FIELDS; "
+                       "add the field that holds it to EBB_FIELDS, or it will never train",
                        UsageError);
   // Inside another Sequential, in a copy and after a move, it is found where it is listed.
   nn::Sequential outer{nn::Sequential{nn::Dense(2, 2)}, nn::Dense(2, 1)};

@@ -408,6 +408,13 @@ inline std::vector<OpCase> op_cases() {
             },
             {{{1, 1, 5, 7}}, {{2, 1, 2, 2}}}),
 
+      // ---- recurrent cells
+      whole("lstm_cell", [](T gates, T c) { return lstm_cell(gates, c); },
+            {{{3, 20}, {3, 5}}, {{1, 4}, {1, 1}}, {{0, 12}, {0, 3}}, {{3, 0}, {3, 0}}, {{28}, {7}}, {{2, 3, 8}, {2, 3, 2}}}),
+      whole("gru_cell", [](T x, T s, T h) { return gru_cell(x, s, h); },
+            {{{3, 15}, {3, 15}, {3, 5}}, {{1, 3}, {1, 3}, {1, 1}}, {{0, 9}, {0, 9}, {0, 3}}, {{3, 0}, {3, 0}, {3, 0}},
+             {{21}, {21}, {7}}, {{2, 3, 6}, {2, 3, 6}, {2, 3, 2}}}),
+
       // ---- losses, fused
       whole("bce_with_logits", [](T z, T y) { return bce_with_logits(z, y); },
             {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{7, 1}, {7, 1}}, {{33}, {33}}}, {any, positive}),

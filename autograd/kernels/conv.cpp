@@ -4,6 +4,7 @@
 #include "conv.h"
 
 #include "blas.h"
+#include "threads.h"
 
 #include <bit>
 #include <limits>
@@ -125,14 +126,50 @@ template <class T> void fill(T* y, const T* bias, std::int64_t n, std::int64_t c
   for (std::int64_t i = 0; i < n * channels; ++i, y += size) std::fill_n(y, size, bias ? bias[i % channels] : T(0));
 }
 
-}  // namespace
+/// Images in parts for the threads to share: how many is a function of the work alone, so that sums are the same whatever
+/// the number of threads.
+struct Parts {
+  std::int64_t n, count;
 
-std::int64_t scratch_for(const Convolution& c) {
-  return c.out == 0 || is_matrix(c) ? 0 : block_size(c) * (taps_of(c) + c.out);
+  /// enough: as much work as makes a part worth a thread.
+  Parts(std::int64_t images, double work, double enough)
+      : n(images),
+        count(static_cast<std::int64_t>(std::clamp(std::min(work / enough, static_cast<double>(n)), 1.0, 8.0))) {}
+  std::int64_t begin(std::int64_t part) const { return part * n / count; }
+  std::int64_t size(std::int64_t part) const { return begin(part + 1) - begin(part); }
+  std::int64_t largest() const { return (n + count - 1) / count; }
+};
+
+Parts parts_of(const Convolution& c) {
+  const double products = static_cast<double>(c.n * windows_of(c)) * static_cast<double>(c.groups * c.out * taps_of(c));
+  return {c.n, products, 2e6};
 }
 
-template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
-  if (c.out == 0) return;
+/// The convolution of some of the images.
+Convolution of_images(const Convolution& c, std::int64_t n) {
+  Convolution some = c;
+  some.n = n;
+  return some;
+}
+
+/// Calls f(the convolution of a part's images, place in x, place in y, number) for each part.
+template <class F> void for_each_part(const Convolution& c, const F& f) {
+  const Parts parts = parts_of(c);
+  parallel(parts.count, [&](std::int64_t part) {
+    const std::int64_t image = parts.begin(part) * c.groups;
+    f(of_images(c, parts.size(part)), image * c.in * image_size(c), image * c.out * windows_of(c), part);
+  });
+}
+
+std::int64_t weights_of(const Convolution& c) { return c.groups * c.out * taps_of(c); }
+
+/// What each part takes.
+std::int64_t columns_of_part(const Convolution& c) {
+  const Convolution part = of_images(c, parts_of(c).largest());
+  return part.out == 0 || is_matrix(part) ? 0 : block_size(part) * (taps_of(part) + part.out);
+}
+
+template <class T> void conv_part(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
   const std::int64_t k = taps_of(c);
   if (is_matrix(c)) {
     if (bias != nullptr) fill(y, bias, c.n, c.groups * c.out, windows_of(c));
@@ -155,7 +192,7 @@ template <class T> void conv(const Convolution& c, T* y, const T* x, const T* we
 }
 
 template <class T>
-void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch) {
+void conv_transpose_part(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch) {
   fill(x, bias, c.n, c.groups * c.in, image_size(c));
   if (c.out == 0) return;
   const std::int64_t k = taps_of(c);
@@ -176,8 +213,7 @@ void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, con
   });
 }
 
-template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
-  if (c.out == 0) return;
+template <class T> void conv_weight_part(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
   const std::int64_t k = taps_of(c);
   std::fill_n(weight, c.groups * c.out * k, T(0));
   if (is_matrix(c)) {
@@ -195,6 +231,42 @@ template <class T> void conv_weight(const Convolution& c, T* weight, const T* x,
       gemm(false, true, c.out, k, block.count, part, cols, T(1), weight + g * c.out * k);
     }
   });
+}
+
+}  // namespace
+
+std::int64_t scratch_for(const Convolution& c) { return parts_of(c).count * columns_of_part(c); }
+// Each part but the first, whose place is the result, has a sum of its own.
+std::int64_t scratch_for_weight(const Convolution& c) {
+  return scratch_for(c) + (parts_of(c).count - 1) * weights_of(c);
+}
+
+template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
+  if (c.out == 0) return;
+  const std::int64_t each = columns_of_part(c);
+  for_each_part(c, [&](const Convolution& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    conv_part(some, y + at_y, x + at_x, weight, bias, scratch + part * each);
+  });
+}
+
+template <class T>
+void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch) {
+  const std::int64_t each = columns_of_part(c);
+  for_each_part(c, [&](const Convolution& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    conv_transpose_part(some, x + at_x, y + at_y, weight, bias, scratch + part * each);
+  });
+}
+
+template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
+  if (c.out == 0) return;
+  const std::int64_t each = columns_of_part(c), count = parts_of(c).count, weights = weights_of(c);
+  T* const sums = scratch + count * each;
+  for_each_part(c, [&](const Convolution& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    T* const sum = part == 0 ? weight : sums + (part - 1) * weights;
+    conv_weight_part(some, sum, x + at_x, y + at_y, scratch + part * each);
+  });
+  for (std::int64_t part = 0; part < count - 1; ++part)
+    for (std::int64_t i = 0; i < weights; ++i) weight[i] += sums[part * weights + i];
 }
 
 // ---- pools -------------------------------------------------------------------------------------------------------
@@ -244,9 +316,24 @@ struct Count {
   }
 };
 
-}  // namespace
+Parts parts_of(const Pooling& p) {
+  const double reads =
+      static_cast<double>(p.planes * p.h.windows * p.w.windows) * static_cast<double>(p.h.size * p.w.size);
+  return {p.planes, reads, 2e5};
+}
 
-template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
+/// Calls f(the pooling of a part's planes, place in x, place in y, number) for each part.
+template <class F> void for_each_part(const Pooling& p, const F& f) {
+  const Parts parts = parts_of(p);
+  parallel(parts.count, [&](std::int64_t part) {
+    Pooling some = p;
+    some.planes = parts.size(part);
+    const std::int64_t plane = parts.begin(part);
+    f(some, plane * p.h.image * p.w.image, plane * p.h.windows * p.w.windows, part);
+  });
+}
+
+template <class T> void max_pool_part(const Pooling& p, T* y, const T* x) {
   std::fill_n(y, p.planes * p.h.windows * p.w.windows, -std::numeric_limits<T>::infinity());
   with_stride(p.w.stride, [&](auto stride) {
     for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
@@ -261,7 +348,7 @@ template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
   });
 }
 
-template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
+template <class T> void max_unpool_part(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
   std::fill_n(dx, p.planes * p.h.image * p.w.image, T(0));
   with_stride(p.w.stride, [&](auto stride) {
     for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
@@ -280,7 +367,7 @@ template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T
   });
 }
 
-template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch) {
+template <class T> void max_pick_part(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch) {
   std::fill_n(to, p.planes * p.h.windows * p.w.windows, T(0));
   with_stride(p.w.stride, [&](auto stride) {
     for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
@@ -299,7 +386,7 @@ template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T
   });
 }
 
-template <class T> void avg_pool(const Pooling& p, T* y, const T* x, bool count_padding) {
+template <class T> void avg_pool_part(const Pooling& p, T* y, const T* x, bool count_padding) {
   const Count count{p, count_padding};
   std::fill_n(y, p.planes * p.h.windows * p.w.windows, T(0));
   with_stride(p.w.stride, [&](auto stride) {
@@ -313,7 +400,7 @@ template <class T> void avg_pool(const Pooling& p, T* y, const T* x, bool count_
   });
 }
 
-template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool count_padding, T* scratch) {
+template <class T> void avg_unpool_part(const Pooling& p, T* dx, const T* dy, bool count_padding, T* scratch) {
   const Count count{p, count_padding};
   std::fill_n(dx, p.planes * p.h.image * p.w.image, T(0));
   with_stride(p.w.stride, [&](auto stride) {
@@ -324,6 +411,40 @@ template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool co
         for (std::int64_t o = begin; o < end; ++o) dx[to + o * stride] += share[o];
       });
     });
+  });
+}
+
+}  // namespace
+
+std::int64_t scratch_for(const Pooling& p) { return parts_of(p).count * p.w.windows; }
+
+template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
+  for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t) {
+    max_pool_part(some, y + at_y, x + at_x);
+  });
+}
+
+template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
+  for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    max_unpool_part(some, dx + at_x, dy + at_y, x + at_x, y + at_y, scratch + part * p.w.windows);
+  });
+}
+
+template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch) {
+  for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    max_pick_part(some, to + at_y, from + at_x, x + at_x, y + at_y, scratch + part * p.w.windows);
+  });
+}
+
+template <class T> void avg_pool(const Pooling& p, T* y, const T* x, bool count_padding) {
+  for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t) {
+    avg_pool_part(some, y + at_y, x + at_x, count_padding);
+  });
+}
+
+template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool count_padding, T* scratch) {
+  for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
+    avg_unpool_part(some, dx + at_x, dy + at_y, count_padding, scratch + part * p.w.windows);
   });
 }
 

@@ -33,8 +33,9 @@ struct Convolution {
   Axis h, w;
 };
 
-/// How many numbers of scratch each of the three takes.
+/// How many numbers of scratch conv and conv_transpose take, and conv_weight.
 std::int64_t scratch_for(const Convolution& c);
+std::int64_t scratch_for_weight(const Convolution& c);
 /// y = x ⋆ weight + bias for each output channel; bias may be nullptr.
 template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch);
 /// The gradient of conv by x, where y's is given; bias, for each channel of x, may be nullptr.
@@ -49,15 +50,17 @@ struct Pooling {
   Axis h, w;
 };
 
+/// How many numbers of scratch a pool takes.
+std::int64_t scratch_for(const Pooling& p);
 /// The largest of each window; NaN if there is one.
 template <class T> void max_pool(const Pooling& p, T* y, const T* x);
-/// dx = dy / ties where x is its window's largest, y; scratch takes w.windows numbers.
+/// dx = dy / ties where x is its window's largest, y.
 template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch);
 /// The other way round: to = the mean of `from` over the places of each window where x is its largest, y.
 template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch);
 /// The mean of each window; the padding's zeros count or do not.
 template <class T> void avg_pool(const Pooling& p, T* y, const T* x, bool count_padding);
-/// dx = the shares of dy; scratch takes w.windows numbers.
+/// dx = the shares of dy.
 template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool count_padding, T* scratch);
 
 }  // namespace ebb::kernels

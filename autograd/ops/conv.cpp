@@ -96,7 +96,7 @@ template <int axes> struct ConvWeight {
 
   Tensor run(const Tensor& x, const Tensor& y) const {
     Tensor w = empty(shape_of<axes>(c.groups * c.out, c.in, c.h.size, c.w.size), x.dtype()),
-           scratch = scratch_of(c, x.dtype());
+           scratch = empty({kernels::scratch_for_weight(c)}, x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
       kernels::conv_weight(c, write<T>(w), read<T>(x), read<T>(y), write<T>(scratch));
     });
@@ -147,7 +147,7 @@ template <int axes> struct MaxPick {
   Pooling p;
 
   Tensor run(const Tensor& v, const Tensor& x, const Tensor& y) const {
-    Tensor picked = empty(y.shape(), v.dtype()), scratch = empty({p.w.windows}, v.dtype());
+    Tensor picked = empty(y.shape(), v.dtype()), scratch = empty({kernels::scratch_for(p)}, v.dtype());
     dispatch_floating(v.dtype(), [&]<class T>(T) {
       kernels::max_pick(p, write<T>(picked), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
     });
@@ -167,7 +167,7 @@ template <int axes> struct MaxUnpool {
   Pooling p;
 
   Tensor run(const Tensor& v, const Tensor& x, const Tensor& y) const {
-    Tensor spread = empty(x.shape(), v.dtype()), scratch = empty({p.w.windows}, v.dtype());
+    Tensor spread = empty(x.shape(), v.dtype()), scratch = empty({kernels::scratch_for(p)}, v.dtype());
     dispatch_floating(v.dtype(), [&]<class T>(T) {
       kernels::max_unpool(p, write<T>(spread), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
     });
@@ -205,7 +205,7 @@ struct AvgUnpool {
   bool count_padding;
 
   Tensor run(const Tensor& y) const {
-    Tensor x = empty(unpooled<2>(p, y.shape()), y.dtype()), scratch = empty({p.w.windows}, y.dtype());
+    Tensor x = empty(unpooled<2>(p, y.shape()), y.dtype()), scratch = empty({kernels::scratch_for(p)}, y.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       kernels::avg_unpool(p, write<T>(x), read<T>(y), count_padding, write<T>(scratch));
     });
