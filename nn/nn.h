@@ -10,6 +10,7 @@
 #include "data/text.h"
 #include "init.h"
 #include "io/idx.h"
+#include "io/npy.h"
 #include "io/safetensors.h"
 #include "layers.h"
 #include "losses.h"

@@ -36,8 +36,8 @@ struct Source::Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-Source::Source(std::string_view bytes, Packing packing, std::string name)
-    : left_(bytes), whole_(bytes.size()), name_(std::move(name)) {
+Source::Source(std::string_view bytes, Packing packing, std::string name, std::optional<std::uint32_t> crc)
+    : left_(bytes), whole_(bytes.size()), name_(std::move(name)), wanted_crc_(crc) {
   if (packing != Packing::none) inflater_ = std::make_unique<Inflater>(packing == Packing::gzip, name_);
 }
 
@@ -78,6 +78,12 @@ std::size_t Source::read(std::span<char> to) {
     else throw ParseError(fmt::format("{}: {} bytes follow the packed data", name_, left_.size()));
   }
   position_ += got;
+  if (wanted_crc_) {
+    crc_ = static_cast<std::uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(to.data()), got));
+    if (got < to.size() && crc_ != *wanted_crc_)
+      throw ParseError(
+          fmt::format("{}: its bytes are damaged: their checksum is {:08x} and not {:08x}", name_, crc_, *wanted_crc_));
+  }
   return got;
 }
 
