@@ -462,7 +462,5 @@ TEST_CASE("read_text reads what gzip packed, and leaves a byte order mark out") 
   CHECK(data::read_text(put(folder / "f", "")).empty());
   const std::string twice = put(folder / "f", packed_idx + packed_idx);  // gzip -c a >f; gzip -c b >>f
   CHECK(data::read_text(twice).size() == 22);
-  CHECK_THROWS_WITH_AS(data::read_text(twice, 21), (twice + ": it is longer than 21 bytes").c_str(), ParseError);
-  CHECK_THROWS_WITH_AS(data::read_text(twice, 10), (twice + ": it is longer than 10 bytes").c_str(), ParseError);
   CHECK_THROWS_AS(data::read_text(folder / "none"), IoError);
 }

@@ -89,18 +89,16 @@ std::size_t Source::read(std::span<char> to) {
 
 std::string read_unpacked(const std::string& path, std::uint64_t most) {
   std::string bytes = read_file(path);
-  if (packing_of(bytes) != Packing::none) {
-    Source source(bytes, Packing::gzip, path);
-    std::string unpacked;
-    std::array<char, 1 << 15> piece;
-    for (std::size_t got = piece.size(); got == piece.size() && unpacked.size() <= most;) {
-      got = source.read(piece);
-      unpacked.append(piece.data(), got);
-    }
-    bytes = std::move(unpacked);
+  if (packing_of(bytes) == Packing::none) return bytes;
+  Source source(bytes, Packing::gzip, path);
+  std::string unpacked;
+  std::array<char, 1 << 15> piece;
+  for (std::size_t got = piece.size(); got == piece.size();) {
+    got = source.read(piece);
+    unpacked.append(piece.data(), got);
+    if (unpacked.size() > most) throw ParseError(fmt::format("{}: unpacked, it is longer than {} bytes", path, most));
   }
-  if (bytes.size() > most) throw ParseError(fmt::format("{}: it is longer than {} bytes", path, most));
-  return bytes;
+  return unpacked;
 }
 
 }  // namespace ebb::io

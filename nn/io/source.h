@@ -49,7 +49,7 @@ class Source {
 };
 
 /// A whole file, unpacked if gzip packed it.
-/// Throws IoError, and ParseError if the packed data are damaged or it is longer than `most` bytes.
+/// Throws IoError, and ParseError if the packed data are damaged or hold more than `most` bytes.
 std::string read_unpacked(const std::string& path, std::uint64_t most);
 
 }  // namespace ebb::io
