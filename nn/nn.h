@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 #include "data/loader.h"
+#include "data/sequence.h"
 #include "data/text.h"
 #include "init.h"
 #include "io/idx.h"

@@ -336,6 +336,109 @@ TEST_CASE("every row is in the test part of one fold") {
   CHECK_THROWS_WITH_AS(d.folds(1), "Dataset::folds: k must be in [2, 11], got 1", UsageError);
 }
 
+// ---- sequences ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("windows hold each step and the one that follows") {
+  const data::Dataset all = data::windows(arange(6), {.time = 3});
+  CHECK(all.x.to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 1, 2, 1, 2, 3, 2, 3, 4});
+  CHECK(all.y.to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 2, 3, 2, 3, 4, 3, 4, 5});
+  CHECK(all.x.shape() == Shape{3, 3});
+  CHECK(all.x.dtype() == i64);
+  CHECK(data::windows(arange(7), {.time = 3, .stride = 3}).x.to_vector<float>() == Numbers{0, 1, 2, 3, 4, 5});
+  CHECK(data::windows(arange(7), {.time = 6, .stride = std::int64_t{1} << 62}).x.to_vector<float>() ==
+        Numbers{0, 1, 2, 3, 4, 5});
+
+  const data::Dataset forecast = data::windows(reshape(arange(10, f32), {5, 2}), {.time = 3, .last = true});
+  CHECK(forecast.x.shape() == Shape{2, 3, 2});
+  CHECK(forecast.y.shape() == Shape{2, 2});
+  CHECK(answers(forecast) == Numbers{6, 7, 8, 9});
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 3}), "windows: 3 steps are too few for 3 and the next",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 0}), "windows: time must be at least 1, got 0", UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 1, .stride = 0}), "windows: stride must be at least 1, got 0",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(tensor(1)), "windows: a sequence is [steps, ...], got []", ShapeError);
+}
+
+TEST_CASE("each row of streams goes on in the next batch") {
+  const data::Dataset all = data::streams(arange(29), {.batch = 2, .time = 4});
+  CHECK(all.x.shape() == Shape{6, 4});
+  std::vector<Numbers> stream(2);
+  for (const auto& [x, y] : data::loader(all, {.batch = 2}))
+    for (std::int64_t i = 0; i < 2; ++i) {
+      CHECK(y[i].to_vector<float>() == (x[i] + 1).to_vector<float>());
+      for (const float v : x[i].to_vector<float>()) stream[static_cast<std::size_t>(i)].push_back(v);
+    }
+  CHECK(stream[0] == arange(12).to_vector<float>());
+  CHECK(stream[1] == (arange(12) + 12).to_vector<float>());
+  CHECK_THROWS_WITH_AS(data::streams(arange(8), {.batch = 2, .time = 4}),
+                       "streams: 8 steps are too few for 2 streams of 4 and the next", UsageError);
+  CHECK_THROWS_WITH_AS(data::streams(arange(8), {.batch = 0}), "streams: batch must be at least 1, got 0", UsageError);
+}
+
+TEST_CASE("a vocabulary numbers characters, and gives their text back") {
+  const std::string text =
+      "b\xC3\xA4"
+      "a\n\xE2\x82\xAC b\xF0\x9F\x98\x80";
+  const data::Vocabulary letters(text);
+  CHECK(letters.symbols() ==
+        std::vector<std::string>{"\n", " ", "a", "b", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"});
+  const Tensor numbers = letters.encode(text);
+  CHECK(numbers.to_vector<std::int64_t>() == std::vector<std::int64_t>{3, 4, 2, 0, 5, 1, 3, 6});
+  CHECK(letters.decode(numbers) == text);
+  CHECK(letters.decode(reshape(numbers, {2, 4})) == text);
+  CHECK(letters.decode(numbers[0]) == "b");
+  CHECK(letters.encode("").shape() == Shape{0});
+  CHECK(letters.number("a") == 2);
+  CHECK_THROWS_WITH_AS(letters.encode("abc"), "Vocabulary: \"c\" is none of its 7 symbols", UsageError);
+  CHECK_THROWS_WITH_AS(letters.decode(tensor({7}, i64)), "Vocabulary::decode: there is no symbol 7 of 7", IndexError);
+  CHECK_THROWS_WITH_AS(letters.decode(tensor({1})), "Vocabulary::decode: symbols have numbers of i64, not f32",
+                       DTypeError);
+}
+
+TEST_CASE("a vocabulary loses nothing of a text that is not UTF-8") {
+  // Lone continuations, overlong forms, a surrogate, beyond 10FFFF, a character cut off.
+  for (const std::string text :
+       {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xFF\xFE"}) {
+    const data::Vocabulary bytes(text);
+    CHECK(bytes.encode(text).size() == std::ssize(text));
+    CHECK(bytes.decode(bytes.encode(text)) == text);
+  }
+  Generator generator(1);
+  std::string noise;
+  for (int i = 0; i < 10000; ++i) noise += static_cast<char>(generator.below(256));
+  const data::Vocabulary all(noise);
+  CHECK(all.decode(all.encode(noise)) == noise);
+}
+
+TEST_CASE("a vocabulary of words keeps those that come most often") {
+  const std::string text = "It's a dog; a cat,\ta dog! Caf\xC3\xA9_9.";
+  const data::Vocabulary words(text, {.symbols = data::Symbols::words});
+  CHECK(words.symbols() == std::vector<std::string>{"!", ",", ".", ";", "Caf\xC3\xA9_9", "It's", "a", "cat", "dog"});
+  CHECK(words.decode(words.encode(text)) == "It's a dog ; a cat , a dog ! Caf\xC3\xA9_9 .");
+
+  const data::Vocabulary few(text, {.symbols = data::Symbols::words, .most = 3, .unknown = "<unk>"});
+  CHECK(few.symbols() == std::vector<std::string>{"<unk>", "!", "a", "dog"});
+  CHECK(few.decode(few.encode("a dog, a mouse!")) == "a dog <unk> a <unk> !");
+  const data::Vocabulary again =
+      data::Vocabulary::listed(few.symbols(), {.symbols = data::Symbols::words, .unknown = "<unk>"});
+  CHECK(again.encode(text).to_vector<float>() == few.encode(text).to_vector<float>());
+
+  CHECK_THROWS_WITH_AS(data::Vocabulary(text, {.most = 3}),
+                       "Vocabulary: most = 3 of 20 symbols, and nothing stands for the others\n"
+                       "  help: name it, e.g. .unknown = \"<unk>\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary("a", {.most = -1}),
+                       "Vocabulary: it keeps 1 symbol or more, or with 0 all, got most = -1", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary(" ", {.symbols = data::Symbols::words}),
+                       "Vocabulary: there is no symbol in the text", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({"a", "a"}), "Vocabulary: \"a\" comes twice", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({""}), "Vocabulary: a symbol is empty", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({}), "Vocabulary: there is no symbol in the list", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({"a"}, {.unknown = "?"}),
+                       "Vocabulary: the list must begin with \"?\", which stands for the unknown", UsageError);
+}
+
 // ---- loader ------------------------------------------------------------------------------------------------------
 
 namespace {
