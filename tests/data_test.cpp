@@ -132,6 +132,101 @@ TEST_CASE("the examples' table is what its README says") {
   CHECK(d.features.front() == "radius");
 }
 
+TEST_CASE("csv reads tables with several answers, with none, and without names") {
+  const data::Dataset two = read("a,b,c\n1,2,3\n4,5,6\n", {.labels = {"c", "a"}});
+  CHECK(two.x.to_vector<float>() == Numbers{2, 5});
+  CHECK(two.y.shape() == Shape{2, 2});
+  CHECK(answers(two) == Numbers{3, 1, 6, 4});
+  const data::Dataset none = read("a,b\n1,2\n", {.labelled = false});
+  CHECK(none.x.shape() == Shape{1, 2});
+  CHECK(!none.y.defined());
+  CHECK(none.size() == 1);
+  const data::Dataset nameless = read("1,2,3\n4,5,6\n", {.label = "2", .header = false});
+  CHECK(nameless.features == std::vector<std::string>{"0", "1"});
+  CHECK(answers(nameless) == Numbers{3, 6});
+  CHECK(complaint("1,2\n3\n", {.label = "1", .header = false}) == ":2:1: the row has 1 cells, the first one has 2");
+  CHECK(complaint("", {.label = "1", .header = false}) == ": the file is empty");
+}
+
+TEST_CASE("csv refuses, leaves out or fills in what is missing") {
+  const std::string table = "a,b,y\n1,NA,0\n,4,1\n5,6,0\n";
+  using data::Missing;
+  CHECK(complaint(table) == ":2:3: column 2 (\"b\") wants a number, got \"NA\"");
+  const data::Dataset dropped = read(table, {.label = "y", .missing = Missing::drop});
+  CHECK(dropped.x.to_vector<float>() == Numbers{5, 6});
+  CHECK(read(table, {.label = "y", .missing = Missing::mean}).x.to_vector<float>() == Numbers{1, 5, 3, 4, 5, 6});
+  CHECK(read(table, {.label = "y", .missing = Missing::fill, .fill = -1}).x.to_vector<float>() ==
+        Numbers{1, -1, -1, 4, 5, 6});
+  for (const std::string word : {"", "na", "N/A", "NaN", "null", "?", " ? ", "\"\""})
+    CHECK(read("a,y\n" + word + ",1\n", {.label = "y", .missing = Missing::fill}).x.item() == 0);
+  CHECK(complaint("a,y\n-,1\n", {.label = "y", .missing = Missing::fill}) ==
+        ":2:1: column 1 (\"a\") wants a number, got \"-\"");
+  CHECK(complaint("a,y\n1,?\n", {.label = "y", .missing = Missing::fill}) ==
+        ":2:3: column 2 (\"y\") wants a number, got \"?\"");
+  CHECK(complaint("a,y\n?,1\n", {.label = "y", .missing = Missing::drop}) == ": no row has all its cells");
+  CHECK(complaint("a,y\n?,1\n", {.label = "y", .missing = Missing::mean}) ==
+        ": column \"a\" has no number that its missing ones could be given the mean of");
+}
+
+TEST_CASE("csv turns words into numbers, in their sorted order or the one that is given") {
+  const std::string table = "size,colour,y\n1,red,0\n2,blue,1\n3, red ,0\n";
+  const data::Dataset d = read(table, {.label = "y", .categories = {{"colour", {}}}});
+  CHECK(d.x.to_vector<float>() == Numbers{1, 1, 2, 0, 3, 1});
+  CHECK(d.categories.at("colour") == std::vector<std::string>{"blue", "red"});
+  CHECK(d.rows(0, 1).categories == d.categories);
+  const data::Dataset other = read("size,colour,y\n1,red,0\n", {.label = "y", .categories = d.categories});
+  CHECK(other.x.to_vector<float>() == Numbers{1, 1});
+  CHECK(other.categories == d.categories);
+  CHECK(complaint("size,colour,y\n1,green,0\n", {.label = "y", .categories = d.categories}) ==
+        ":2:3: column 2 (\"colour\") wants one of blue, red, got \"green\"");
+
+  const data::Dataset wide = read(table, {.label = "y", .categories = {{"colour", {}}}, .one_hot = true});
+  CHECK(wide.features == std::vector<std::string>{"size", "colour=blue", "colour=red"});
+  CHECK(wide.x.to_vector<float>() == Numbers{1, 0, 1, 2, 1, 0, 3, 0, 1});
+
+  CHECK(complaint("c,y\n,1\n", {.label = "y", .categories = {{"c", {}}}}) ==
+        ":2:1: column 1 (\"c\") wants a word, got \"\"");
+  CHECK(read("c,y\n\"NA\",1\n", {.label = "y", .categories = {{"c", {}}}}).categories.at("c")[0] == "NA");
+  const data::Dataset kept =
+      read("c,y\nb,1\nnull,2\n", {.label = "y", .missing = data::Missing::drop, .categories = {{"c", {}}}});
+  CHECK(kept.categories.at("c") == std::vector<std::string>{"b"});
+}
+
+TEST_CASE("csv reads names of classes") {
+  const std::string table = "a,y\n1,setosa\n2,virginica\n3,\"setosa\"\n";
+  const data::Dataset d = read(table, {.label = "y", .classes = true});
+  CHECK(d.y.to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 1, 0});
+  CHECK(d.classes == std::vector<std::string>{"setosa", "virginica"});
+  CHECK(d.split({.test = 0.4}).train.classes == d.classes);
+  const data::Dataset other = read("a,y\n1,virginica\n", {.label = "y", .classes = true, .class_names = d.classes});
+  CHECK(other.y.item() == 1);
+  CHECK(complaint("a,y\n1,rosa\n", {.label = "y", .classes = true, .class_names = d.classes}) ==
+        ":2:3: column 2 (\"y\") wants one of setosa, virginica, got \"rosa\"");
+  CHECK(complaint("a,y\n1,b\n1,\n", {.label = "y", .classes = true}) ==
+        ":3:3: column 2 (\"y\") wants the name of a class, got \"\"");
+  CHECK(complaint("a,y\n1,3\n1,b\n", {.label = "y", .classes = true}) ==
+        ":3:3: column 2 (\"y\") wants a class number (0, 1, 2, ...), got \"b\"");
+}
+
+TEST_CASE("csv's options that contradict each other are refused") {
+  const auto of = [](const data::CsvOptions& options) { return complaint("a,b,y\n1,2,3\n", options); };
+  CHECK(of({.label = "y", .labels = {"a"}}) == ": .label and .labels are both given; one of them names the answers");
+  CHECK(of({.label = "y", .labelled = false}) == ": a label is named, and .labelled is false");
+  CHECK(of({.classes = true, .labels = {"a"}}) == ": .classes wants a single .label");
+  CHECK(of({.label = "y", .class_names = {"u"}}) == ": .class_names are for .classes = true");
+  CHECK(of({.label = "y", .missing = data::Missing::fill, .fill = 1e99}) == ": .fill must be a finite number of f32");
+  CHECK(of({.labels = {"a", "a"}}) == ": \"a\" is named twice among .labels");
+  CHECK(of({.labels = {"a", "b", "y"}}) == ": there is no column besides \"a\"");
+  CHECK(of({.label = "y", .categories = {{"y", {}}}}) == ": \"y\" holds answers; words as answers are .classes");
+  CHECK(of({.label = "y", .categories = {{"c", {}}}}) == ": no column is called \"c\"; there are a, b, y");
+  CHECK(of({.label = "y", .categories = {{"a", {"u", "u"}}}}) == ": a word is twice among the categories of \"a\"");
+  CHECK(of({.label = "y", .classes = true, .class_names = {"u", "u"}}) == ": a name is twice among .class_names");
+  std::string many = "c,y\n";
+  for (int i = 0; i < 1001; ++i) many += "w" + std::to_string(i) + ",1\n";
+  CHECK(complaint(many, {.label = "y", .categories = {{"c", {}}}, .one_hot = true}) ==
+        ": column \"c\" holds 1001 words, and one_hot makes 1000 columns of it at most");
+}
+
 // ---- Dataset -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("rows are taken by range and by number") {
@@ -239,6 +334,109 @@ TEST_CASE("every row is in the test part of one fold") {
   CHECK(tested == std::multiset<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
   CHECK(std::abs(mean(d.folds(3, 5, true)[0].train.x).item()) < 1e-6);
   CHECK_THROWS_WITH_AS(d.folds(1), "Dataset::folds: k must be in [2, 11], got 1", UsageError);
+}
+
+// ---- sequences ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("windows hold each step and the one that follows") {
+  const data::Dataset all = data::windows(arange(6), {.time = 3});
+  CHECK(all.x.to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 1, 2, 1, 2, 3, 2, 3, 4});
+  CHECK(all.y.to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 2, 3, 2, 3, 4, 3, 4, 5});
+  CHECK(all.x.shape() == Shape{3, 3});
+  CHECK(all.x.dtype() == i64);
+  CHECK(data::windows(arange(7), {.time = 3, .stride = 3}).x.to_vector<float>() == Numbers{0, 1, 2, 3, 4, 5});
+  CHECK(data::windows(arange(7), {.time = 6, .stride = std::int64_t{1} << 62}).x.to_vector<float>() ==
+        Numbers{0, 1, 2, 3, 4, 5});
+
+  const data::Dataset forecast = data::windows(reshape(arange(10, f32), {5, 2}), {.time = 3, .last = true});
+  CHECK(forecast.x.shape() == Shape{2, 3, 2});
+  CHECK(forecast.y.shape() == Shape{2, 2});
+  CHECK(answers(forecast) == Numbers{6, 7, 8, 9});
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 3}), "windows: 3 steps are too few for 3 and the next",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 0}), "windows: time must be at least 1, got 0", UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(arange(3), {.time = 1, .stride = 0}), "windows: stride must be at least 1, got 0",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::windows(tensor(1)), "windows: a sequence is [steps, ...], got []", ShapeError);
+}
+
+TEST_CASE("each row of streams goes on in the next batch") {
+  const data::Dataset all = data::streams(arange(29), {.batch = 2, .time = 4});
+  CHECK(all.x.shape() == Shape{6, 4});
+  std::vector<Numbers> stream(2);
+  for (const auto& [x, y] : data::loader(all, {.batch = 2}))
+    for (std::int64_t i = 0; i < 2; ++i) {
+      CHECK(y[i].to_vector<float>() == (x[i] + 1).to_vector<float>());
+      for (const float v : x[i].to_vector<float>()) stream[static_cast<std::size_t>(i)].push_back(v);
+    }
+  CHECK(stream[0] == arange(12).to_vector<float>());
+  CHECK(stream[1] == (arange(12) + 12).to_vector<float>());
+  CHECK_THROWS_WITH_AS(data::streams(arange(8), {.batch = 2, .time = 4}),
+                       "streams: 8 steps are too few for 2 streams of 4 and the next", UsageError);
+  CHECK_THROWS_WITH_AS(data::streams(arange(8), {.batch = 0}), "streams: batch must be at least 1, got 0", UsageError);
+}
+
+TEST_CASE("a vocabulary numbers characters, and gives their text back") {
+  const std::string text =
+      "b\xC3\xA4"
+      "a\n\xE2\x82\xAC b\xF0\x9F\x98\x80";
+  const data::Vocabulary letters(text);
+  CHECK(letters.symbols() ==
+        std::vector<std::string>{"\n", " ", "a", "b", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"});
+  const Tensor numbers = letters.encode(text);
+  CHECK(numbers.to_vector<std::int64_t>() == std::vector<std::int64_t>{3, 4, 2, 0, 5, 1, 3, 6});
+  CHECK(letters.decode(numbers) == text);
+  CHECK(letters.decode(reshape(numbers, {2, 4})) == text);
+  CHECK(letters.decode(numbers[0]) == "b");
+  CHECK(letters.encode("").shape() == Shape{0});
+  CHECK(letters.number("a") == 2);
+  CHECK_THROWS_WITH_AS(letters.encode("abc"), "Vocabulary: \"c\" is none of its 7 symbols", UsageError);
+  CHECK_THROWS_WITH_AS(letters.decode(tensor({7}, i64)), "Vocabulary::decode: there is no symbol 7 of 7", IndexError);
+  CHECK_THROWS_WITH_AS(letters.decode(tensor({1})), "Vocabulary::decode: symbols have numbers of i64, not f32",
+                       DTypeError);
+}
+
+TEST_CASE("a vocabulary loses nothing of a text that is not UTF-8") {
+  // Lone continuations, overlong forms, a surrogate, beyond 10FFFF, a character cut off.
+  for (const std::string text :
+       {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xFF\xFE"}) {
+    const data::Vocabulary bytes(text);
+    CHECK(bytes.encode(text).size() == std::ssize(text));
+    CHECK(bytes.decode(bytes.encode(text)) == text);
+  }
+  Generator generator(1);
+  std::string noise;
+  for (int i = 0; i < 10000; ++i) noise += static_cast<char>(generator.below(256));
+  const data::Vocabulary all(noise);
+  CHECK(all.decode(all.encode(noise)) == noise);
+}
+
+TEST_CASE("a vocabulary of words keeps those that come most often") {
+  const std::string text = "It's a dog; a cat,\ta dog! Caf\xC3\xA9_9.";
+  const data::Vocabulary words(text, {.symbols = data::Symbols::words});
+  CHECK(words.symbols() == std::vector<std::string>{"!", ",", ".", ";", "Caf\xC3\xA9_9", "It's", "a", "cat", "dog"});
+  CHECK(words.decode(words.encode(text)) == "It's a dog ; a cat , a dog ! Caf\xC3\xA9_9 .");
+
+  const data::Vocabulary few(text, {.symbols = data::Symbols::words, .most = 3, .unknown = "<unk>"});
+  CHECK(few.symbols() == std::vector<std::string>{"<unk>", "!", "a", "dog"});
+  CHECK(few.decode(few.encode("a dog, a mouse!")) == "a dog <unk> a <unk> !");
+  const data::Vocabulary again =
+      data::Vocabulary::listed(few.symbols(), {.symbols = data::Symbols::words, .unknown = "<unk>"});
+  CHECK(again.encode(text).to_vector<float>() == few.encode(text).to_vector<float>());
+
+  CHECK_THROWS_WITH_AS(data::Vocabulary(text, {.most = 3}),
+                       "Vocabulary: most = 3 of 20 symbols, and nothing stands for the others\n"
+                       "  help: name it, e.g. .unknown = \"<unk>\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary("a", {.most = -1}),
+                       "Vocabulary: it keeps 1 symbol or more, or with 0 all, got most = -1", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary(" ", {.symbols = data::Symbols::words}),
+                       "Vocabulary: there is no symbol in the text", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({"a", "a"}), "Vocabulary: \"a\" comes twice", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({""}), "Vocabulary: a symbol is empty", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({}), "Vocabulary: there is no symbol in the list", UsageError);
+  CHECK_THROWS_WITH_AS(data::Vocabulary::listed({"a"}, {.unknown = "?"}),
+                       "Vocabulary: the list must begin with \"?\", which stands for the unknown", UsageError);
 }
 
 // ---- loader ------------------------------------------------------------------------------------------------------

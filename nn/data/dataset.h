@@ -4,6 +4,7 @@
 #include "../../autograd/tensor.h"
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ struct Dataset {
   Tensor x, y;
   std::vector<std::string> features = {};  ///< the names of x's columns; empty if they have none
   Tensor weight = {};                      ///< [n], how much each row counts; holds nothing if all count alike
+  std::vector<std::string> classes = {};   ///< the names of the classes 0, 1, ... in y; empty if they have none
+  std::map<std::string, std::vector<std::string>> categories =
+      {};  ///< of columns that were words: the word of each number
 
   /// The number of rows.  Throws ShapeError if x, y and weight disagree about it.
   std::int64_t size() const;

@@ -36,8 +36,8 @@ struct Source::Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-Source::Source(std::string_view bytes, Packing packing, std::string name)
-    : left_(bytes), whole_(bytes.size()), name_(std::move(name)) {
+Source::Source(std::string_view bytes, Packing packing, std::string name, std::optional<std::uint32_t> crc)
+    : left_(bytes), whole_(bytes.size()), name_(std::move(name)), wanted_crc_(crc) {
   if (packing != Packing::none) inflater_ = std::make_unique<Inflater>(packing == Packing::gzip, name_);
 }
 
@@ -78,23 +78,27 @@ std::size_t Source::read(std::span<char> to) {
     else throw ParseError(fmt::format("{}: {} bytes follow the packed data", name_, left_.size()));
   }
   position_ += got;
+  if (wanted_crc_) {
+    crc_ = static_cast<std::uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(to.data()), got));
+    if (got < to.size() && crc_ != *wanted_crc_)
+      throw ParseError(
+          fmt::format("{}: its bytes are damaged: their checksum is {:08x} and not {:08x}", name_, crc_, *wanted_crc_));
+  }
   return got;
 }
 
 std::string read_unpacked(const std::string& path, std::uint64_t most) {
   std::string bytes = read_file(path);
-  if (packing_of(bytes) != Packing::none) {
-    Source source(bytes, Packing::gzip, path);
-    std::string unpacked;
-    std::array<char, 1 << 15> piece;
-    for (std::size_t got = piece.size(); got == piece.size() && unpacked.size() <= most;) {
-      got = source.read(piece);
-      unpacked.append(piece.data(), got);
-    }
-    bytes = std::move(unpacked);
+  if (packing_of(bytes) == Packing::none) return bytes;
+  Source source(bytes, Packing::gzip, path);
+  std::string unpacked;
+  std::array<char, 1 << 15> piece;
+  for (std::size_t got = piece.size(); got == piece.size();) {
+    got = source.read(piece);
+    unpacked.append(piece.data(), got);
+    if (unpacked.size() > most) throw ParseError(fmt::format("{}: unpacked, it is longer than {} bytes", path, most));
   }
-  if (bytes.size() > most) throw ParseError(fmt::format("{}: it is longer than {} bytes", path, most));
-  return bytes;
+  return unpacked;
 }
 
 }  // namespace ebb::io

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,14 +19,14 @@ Packing packing_of(std::string_view bytes);
 /// Reads bytes one after the other, and asks for no memory: what they claim can be judged before they are believed.
 class Source {
  public:
-  /// `bytes` must outlive it; `name` is the file's in messages.
-  Source(std::string_view bytes, Packing packing, std::string name);
+  /// `bytes` must outlive it; `name` is the file's in messages; `crc` the checksum that all unpacked bytes must have.
+  Source(std::string_view bytes, Packing packing, std::string name, std::optional<std::uint32_t> crc = {});
   ~Source();
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
   /// Fills `to` and returns how many bytes came: fewer only where they end.
-  /// Throws ParseError if the packed data are damaged, cut, or followed by something else.
+  /// Throws ParseError if the packed data are damaged, cut, or followed by something else, or the checksum is another.
   std::size_t read(std::span<char> to);
 
   const std::string& name() const { return name_; }
@@ -43,10 +44,12 @@ class Source {
   std::string name_;
   std::uint64_t position_ = 0;
   std::unique_ptr<Inflater> inflater_;
+  std::optional<std::uint32_t> wanted_crc_;
+  std::uint32_t crc_ = 0;
 };
 
 /// A whole file, unpacked if gzip packed it.
-/// Throws IoError, and ParseError if the packed data are damaged or it is longer than `most` bytes.
+/// Throws IoError, and ParseError if the packed data are damaged or hold more than `most` bytes.
 std::string read_unpacked(const std::string& path, std::uint64_t most);
 
 }  // namespace ebb::io
