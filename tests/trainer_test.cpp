@@ -508,7 +508,7 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
       two_blobs(4),
       {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
   CHECK(sgd.lr() == 0.2);
-  CHECK_THROWS_WITH_AS(optim::Scheduler(optim::Share()),
+  CHECK_THROWS_WITH_AS(optim::Scheduler(nullptr),
                        "Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})", UsageError);
 }
 
