@@ -106,7 +106,7 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
   if (!options.class_weights.empty()) training_.weight = weighed_by_class(training_, options.class_weights);
 
   epochs_ = options.epochs;
-  batches_ = data::loader(training_, {.batch = options.batch}).size();
+  batches_ = data::loader(training_, {.batch = options.batch, .drop_last = options.drop_last}).size();
   for (const char* const prefix : {"", "val_"}) {
     if (*prefix != '\0' && !validation_) continue;
     names_.push_back(std::string(prefix) + "loss");
@@ -125,14 +125,14 @@ History Fit::train() {
   if (progress_ && history_.interrupted())
     progress_->note(whole ? fmt::format("interrupted after epoch {}", epoch_)
                           : fmt::format("interrupted in epoch {}, after batch {} of {}", epoch_, batch_, batches_));
-  optimizer().clear_gradients();
+  weights_.clear_gradients();
   progress_.reset();
   call(&Callback::on_fit_end);
   return history_;
 }
 
 void Fit::begin() {
-  optimizer().clear_gradients();
+  weights_.clear_gradients();
   const double lr = optimizer().lr();
   try {
     call(&Callback::on_fit_begin);
@@ -155,6 +155,7 @@ bool Fit::train_epoch(const Interruptible& ctrl_c) {
   data::Loader loader = data::loader(training_, {.batch = options_.batch,
                                                  .shuffle = options_.shuffle,
                                                  .seed = options_.seed,
+                                                 .drop_last = options_.drop_last,
                                                  .epoch = history_.epochs(),
                                                  .first_batch = batch_,
                                                  .prefetch = options_.prefetch,
@@ -200,7 +201,7 @@ void Fit::train_batch(const data::Batch& batch) {
   if (!outcome.finite) {
     default_generator() = generator;
     weights_.buffers(buffers);
-    optimizer().clear_gradients();
+    weights_.clear_gradients();
     explain_not_finite(batch, outcome.loss);
   }
   stepped_ = batch_ % options_.accumulate == 0 || batch_ == batches_;
@@ -223,8 +224,12 @@ Fit::Outcome Fit::forward_and_backward(const data::Batch& batch, Graph& graph, b
 }
 
 double Fit::share_of_step(const data::Batch& batch) const {
-  const std::int64_t first = (batch_ - 1) / options_.accumulate * options_.accumulate * options_.batch;
-  const std::int64_t rows = std::min(options_.accumulate * options_.batch, training_.size() - first);
+  // As large as they say, or as there is anything to do: the products cannot overflow.
+  const std::int64_t together = std::min(options_.accumulate, batches_);
+  const std::int64_t batch_rows = std::min(options_.batch, training_.size());
+  const std::int64_t size = options_.drop_last ? batches_ * batch_rows : training_.size();
+  const std::int64_t first = (batch_ - 1) / together * together * batch_rows;
+  const std::int64_t rows = std::min(together * batch_rows, size - first);
   return static_cast<double>(batch.x.shape()[0]) / static_cast<double>(rows);
 }
 
@@ -253,7 +258,7 @@ void Fit::explain_not_finite(const data::Batch& batch, double loss) {
   }
   default_generator() = generator;
   weights_.buffers(buffers);
-  optimizer().clear_gradients();
+  weights_.clear_gradients();
   throw UsageError(fmt::format(
       "Trainer::fit: the {} in epoch {}, batch {} of {}{}\n  help: try a smaller lr than {}, standardize the inputs, "
       "and look for NaN among them",
@@ -266,6 +271,7 @@ void Fit::step() {
   if (std::isfinite(options_.clip_value)) clip_grad_value(parameters, options_.clip_value);
   if (std::isfinite(options_.clip_norm)) clip_grad_norm(parameters, options_.clip_norm);
   optimizer().step();
+  weights_.clear_gradients();
 }
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------
@@ -274,6 +280,7 @@ std::vector<std::pair<std::string, std::int64_t>> Fit::settings() const {
   return {{"rows", training_.size()},
           {"batch", options_.batch},
           {"accumulate", options_.accumulate},
+          {"drop_last", options_.drop_last ? 1 : 0},
           {"shuffle", options_.shuffle ? 1 : 0},
           {"seed", std::bit_cast<std::int64_t>(options_.seed)}};
 }

@@ -46,6 +46,10 @@ void Weights::set(const io::Tensors& numbers, const std::string& source) {
   for (const Kept& k : kept_) *k.tensor = numbers.at(k.name);
 }
 
+void Weights::clear_gradients() {
+  for (const Trained& t : trained_) t.parameter->grad = Tensor();
+}
+
 std::vector<Tensor> Weights::buffers() const {
   std::vector<Tensor> numbers;
   for (const Kept& k : kept_) numbers.push_back(*k.tensor);

@@ -25,6 +25,9 @@ class Weights {
   /// then.
   void set(const io::Tensors& numbers, const std::string& source);
 
+  /// Of all parameters, also those that rest.
+  void clear_gradients();
+
   std::vector<Tensor> buffers() const;
   void buffers(const std::vector<Tensor>& numbers);
 

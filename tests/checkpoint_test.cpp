@@ -11,6 +11,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -60,14 +61,15 @@ struct Centered {
   EBB_FIELDS(mean)
 };
 
-/// All that is random or remembers: a buffer, dropout, weights.
+/// All that is random or remembers: buffers, dropout, weights.
 struct Net {
   Centered centered;
   nn::Dense hidden{2, 8};
+  nn::BatchNorm1d norm{8};
   nn::Dropout dropout{0.3};
   nn::Dense out{8, 1};
-  Tensor operator()(const Tensor& x) const { return sigmoid(out(dropout(tanh(hidden(centered(x)))))); }
-  EBB_FIELDS(centered, hidden, dropout, out)
+  Tensor operator()(const Tensor& x) const { return sigmoid(out(dropout(tanh(norm(hidden(centered(x))))))); }
+  EBB_FIELDS(centered, hidden, norm, dropout, out)
 };
 
 data::Dataset rows() {
@@ -118,7 +120,7 @@ struct Training {
   std::map<std::string, std::vector<float>> numbers() {
     std::map<std::string, std::vector<float>> all;
     for (auto& [name, parameter] : nn::parameters(*net)) all[name] = parameter.value().to_vector<float>();
-    all["centered.mean"] = net->centered.mean.to_vector<float>();
+    for (auto& [name, buffer] : nn::buffers(*net)) all[name] = buffer.to_vector<float>();
     return all;
   }
 
@@ -186,6 +188,23 @@ TEST_CASE("training that Ctrl-C ended goes on as if it had not") {
   CHECK(second.fit() == straight);
 }
 
+TEST_CASE("Ctrl-C pressed twice kills at once") {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);
+    Training("", 1).fit(after(2, [] {
+      std::raise(SIGINT);
+      std::raise(SIGINT);
+    }));
+    _exit(1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGINT);
+}
+
 TEST_CASE("training that is over does not begin again, and goes on if it is to have more epochs") {
   const Folder folder;
   const auto epochs = [&](std::int64_t n, std::int64_t& batches_seen, const std::string& file) {
@@ -241,7 +260,7 @@ TEST_CASE("a checkpoint of other training is refused with a reason, and nothing 
   CHECK_THROWS_WITH_AS(optim::load_checkpoint(file, net, sgd),
                        (file + " is a checkpoint of other training: there is no place here for "
                                "callback.1.Scheduler.base_lr, callback.1.Scheduler.step, callback.2.EarlyStopping.best "
-                               "(+35 more). Nothing was loaded")
+                               "(+45 more). Nothing was loaded")
                            .c_str(),
                        UsageError);
   nn::save(net, file);
@@ -280,7 +299,9 @@ TEST_CASE("a loop of one's own goes on from a checkpoint, too") {
     }
   };
   const auto numbers = [](Net& net) {
-    std::vector<float> all = net.centered.mean.to_vector<float>();
+    std::vector<float> all;
+    for (auto& [name, buffer] : nn::buffers(net))
+      for (const float v : buffer.to_vector<float>()) all.push_back(v);
     for (auto& [name, parameter] : nn::parameters(net))
       for (const float v : parameter.value().to_vector<float>()) all.push_back(v);
     return all;

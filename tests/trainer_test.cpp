@@ -6,10 +6,13 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,11 +73,9 @@ template <class Write> std::string written(const Write& write) {
 class Folder {
  public:
   Folder() {
-    char name[] = "ebb_trainer_XXXXXX";
-    path_ = std::filesystem::temp_directory_path() / name;
-    std::string text = path_.string();
-    REQUIRE(mkdtemp(text.data()) != nullptr);
-    path_ = text;
+    std::string name = (std::filesystem::temp_directory_path() / "ebb_trainer_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
@@ -387,6 +388,32 @@ TEST_CASE("steps over accumulated batches are those of batches as large together
   CHECK(steps == 2 * 4);  // 38 rows: 12, 12, 12, and 2
   CHECK(whole_steps == steps);
   for (std::size_t i = 0; i < parts.size(); ++i) CHECK(std::abs(parts[i] - whole[i]) < 2e-6f);
+}
+
+TEST_CASE("a last batch that is not full may be left out, and neither batch nor accumulate can be too large") {
+  const auto steps = [](std::int64_t batch, std::int64_t accumulate, bool drop_last) {
+    nn::Sequential model{nn::Dense(2, 3), nn::BatchNorm1d(3), nn::Dense(3, 1)};
+    optim::SGD sgd(model);
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+    const data::Dataset blobs = two_blobs(10);
+    trainer.fit(blobs.rows(0, 19),
+                {.batch = batch, .verbose = false, .drop_last = drop_last, .accumulate = accumulate});
+    return sgd.steps();
+  };
+  CHECK_THROWS_AS(steps(6, 1, false), UsageError);  // BatchNorm cannot learn of one row
+  CHECK(steps(6, 1, true) == 3);
+  CHECK(steps(6, 2, true) == 2);
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK(steps(most, 1, false) == 1);
+  CHECK(steps(5, most, false) == 1);
+}
+
+TEST_CASE("gradients of layers that rest do not pile up") {
+  nn::Sequential model = small_model();
+  optim::Adam adam(model.at<nn::Dense>(2));
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  trainer.fit(two_blobs(4), quiet);
+  for (auto& [name, parameter] : nn::parameters(model)) CHECK_FALSE(parameter.has_grad());
 }
 
 TEST_CASE("a metric that is no mean over rows is taken over all predictions of the epoch") {
