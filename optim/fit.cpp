@@ -137,8 +137,9 @@ void Fit::begin() {
   try {
     call(&Callback::on_fit_begin);
     std::error_code none;
-    if (options_.resume && std::filesystem::exists(options_.checkpoint, none)) resume();
-    else save();  // a file that cannot be written shall not cost an epoch
+    const bool there = std::filesystem::exists(options_.checkpoint, none);
+    if (there && options_.resume) resume();
+    if (!there) save();  // a place that cannot be written shall not cost an epoch
   } catch (...) {
     optimizer().lr(lr);  // which a Scheduler has changed
     throw;

@@ -222,6 +222,18 @@ TEST_CASE("training that is over does not begin again, and goes on if it is to h
   CHECK(four == epochs(4, seen, ""));
 }
 
+TEST_CASE("training that begins anew leaves an old checkpoint alone until it has one of its own") {
+  const Folder folder;
+  Training(folder / "run", 1).fit();
+  const std::string old = contents(folder / "run");
+  Training anew(folder / "run", 2);
+  anew.options.resume = false;
+  CHECK_THROWS_AS(anew.fit(after(2, [] { throw Killed("now"); })), Killed);
+  CHECK(contents(folder / "run") == old);
+  CHECK_THROWS_AS(anew.fit(after(batches, [] { throw Killed("now"); })), Killed);
+  CHECK(contents(folder / "run") != old);
+}
+
 TEST_CASE("a checkpoint of other training is refused with a reason, and nothing has changed") {
   const Folder folder;
   const std::string file = folder / "run";
