@@ -148,7 +148,7 @@ TEST_CASE("training that was stopped at any batch and resumed is training that n
   const Folder folder;
   const Result straight = Training("", 1).fit();
   REQUIRE(straight.history.at("loss").size() == 4);
-  for (const std::int64_t batch : {1, 3, 4, 8, 9, 10, 14, 17, 31, 36}) {
+  for (const std::int64_t batch : {1, 3, 8, 9, 14, 31}) {
     CAPTURE(batch);
     const std::string file = folder / std::to_string(batch);
     Training first(file, 1);
