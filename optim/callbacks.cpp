@@ -1,6 +1,7 @@
 #include "callbacks.h"
 
 #include "../autograd/error.h"
+#include "average.h"
 #include "optimizer.h"
 #include "state.h"
 
@@ -214,6 +215,21 @@ void Scheduler::on_epoch_end(Run& run) {
 void Scheduler::on_fit_end(Run& run) {
   if (share_) run.optimizer().lr(schedule_->base_lr());
 }
+
+// ---- MovingAverage ----------------------------------------------------------------------------------------------
+
+void MovingAverage::check() const {
+  if (!(decay_ >= 0 && decay_ <= 1))
+    throw UsageError(fmt::format("MovingAverage: decay must be in [0, 1], got {}", decay_));
+  nn::require_fit(nn::numbers(average_()), nn::numbers(model_()), "MovingAverage: the average");
+}
+
+void MovingAverage::on_batch_end(Run& run) {
+  if (run.stepped()) follow(average_(), model_(), decay_);
+}
+
+io::Tensors MovingAverage::state() const { return nn::numbers(average_()); }
+void MovingAverage::load_state(const io::Tensors& state) { nn::give_numbers(average_(), state, "MovingAverage"); }
 
 // ---- CsvLog -----------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 //                       .callbacks = {optim::EarlyStopping({.patience = 5}), optim::CsvLog("log.csv")}});
 #pragma once
 
+#include "../nn/module.h"
 #include "run.h"
 #include "schedule.h"
 
 #include <concepts>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -183,6 +183,30 @@ class Scheduler : public Callback {
   std::shared_ptr<Schedule> schedule_;
   SchedulerOptions options_;
   std::string measured_;
+};
+
+/// Has a copy of the model follow it, step by step, as ema_update does; the copy is part of checkpoints:
+///   Net average = net;  trainer.fit(train, {.callbacks = {optim::MovingAverage(average, net, 0.999)}});
+class MovingAverage : public Callback {
+ public:
+  /// Both models must stay where they are.  Throws UsageError if decay is not in [0, 1].
+  template <nn::HasFields Model> MovingAverage(Model& average, const Model& model, double decay)
+      : average_([&average] { return nn::contents(average); }),
+        model_([&model] { return nn::contents(model); }),
+        decay_(decay) {
+    static_assert(!std::is_const_v<Model>, "MovingAverage changes its first model, so it must not be const");
+    check();
+  }
+
+  void on_batch_end(Run& run) override;
+  io::Tensors state() const override;
+  void load_state(const io::Tensors& state) override;
+
+ private:
+  void check() const;
+
+  std::function<nn::Contents()> average_, model_;
+  double decay_;
 };
 
 /// Writes a table (RFC 4180), a row as soon as its epoch is done.

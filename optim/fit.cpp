@@ -5,6 +5,7 @@
 #include "../autograd/kernels/reduce.h"
 #include "../autograd/op.h"
 #include "../autograd/ops.h"
+#include "clip.h"
 #include "interrupt.h"
 #include "state.h"
 
@@ -105,7 +106,7 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
   if (!options.class_weights.empty()) training_.weight = weighed_by_class(training_, options.class_weights);
 
   epochs_ = options.epochs;
-  batches_ = data::loader(training_, {.batch = options.batch}).size();
+  batches_ = data::loader(training_, {.batch = options.batch, .drop_last = options.drop_last}).size();
   for (const char* const prefix : {"", "val_"}) {
     if (*prefix != '\0' && !validation_) continue;
     names_.push_back(std::string(prefix) + "loss");
@@ -121,20 +122,24 @@ History Fit::train() {
   bool whole = true;
   while (whole && history_.epochs() < epochs_ && !stopping_ && !ctrl_c.interrupted()) whole = train_epoch(ctrl_c);
   history_.interrupted(ctrl_c.interrupted() && history_.epochs() < epochs_ && !stopping_);
-  optimizer().clear_gradients();
+  if (progress_ && history_.interrupted())
+    progress_->note(whole ? fmt::format("interrupted after epoch {}", epoch_)
+                          : fmt::format("interrupted in epoch {}, after batch {} of {}", epoch_, batch_, batches_));
+  weights_.clear_gradients();
   progress_.reset();
   call(&Callback::on_fit_end);
   return history_;
 }
 
 void Fit::begin() {
-  optimizer().clear_gradients();
+  weights_.clear_gradients();
   const double lr = optimizer().lr();
   try {
     call(&Callback::on_fit_begin);
     std::error_code none;
-    if (options_.resume && std::filesystem::exists(options_.checkpoint, none)) resume();
-    else save();  // a file that cannot be written shall not cost an epoch
+    const bool there = std::filesystem::exists(options_.checkpoint, none);
+    if (there && options_.resume) resume();
+    if (!there) save();  // a place that cannot be written shall not cost an epoch
   } catch (...) {
     optimizer().lr(lr);  // which a Scheduler has changed
     throw;
@@ -151,6 +156,7 @@ bool Fit::train_epoch(const Interruptible& ctrl_c) {
   data::Loader loader = data::loader(training_, {.batch = options_.batch,
                                                  .shuffle = options_.shuffle,
                                                  .seed = options_.seed,
+                                                 .drop_last = options_.drop_last,
                                                  .epoch = history_.epochs(),
                                                  .first_batch = batch_,
                                                  .prefetch = options_.prefetch,
@@ -196,7 +202,7 @@ void Fit::train_batch(const data::Batch& batch) {
   if (!outcome.finite) {
     default_generator() = generator;
     weights_.buffers(buffers);
-    optimizer().clear_gradients();
+    weights_.clear_gradients();
     explain_not_finite(batch, outcome.loss);
   }
   stepped_ = batch_ % options_.accumulate == 0 || batch_ == batches_;
@@ -219,8 +225,12 @@ Fit::Outcome Fit::forward_and_backward(const data::Batch& batch, Graph& graph, b
 }
 
 double Fit::share_of_step(const data::Batch& batch) const {
-  const std::int64_t first = (batch_ - 1) / options_.accumulate * options_.accumulate * options_.batch;
-  const std::int64_t rows = std::min(options_.accumulate * options_.batch, training_.size() - first);
+  // As large as they say, or as there is anything to do: the products cannot overflow.
+  const std::int64_t together = std::min(options_.accumulate, batches_);
+  const std::int64_t batch_rows = std::min(options_.batch, training_.size());
+  const std::int64_t size = options_.drop_last ? batches_ * batch_rows : training_.size();
+  const std::int64_t first = (batch_ - 1) / together * together * batch_rows;
+  const std::int64_t rows = std::min(together * batch_rows, size - first);
   return static_cast<double>(batch.x.shape()[0]) / static_cast<double>(rows);
 }
 
@@ -249,7 +259,7 @@ void Fit::explain_not_finite(const data::Batch& batch, double loss) {
   }
   default_generator() = generator;
   weights_.buffers(buffers);
-  optimizer().clear_gradients();
+  weights_.clear_gradients();
   throw UsageError(fmt::format(
       "Trainer::fit: the {} in epoch {}, batch {} of {}{}\n  help: try a smaller lr than {}, standardize the inputs, "
       "and look for NaN among them",
@@ -257,7 +267,13 @@ void Fit::explain_not_finite(const data::Batch& batch, double loss) {
       where.empty() ? "" : indented(where), optimizer().lr()));
 }
 
-void Fit::step() { optimizer().step(); }
+void Fit::step() {
+  const auto& parameters = optimizer().parameters();
+  if (std::isfinite(options_.clip_value)) clip_grad_value(parameters, options_.clip_value);
+  if (std::isfinite(options_.clip_norm)) clip_grad_norm(parameters, options_.clip_norm);
+  optimizer().step();
+  weights_.clear_gradients();
+}
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------
 
@@ -265,6 +281,7 @@ std::vector<std::pair<std::string, std::int64_t>> Fit::settings() const {
   return {{"rows", training_.size()},
           {"batch", options_.batch},
           {"accumulate", options_.accumulate},
+          {"drop_last", options_.drop_last ? 1 : 0},
           {"shuffle", options_.shuffle ? 1 : 0},
           {"seed", std::bit_cast<std::int64_t>(options_.seed)}};
 }
@@ -292,7 +309,7 @@ io::Tensors Fit::state() const {
 }
 
 void Fit::load_state(const io::Tensors& state) {
-  StateReader reader("Trainer::fit", state);
+  StateReader reader("Fit", state);
   for (const auto& [name, value] : settings()) {
     const Tensor then = reader.take(name, whole_number(value));
     if (then.defined() && *then.data<std::int64_t>().data() != value)

@@ -177,7 +177,7 @@ class Picture {
   void draw(const Panel& panel, double top, bool first, bool last) {
     const Scale scale(panel, top);
     add(R"(<text class="ink title" x="{:g}" y="{:g}">{}{}</text>)", left, top - 12, escaped(panel.name),
-        scale.logarithmic() ? R"(<tspan class="quiet" font-weight="400">  (logarithmic)</tspan>)" : "");
+        scale.logarithmic() ? R"(<tspan class="quiet" font-weight="400" dx="8">(logarithmic)</tspan>)" : "");
     for (const double tick : scale.ticks()) {
       const double y = scale.y(tick);
       add(R"(<path class="grid" d="M{:g} {:.1f}h{:g}"/>)", left, y, width);
@@ -223,10 +223,11 @@ class Picture {
     std::string path;
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (!std::isfinite(values[i])) continue;
+      const double across = x(static_cast<double>(i) + 1), up = scale.y(values[i]);
       const bool begins = i == 0 || !std::isfinite(values[i - 1]);
       const bool ends = i + 1 == values.size() || !std::isfinite(values[i + 1]);
-      path += fmt::format("{}{:.1f} {:.1f}", begins ? "M" : "L", x(static_cast<double>(i) + 1), scale.y(values[i]));
-      if (begins && ends) path += "h0";  // a round cap makes a dot of it
+      if (begins && ends) add(R"(<circle class="{}-text" cx="{:.1f}" cy="{:.1f}" r="3"/>)", kind, across, up);
+      else path += fmt::format("{}{:.1f} {:.1f}", begins ? "M" : "L", across, up);
     }
     if (!path.empty()) add(R"(<path class="line {}" d="{}"/>)", kind, path);
   }

@@ -87,13 +87,17 @@ void Progress::show(const std::string& text) {
 
 void Progress::batch(std::int64_t epoch, std::int64_t batch, std::span<const Reading> readings) {
   if (columns_ == 0) return;
+  const auto part = [&](std::int64_t batches) {
+    return (static_cast<double>(epoch - 1) + static_cast<double>(batches) / static_cast<double>(batches_)) /
+           static_cast<double>(epochs_);
+  };
+  if (begun_ < 0) begun_ = part(batch - 1);
   const Clock::time_point now = Clock::now();
   if (now - drawn_ < between_redraws) return;
   drawn_ = now;
 
-  const double done = (static_cast<double>(epoch - 1) + static_cast<double>(batch) / static_cast<double>(batches_)) /
-                      static_cast<double>(epochs_);
-  const double left = std::chrono::duration<double>(now - started_).count() * (1 - done) / done;
+  const double done = part(batch);
+  const double left = std::chrono::duration<double>(now - started_).count() * (1 - done) / (done - begun_);
   const std::string front = head(epoch), back = fmt::format("{}  · {} left", list(readings), duration(left));
   // One column stays free: a full line would wrap, and could not be wiped.
   const int room = columns_ - static_cast<int>(front.size() + back.size()) - 2;
@@ -103,12 +107,16 @@ void Progress::batch(std::int64_t epoch, std::int64_t batch, std::span<const Rea
   live_ = true;
 }
 
+void Progress::note(const std::string& text) {
+  show(text + "\n");
+  live_ = false;
+}
+
 void Progress::epoch(std::int64_t epoch, std::span<const Reading> readings, double seconds) {
   const std::int64_t every =
       epochs_ <= epochs_all_shown ? 1 : (epochs_ + epochs_shown_of_many - 1) / epochs_shown_of_many;
   if (epoch != 1 && epoch != epochs_ && epoch % every != 0) return;
-  show(fmt::format("{}{}  {}\n", head(epoch), list(readings), duration(seconds)));
-  live_ = false;
+  note(fmt::format("{}{}  {}", head(epoch), list(readings), duration(seconds)));
 }
 
 }  // namespace ebb::optim

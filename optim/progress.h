@@ -27,6 +27,8 @@ class Progress {
   void batch(std::int64_t epoch, std::int64_t batch, std::span<const Reading> readings);
   /// After an epoch.
   void epoch(std::int64_t epoch, std::span<const Reading> readings, double seconds);
+  /// A line of its own.
+  void note(const std::string& text);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -38,6 +40,7 @@ class Progress {
   std::int64_t epochs_, batches_;
   int columns_;
   bool live_ = false;  // the cursor's line holds an unfinished epoch
+  double begun_ = -1;  // which part of all batches was done when it began: training may be resumed
   Clock::time_point started_ = Clock::now(), drawn_ = started_;
 };
 

@@ -39,7 +39,7 @@ class Run {
   const History& history() const { return history_; }
 
   virtual Optimizer& optimizer() = 0;
-  /// The model's parameters and buffers by name, as nn::save would write them.
+  /// The model's parameters and buffers by name, as nn::save would write them, and what the optimizer trains besides.
   virtual io::Tensors weights() const = 0;
   /// Gives them back to the model.  Throws UsageError, having changed nothing, if they are not this model's.
   virtual void weights(const io::Tensors& numbers) = 0;

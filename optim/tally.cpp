@@ -67,7 +67,7 @@ void Tally::load_state(const io::Tensors& state) {
   io::Tensors numbers = state, kept;
   for (const char* const name : {"predictions", "targets"})
     if (keeps_ && numbers.contains(name)) kept.insert(numbers.extract(name));
-  StateReader reader("Trainer::fit", numbers);
+  StateReader reader("Tally", numbers);
   Tally read(*metrics_);
   const auto number = [&reader](const std::string& name) {  // a metric's may be NaN
     const Tensor got = reader.take(name, tensor(0.0, f64));

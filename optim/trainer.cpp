@@ -17,11 +17,15 @@ namespace ebb::optim {
 Trainer::Trainer(Call model, Visit contents, Optimizer& optimizer, TrainerOptions options)
     : model_(std::move(model)), contents_(std::move(contents)), optimizer_(&optimizer), options_(std::move(options)) {
   if (!options_.loss) throw UsageError("Trainer: there is no loss; give one, e.g. {.loss = nn::mse_loss}");
-  std::vector<std::string> names{"loss", "seconds"};
+  std::vector<std::string> names{"loss", "seconds", "epoch"};
   for (const Metric& metric : options_.metrics) {
     if (!metric.function) throw UsageError(fmt::format("Trainer: the metric \"{}\" has no function", metric.name));
     if (std::find(names.begin(), names.end(), metric.name) != names.end())
       throw UsageError(fmt::format("Trainer: a metric cannot be called \"{}\": that name is taken", metric.name));
+    if (metric.name.empty() || metric.name.starts_with("val_"))
+      throw UsageError(
+          fmt::format("Trainer: a metric cannot be called \"{}\": {}", metric.name,
+                      metric.name.empty() ? "it needs a name" : "val_ marks those of the validation part"));
     names.push_back(metric.name);
   }
   check_optimizer("Trainer");

@@ -14,29 +14,29 @@ Weights::Weights(const nn::Contents& model, const Optimizer& optimizer) {
     trained_.push_back({p.name, p.parameter->state()});
     listed.insert(p.parameter->state().get());
   }
+  // Two of these may bear one name, as layers do that were visited alone.
+  std::unordered_set<std::string> taken;
+  for (const Trained& t : trained_) taken.insert(t.name);
   std::size_t place = 0;
   for (const auto& parameter : optimizer.parameters()) {
-    const std::string name = parameter->name.empty() ? fmt::format("parameter.{}", place) : parameter->name;
-    if (listed.insert(parameter.get()).second) trained_.push_back({name, parameter});
-    ++place;
+    const std::string own = fmt::format("parameter.{}", place++);
+    if (!listed.insert(parameter.get()).second) continue;
+    const bool free = !parameter->name.empty() && taken.insert(parameter->name).second;
+    trained_.push_back({free ? parameter->name : own, parameter});
   }
   // A Trainer refers to a model that is not const.
   for (const nn::Contents::Kept& b : model.buffers)
     if (b.tensor->defined()) kept_.push_back({b.name, const_cast<Tensor*>(b.tensor)});
-
-  std::unordered_set<std::string> names;
-  const auto enter = [&names](const std::string& name) {
-    if (!names.insert(name).second)
-      throw UsageError(fmt::format("Trainer: two of the numbers to be trained are called \"{}\"", name));
-  };
-  for (const Trained& t : trained_) enter(t.name);
-  for (const Kept& k : kept_) enter(k.name);
 }
 
 io::Tensors Weights::get() const {
   io::Tensors numbers;
-  for (const Trained& t : trained_) numbers.emplace(t.name, t.parameter->value);
-  for (const Kept& k : kept_) numbers.emplace(k.name, *k.tensor);
+  const auto add = [&numbers](const std::string& name, const Tensor& value) {
+    if (!numbers.emplace(name, value).second)
+      throw UsageError(fmt::format("Trainer: two of the numbers to be trained are called \"{}\"", name));
+  };
+  for (const Trained& t : trained_) add(t.name, t.parameter->value);
+  for (const Kept& k : kept_) add(k.name, *k.tensor);
   return numbers;
 }
 
@@ -44,6 +44,10 @@ void Weights::set(const io::Tensors& numbers, const std::string& source) {
   nn::require_fit(numbers, get(), source);
   for (const Trained& t : trained_) t.parameter->value = numbers.at(t.name);
   for (const Kept& k : kept_) *k.tensor = numbers.at(k.name);
+}
+
+void Weights::clear_gradients() {
+  for (const Trained& t : trained_) t.parameter->grad = Tensor();
 }
 
 std::vector<Tensor> Weights::buffers() const {

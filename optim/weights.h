@@ -16,14 +16,17 @@ namespace ebb::optim {
 class Weights {
  public:
   Weights() = default;
-  /// Throws UsageError if two have the same name.
   Weights(const nn::Contents& model, const Optimizer& optimizer);
 
-  /// By name; a parameter without one goes by its place in the optimizer's list.
+  /// By name; a parameter without one of its own goes by its place in the optimizer's list.  Throws UsageError if two
+  /// have the same name.
   io::Tensors get() const;
   /// Throws UsageError, beginning with `source`, unless these are the same names, shapes and types; nothing has changed
   /// then.
   void set(const io::Tensors& numbers, const std::string& source);
+
+  /// Of all parameters, also those that rest.
+  void clear_gradients();
 
   std::vector<Tensor> buffers() const;
   void buffers(const std::vector<Tensor>& numbers);

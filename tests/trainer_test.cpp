@@ -6,10 +6,13 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,11 +73,9 @@ template <class Write> std::string written(const Write& write) {
 class Folder {
  public:
   Folder() {
-    char name[] = "ebb_trainer_XXXXXX";
-    path_ = std::filesystem::temp_directory_path() / name;
-    std::string text = path_.string();
-    REQUIRE(mkdtemp(text.data()) != nullptr);
-    path_ = text;
+    std::string name = (std::filesystem::temp_directory_path() / "ebb_trainer_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
@@ -262,6 +263,9 @@ TEST_CASE("what a Trainer cannot work with is refused with a sentence") {
                        "Trainer: there is no loss; give one, e.g. {.loss = nn::mse_loss}", UsageError);
   CHECK_THROWS_WITH_AS(optim::Trainer(model, adam, {.loss = nn::mse_loss, .metrics = {{"two", twice}, {"two", twice}}}),
                        "Trainer: a metric cannot be called \"two\": that name is taken", UsageError);
+  CHECK_THROWS_WITH_AS(optim::Trainer(model, adam, {.loss = nn::mse_loss, .metrics = {{"val_a", twice}}}),
+                       "Trainer: a metric cannot be called \"val_a\": val_ marks those of the validation part",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::Metric(+twice), "Metric: a function of your own needs a name: {\"name\", function}",
                        UsageError);
   optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
@@ -386,6 +390,32 @@ TEST_CASE("steps over accumulated batches are those of batches as large together
   for (std::size_t i = 0; i < parts.size(); ++i) CHECK(std::abs(parts[i] - whole[i]) < 2e-6f);
 }
 
+TEST_CASE("a last batch that is not full may be left out, and neither batch nor accumulate can be too large") {
+  const auto steps = [](std::int64_t batch, std::int64_t accumulate, bool drop_last) {
+    nn::Sequential model{nn::Dense(2, 3), nn::BatchNorm1d(3), nn::Dense(3, 1)};
+    optim::SGD sgd(model);
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+    const data::Dataset blobs = two_blobs(10);
+    trainer.fit(blobs.rows(0, 19),
+                {.batch = batch, .verbose = false, .drop_last = drop_last, .accumulate = accumulate});
+    return sgd.steps();
+  };
+  CHECK_THROWS_AS(steps(6, 1, false), UsageError);  // BatchNorm cannot learn of one row
+  CHECK(steps(6, 1, true) == 3);
+  CHECK(steps(6, 2, true) == 2);
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK(steps(most, 1, false) == 1);
+  CHECK(steps(5, most, false) == 1);
+}
+
+TEST_CASE("gradients of layers that rest do not pile up") {
+  nn::Sequential model = small_model();
+  optim::Adam adam(model.at<nn::Dense>(2));
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  trainer.fit(two_blobs(4), quiet);
+  for (auto& [name, parameter] : nn::parameters(model)) CHECK_FALSE(parameter.has_grad());
+}
+
 TEST_CASE("a metric that is no mean over rows is taken over all predictions of the epoch") {
   nn::Sequential model = small_model();
   optim::SGD sgd(model, {.lr = 0.001});
@@ -505,7 +535,7 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
       two_blobs(4),
       {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
   CHECK(sgd.lr() == 0.2);
-  CHECK_THROWS_WITH_AS(optim::Scheduler(optim::Share()),
+  CHECK_THROWS_WITH_AS(optim::Scheduler(nullptr),
                        "Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})", UsageError);
 }
 
@@ -572,7 +602,7 @@ TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan
   CHECK(svg.find("nan") == std::string::npos);
   CHECK(svg.find("inf") == std::string::npos);
   CHECK(svg.find("a&lt;b &amp; c?") != std::string::npos);
-  CHECK(svg.find("best: epoch 11") != std::string::npos);
+  CHECK(svg.find("best: epoch 22") != std::string::npos);
   CHECK(svg.find("(logarithmic)") != std::string::npos);
   CHECK(svg.find("prefers-color-scheme: dark") != std::string::npos);
   CHECK(svg.find("not finite") != std::string::npos);
@@ -590,6 +620,7 @@ TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan
 }
 
 TEST_CASE("Ctrl-C ends training after the batch at work, keeps the best weights, and works as before afterwards") {
+  std::signal(SIGINT, SIG_DFL);  // doctest has a handler of its own
   nn::Sequential model = small_model();
   optim::Adam adam(model, {.lr = 0.1});
   optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
@@ -604,7 +635,8 @@ TEST_CASE("Ctrl-C ends training after the batch at work, keeps the best weights,
   CHECK(history.epochs() == 1);
   CHECK(adam.steps() == 4 + 1);
   CHECK(all_numbers(model) == first);
-  CHECK(std::signal(SIGINT, SIG_DFL) == SIG_DFL);
+  const bool as_before = std::signal(SIGINT, SIG_DFL) == SIG_DFL;
+  CHECK(as_before);
   CHECK_FALSE(trainer.fit(two_blobs(4), quiet).interrupted());
 }
 
@@ -664,4 +696,34 @@ TEST_CASE("weights do not depend on how many batches are made ahead") {
   };
   const std::vector<float> none = train(0);
   for (const std::int64_t prefetch : {1, 2, 7}) CHECK(train(prefetch) == none);
+}
+
+TEST_CASE("a copy of the model follows it through fit as in a loop of one's own") {
+  nn::Sequential model = small_model(), average = model;
+  optim::SGD sgd(model, {.lr = 0.1});
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  std::vector<float> slow = all_numbers(model);
+  const auto follow = optim::on_batch_end([&](optim::Run&) {
+    const std::vector<float> now = all_numbers(model);
+    for (std::size_t i = 0; i < slow.size(); ++i) slow[i] = 0.75f * slow[i] + 0.25f * now[i];
+  });
+  trainer.fit(
+      two_blobs(8),
+      {.epochs = 2, .batch = 4, .verbose = false, .callbacks = {optim::MovingAverage(average, model, 0.75), follow}});
+  const std::vector<float> got = all_numbers(average);
+  for (std::size_t i = 0; i < slow.size(); ++i) CHECK(std::abs(got[i] - slow[i]) < 1e-6f);
+  CHECK_THROWS_WITH_AS(optim::MovingAverage(average, model, 1.5), "MovingAverage: decay must be in [0, 1], got 1.5",
+                       UsageError);
+}
+
+TEST_CASE("two layers trained without a model around them may bear the same names") {
+  nn::Dense a(2, 4), b(4, 1);
+  auto model = [&](const Tensor& x) { return sigmoid(b(tanh(a(x)))); };
+  std::vector<nn::NamedParameter> both = nn::parameters(a);
+  for (const nn::NamedParameter& p : nn::parameters(b)) both.push_back(p);
+  optim::Adam adam(both, {.lr = 0.1});
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  const optim::History history =
+      trainer.fit(two_blobs(8), {.epochs = 2, .verbose = false, .callbacks = {optim::EarlyStopping()}});
+  CHECK(history.last("loss") < history["loss"].front());
 }

@@ -322,14 +322,16 @@ void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std:
         fmt::format("{} does not fit the model: {}. Nothing was loaded", source, fmt::join(complaints, "; ")));
 }
 
-void load_contents(const Contents& contents, const std::string& path) {
-  const io::Tensors read = io::read_safetensors(path);
-  require_fit(read, numbers(contents), path);
-
+void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source) {
+  require_fit(given, numbers(contents), source);
   // The model that was visited is not const: load() asks for that.
-  for (const Contents::Trained& p : contents.parameters) const_cast<Parameter*>(p.parameter)->assign(read.at(p.name));
+  for (const Contents::Trained& p : contents.parameters) const_cast<Parameter*>(p.parameter)->assign(given.at(p.name));
   for (const Contents::Kept& b : contents.buffers)
-    if (b.tensor->defined()) *const_cast<Tensor*>(b.tensor) = read.at(b.name);
+    if (b.tensor->defined()) *const_cast<Tensor*>(b.tensor) = given.at(b.name);
+}
+
+void load_contents(const Contents& contents, const std::string& path) {
+  give_numbers(contents, io::read_safetensors(path), path);
 }
 
 }  // namespace ebb::nn

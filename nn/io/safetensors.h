@@ -31,6 +31,8 @@ namespace ebb::nn {
 io::Tensors numbers(const Contents& contents);
 /// Gives a model the numbers of a file.
 void load_contents(const Contents& contents, const std::string& path);
+/// Gives a model these numbers; `source` is what they are from, for messages.
+void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source);
 /// Throws UsageError, beginning with `source`, unless `given` has exactly the names, shapes and types of `wanted`.
 void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source);
 
