@@ -265,6 +265,7 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
   if (x.rank() != 3 || x.shape()[2] != in())
     refuse(label, x, Complaint::shape, fmt::format("x must be [batch, time, {}]", in()));
   const std::int64_t n = x.shape()[0], time = x.shape()[1];
+  const std::int64_t steps = n > 0 ? time : std::min<std::int64_t>(time, 1);  // of no rows, one step is as good as many
   const auto cells = static_cast<std::int64_t>(cells_.size());
   const State begin = begun(label, x, state, {cells, n, hidden()}, cell(0).weight_hh.dtype());
   const Running running(label, x, lengths);
@@ -282,9 +283,9 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
       if (cells > 1) of_cell.emplace(cell.label.path(), cell.label.kind());
       const Tensor projected = cell.project(result.rows);
       State now = each([&](const Tensor& t) { return t[static_cast<std::int64_t>(k)]; }, begin);
-      std::vector<Tensor> outputs(static_cast<std::size_t>(time));
-      for (std::int64_t i = 0; i < time; ++i) {
-        const std::int64_t t = direction == 0 ? i : time - 1 - i;
+      std::vector<Tensor> outputs(static_cast<std::size_t>(steps));
+      for (std::int64_t i = 0; i < steps; ++i) {
+        const std::int64_t t = direction == 0 ? i : steps - 1 - i;
         Tensor& output = outputs[static_cast<std::size_t>(t)];
         if (running.none(t)) {
           output = zeros({n, hidden()}, projected.dtype());
@@ -302,7 +303,7 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
       }
       result.last.push_back(now);
       if (!rows_wanted && layer == layers() - 1) continue;
-      sides.push_back(time == 0 ? zeros({0, hidden()}, projected.dtype()) : concat(outputs));
+      sides.push_back(steps == 0 ? zeros({0, hidden()}, projected.dtype()) : concat(outputs));
     }
     if (sides.empty()) result.rows = Tensor();
     else result.rows = sides.size() == 1 ? sides[0] : concat(sides, 1);

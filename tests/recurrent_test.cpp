@@ -402,6 +402,7 @@ TEST_CASE("a sequence of no steps leaves the state as it was, and a batch of no 
     for (std::size_t i = 0; i < parts(last).size(); ++i) CHECK(distance(parts(last)[i], parts(begin)[i]) == 0);
     CHECK(distance(layer(zeros({2, 0, 3})), zeros({2, 8})) == 0);
     CHECK(layer(zeros({0, 5, 3})).shape() == Shape{0, 8});
+    CHECK(layer(zeros({0, std::int64_t{1} << 60, 3})).shape() == Shape{0, 8});
     CHECK(layer.run(zeros({0, 5, 3}), {}, zeros({0}, i64)).outputs.shape() == Shape{0, 5, 8});
   });
 }
