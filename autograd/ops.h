@@ -354,6 +354,23 @@ Tensor lstm_cell(const Tensor& gates, const Tensor& c);
 /// n' = tanh(x_n + r'·s_n).  Source: Cho et al. 2014.
 Tensor gru_cell(const Tensor& x, const Tensor& s, const Tensor& h);
 
+// ---- normalisation ---------------------------------------------------------------------------------------------
+// x̂·weight + bias with x̂ = (x - mean) / √(variance + eps); nn/norm.h has the layers.  Throw UsageError for a weight, bias
+// or moments of another size, and for a negative eps.
+
+/// Of each channel its mean and its mean square distance from it: [channels].
+struct Moments {
+  Tensor mean, variance;
+};
+/// Each channel by its own moments.  x [n, channels, ...], weight and bias [channels] -> x's shape.  `own`, unless it is
+/// nullptr, gets these moments, as constants; those of nothing are NaN.  Source: Ioffe & Szegedy 2015.
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5, Moments* own = nullptr);
+/// Each channel by moments that are given, such as a mean over many batches; no gradient passes to them.
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Moments& running, double eps = 1e-5);
+/// Each row by its own mean and variance.  x [..., row], weight and bias [row], where row is one axis or several -> x's
+/// shape.  Source: Ba, Kiros & Hinton 2016.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+
 // ---- losses, fused ---------------------------------------------------------------------------------------------
 // nn/losses.h has them under their usual names, with checks and options.
 

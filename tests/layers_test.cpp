@@ -406,6 +406,29 @@ TEST_CASE("norms of no rows give none, and pass no gradient") {
   CHECK(largest(batch.bias.grad()) == 0);
 }
 
+TEST_CASE("batch_norm hands out the moments that it went by, and does the same by these") {
+  seed(19);
+  const Tensor x = randn({7, 3, 5}, f64), w = randn({3}, f64), b = randn({3}, f64);
+  Graph graph;
+  Moments own;
+  const Tensor y = batch_norm(graph.variable(x), w, b, 1e-3, &own);
+  CHECK(largest(own.mean - mean(x, {0, 2})) < 1e-14);
+  CHECK(largest(own.variance - var(x, {0, 2}, false, 0)) < 1e-14);
+  CHECK(same(batch_norm(x, w, b, own, 1e-3), y));
+
+  const std::size_t size = graph.size();
+  (void)(own.mean + own.variance);
+  CHECK(graph.size() == size);
+  const Moments before = own;
+  CHECK_THROWS_AS(batch_norm(x, zeros({2}), b, 1e-3, &own), UsageError);
+  CHECK(same(own.mean, before.mean));
+
+  const Moments recorded{graph.variable(own.mean), graph.variable(own.variance)};
+  const Tensor cut = batch_norm(x, w, b, recorded, 1e-3);
+  CHECK(same(cut, y));
+  CHECK_THROWS_AS(sum(cut).backward(), GraphError);
+}
+
 TEST_CASE("norms whose numbers were replaced by others of another size say so") {
   nn::BatchNorm1d norm(3);
   norm.running_mean = zeros({2});

@@ -415,6 +415,18 @@ inline std::vector<OpCase> op_cases() {
             {{{3, 15}, {3, 15}, {3, 5}}, {{1, 3}, {1, 3}, {1, 1}}, {{0, 9}, {0, 9}, {0, 3}}, {{3, 0}, {3, 0}, {3, 0}},
              {{21}, {21}, {7}}, {{2, 3, 6}, {2, 3, 6}, {2, 3, 2}}}),
 
+      // ---- normalisation: by what x is itself and by what is given; of one number, of short runs and long ones, of none
+      whole("batch_norm", [](T x, T w, T b) { return batch_norm(x, w, b, 0.1); },
+            {{{7, 3}, {3}, {3}}, {{2, 3, 4}, {3}, {3}}, {{1, 2, 1}, {2}, {2}}, {{3, 1, 33}, {1}, {1}},
+             {{2, 2, 3, 2}, {2}, {2}}, {{0, 3}, {3}, {3}}, {{2, 3, 0}, {3}, {3}}, {{2, 0}, {0}, {0}}}),
+      whole("batch_norm",
+            [](T x, T w, T b) { return batch_norm(x, w, b, {arange(w.size()), arange(w.size()) + 2}); },
+            {{{7, 3}, {3}, {3}}, {{2, 3, 4}, {3}, {3}}, {{1, 2, 1}, {2}, {2}}, {{0, 3}, {3}, {3}},
+             {{2, 2, 3, 2}, {2}, {2}}}),
+      whole("layer_norm", [](T x, T w, T b) { return layer_norm(x, w, b, 0.1); },
+            {{{3, 5}, {5}, {5}}, {{7}, {7}, {7}}, {{2, 3, 4}, {3, 4}, {3, 4}}, {{3, 1}, {1}, {1}}, {{2, 33}, {33}, {33}},
+             {{0, 3}, {3}, {3}}, {{3, 0}, {0}, {0}}, {{2, 0, 3}, {0, 3}, {0, 3}}}),
+
       // ---- losses, fused
       whole("bce_with_logits", [](T z, T y) { return bce_with_logits(z, y); },
             {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{7, 1}, {7, 1}}, {{33}, {33}}}, {any, positive}),
