@@ -147,8 +147,9 @@ def search(case, start, lr, loss):
         golden.put(case, **{f"x.{t}": x})
 
 
-for i, (start, lr) in enumerate([([-1.2, 1.0], 1.0), ([-1.2, 1.0], 0.01), ([2.0, -3.0], 0.1), ([0.1, 3.0], 30.0),
-                                 ([-3.0, -4.0], 1e-3), ([0.3, 0.2], 5.0)]):
+# The last three reach what a search seldom does: a rise before any bracket, a bracket turned over, a trial stuck at its end.
+for i, (start, lr) in enumerate([([-1.2, 1.0], 1.0), ([-1.2, 1.0], 0.01), ([2.0, -3.0], 0.1), ([-3.0, -4.0], 1e-3),
+                                 ([-0.6, -3.6], 2.0), ([-2.1, 3.9], 5.0), ([0.4, 1.7], 2.0)]):
     search(f"lbfgs.valley.{i}", start, lr, lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
     search(f"lbfgs.waves.{i}", start, lr, lambda x: (x ** 2 / 10 + torch.sin(3 * x)).sum())
 
