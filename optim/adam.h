@@ -1,4 +1,4 @@
-// Adam and AdamW: steps scaled by running moments of the gradient.
+// Adam and its kin: steps scaled by running moments of the gradient.
 #pragma once
 
 #include "optimizer.h"
@@ -47,6 +47,76 @@ struct AdamWOptions {
 class AdamW : public Adam {
  public:
   explicit AdamW(const ParameterList& parameters, const AdamWOptions& options = {});
+};
+
+struct AdamaxOptions {
+  double lr = 2e-3;            ///< step size, in units of the parameter
+  double beta1 = 0.9;          ///< share of the old first moment kept each step, in [0, 1)
+  double beta2 = 0.999;        ///< what a step leaves of the largest gradient, in [0, 1)
+  double epsilon = 1e-8;       ///< added to the size of the gradient
+  double weight_decay = 0;     ///< L2 (see optimizer.h)
+  bool allow_missing = false;  ///< parameters without a gradient rest, instead of being an error
+};
+
+/// Adam whose steps are scaled by the largest of the recent gradients: u ← max(beta2·u, |g| + epsilon),
+/// p ← p − lr·m̂ / u.  Source: Kingma & Ba 2015, algorithm 2.
+class Adamax : public Optimizer {
+ public:
+  explicit Adamax(const ParameterList& parameters, const AdamaxOptions& options = {});
+
+ private:
+  void update() override;
+
+  AdamaxOptions options_;
+};
+
+struct NAdamOptions {
+  double lr = 2e-3;         ///< step size, in units of the parameter
+  double beta1 = 0.9;       ///< share of the old first moment kept each step, in [0, 1)
+  double beta2 = 0.999;     ///< the same for the second moment
+  double epsilon = 1e-8;    ///< added outside the square root
+  double weight_decay = 0;  ///< L2 (see optimizer.h)
+  double momentum_decay =
+      4e-3;  ///< how soon the momentum is at its whole: μₜ = beta1·(1 − 0.96^(t·momentum_decay) / 2)
+  bool allow_missing = false;  ///< parameters without a gradient rest, instead of being an error
+};
+
+/// Adam that looks ahead along its momentum:
+/// p ← p − lr·((1 − μₜ)/(1 − μ₁···μₜ)·g + μₜ₊₁/(1 − μ₁···μₜ₊₁)·m) / (√v̂ + epsilon).
+/// Source: Dozat 2016, "Incorporating Nesterov momentum into Adam".
+class NAdam : public Optimizer {
+ public:
+  explicit NAdam(const ParameterList& parameters, const NAdamOptions& options = {});
+
+ private:
+  void update() override;
+  io::Tensors own_state() const override;
+  void load_own_state(const io::Tensors& state) override;
+
+  NAdamOptions options_;
+  double mu_product_ = 1;  // μ₁···μₜ
+};
+
+struct RAdamOptions {
+  double lr = 1e-3;            ///< step size, in units of the parameter
+  double beta1 = 0.9;          ///< share of the old first moment kept each step, in [0, 1)
+  double beta2 = 0.999;        ///< the same for the second moment
+  double epsilon = 1e-8;       ///< added outside the square root
+  double weight_decay = 0;     ///< L2 (see optimizer.h)
+  bool allow_missing = false;  ///< parameters without a gradient rest, instead of being an error
+};
+
+/// Adam that trusts the second moment as far as it rests on enough steps: p ← p − lr·r·m̂·√(1 − beta2ᵗ)/(√v + epsilon),
+/// and p ← p − lr·m̂ in the first few.
+/// Source: Liu, Jiang, He, Chen, Liu, Gao & Han 2020, "On the variance of the adaptive learning rate and beyond".
+class RAdam : public Optimizer {
+ public:
+  explicit RAdam(const ParameterList& parameters, const RAdamOptions& options = {});
+
+ private:
+  void update() override;
+
+  RAdamOptions options_;
 };
 
 }  // namespace ebb::optim

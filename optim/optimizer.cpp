@@ -190,6 +190,11 @@ void Optimizer::step() {
   clear_gradients();
 }
 
+void Optimizer::count_step() {
+  ++steps_;
+  clear_gradients();
+}
+
 void Optimizer::clear_gradients() {
   for (const auto& parameter : parameters_) parameter->grad = Tensor();
 }

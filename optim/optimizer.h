@@ -143,6 +143,10 @@ class Optimizer {
   virtual void prepare() {}
   /// One step; steps() counts it already.  Must not throw.
   virtual void update() = 0;
+  /// Throws what step() throws if there are no gradients to go by.
+  void check_gradients() const;
+  /// For one that makes its steps itself: counts one, and throws the gradients away.
+  void count_step();
   /// What an optimizer keeps besides numbers for each number.
   virtual io::Tensors own_state() const { return {}; }
   /// Takes it back.  Throws UsageError, having changed nothing, if it is not whole or holds anything else.
@@ -185,7 +189,6 @@ class Optimizer {
     else turn.keep = 1 - rate * decay;
     return turn;
   }
-  void check_gradients() const;
 
   std::string name_;
   ParameterList::States parameters_;

@@ -5,13 +5,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ebb::optim {
 
 class StateReader {
  public:
-  StateReader(std::string who, io::Tensors state) : who_(std::move(who)), rest_(std::move(state)) {}
+  StateReader(std::string_view who, io::Tensors state) : who_(who), rest_(std::move(state)) {}
 
   /// The tensor of that name; undefined, and noted, if it is missing or differs from `like` in type or shape.
   Tensor take(const std::string& name, const Tensor& like);

@@ -21,7 +21,8 @@ template <class T> struct Turn {
 
 /// p ← keep·p − change(g + l2·p, kept...) for each number: the one place that knows what weight decay does.
 /// change takes the gradient, and references to as many kept numbers as it wants; it may be called in any order.
-template <class T, class Change> [[gnu::always_inline]] inline void descend(const Turn<T>& turn, const Change& change) {
+/// It comes as a copy, so that the compiler knows that storing p does not change what it holds.
+template <class T, class Change> [[gnu::always_inline]] inline void descend(const Turn<T>& turn, Change change) {
   T* const __restrict p = turn.p;
   const T* const __restrict g = turn.g;
   T* const __restrict a = turn.kept[0];
@@ -55,5 +56,73 @@ struct AdamStep {
 /// m ← beta1·m + (1 − beta1)·g, v ← beta2·v + (1 − beta2)·g², p ← p − lr/correction·m / (√v·scale + epsilon).
 /// Where a third thing is kept it is the largest v so far, and takes v's place in the last formula.
 template <class T> void adam(const Turn<T>& turn, const AdamStep& step);
+
+/// What Adamax does to every number.
+struct AdamaxStep {
+  double beta1, beta2, epsilon;
+  double correction;  ///< 1 − beta1ᵗ
+};
+/// m ← beta1·m + (1 − beta1)·g, u ← max(beta2·u, |g| + epsilon), p ← p − lr/correction·m / u.
+template <class T> void adamax(const Turn<T>& turn, const AdamaxStep& step);
+
+/// What NAdam does to every number.
+struct NAdamStep {
+  double beta1, beta2, epsilon;
+  double scale;          ///< 1 / √(1 − beta2ᵗ)
+  double now, momentum;  ///< shares of g and of m in the step
+};
+/// m and v as Adam's, p ← p − lr·(now·g + momentum·m) / (√v·scale + epsilon).
+template <class T> void nadam(const Turn<T>& turn, const NAdamStep& step);
+
+/// What RAdam does to every number.
+struct RAdamStep {
+  double beta1, beta2, epsilon;
+  double correction;  ///< 1 − beta1ᵗ
+  double rectified;   ///< r·√(1 − beta2ᵗ); 0 while v is not to be trusted
+};
+/// m and v as Adam's, p ← p − lr/correction·m·(rectified / (√v + epsilon), or 1 if that is 0).
+template <class T> void radam(const Turn<T>& turn, const RAdamStep& step);
+
+/// What RMSprop does to every number.
+struct RMSpropStep {
+  double alpha, epsilon, momentum;
+  bool centered;
+};
+/// v ← alpha·v + (1 − alpha)·g²; centered (where a mean a ← alpha·a + (1 − alpha)·g is kept behind it) v − a² stands for
+/// v; p ← p − lr·g / (√v + epsilon), or with momentum (where b is kept last) b ← momentum·b + g / (...) and p ← p − lr·b.
+template <class T> void rmsprop(const Turn<T>& turn, const RMSpropStep& step);
+
+/// What Adagrad does to every number.
+struct AdagradStep {
+  double epsilon;
+  double slowed;  ///< 1 + (t − 1)·lr_decay
+};
+/// s ← s + g², p ← p − lr/slowed·g / (√s + epsilon).
+template <class T> void adagrad(const Turn<T>& turn, const AdagradStep& step);
+
+/// What Adadelta does to every number.
+struct AdadeltaStep {
+  double rho, epsilon;
+};
+/// v ← rho·v + (1 − rho)·g², d = √((u + epsilon) / (v + epsilon))·g, u ← rho·u + (1 − rho)·d², p ← p − lr·d.
+template <class T> void adadelta(const Turn<T>& turn, const AdadeltaStep& step);
+
+/// What Lion does to every number.
+struct LionStep {
+  double beta1, beta2;
+};
+/// p ← p − lr·sign(beta1·m + (1 − beta1)·g), then m ← beta2·m + (1 − beta2)·g.
+template <class T> void lion(const Turn<T>& turn, const LionStep& step);
+
+/// Σ (scale·x)², in double.
+template <class T> double sum_of_squares(const T* x, std::int64_t n, double scale);
+/// The largest |x|; NaN if there is one, 0 if there are no numbers.
+template <class T> double largest_magnitude(const T* x, std::int64_t n);
+/// x ← factor·x.
+template <class T> void scale(T* x, std::int64_t n, double factor);
+/// x ← x within [−bound, bound]; NaN stays.
+template <class T> void clip(T* x, std::int64_t n, double bound);
+/// a ← a + share·(x − a).
+template <class T> void approach(T* a, const T* x, std::int64_t n, double share);
 
 }  // namespace ebb::kernels
