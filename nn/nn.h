@@ -4,6 +4,7 @@
 #include "../autograd/autograd.h"
 #include "attention.h"
 #include "conv.h"
+#include "data/augment.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/idx.h"

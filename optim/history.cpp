@@ -1,8 +1,14 @@
 #include "history.h"
 
 #include "../autograd/error.h"
+#include "../nn/io/file.h"
+#include "../nn/io/text.h"
+#include "plot.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
 
 namespace ebb::optim {
 
@@ -33,7 +39,68 @@ std::vector<std::string> History::names() const {
 void History::add(std::span<const Reading> epoch) {
   if (columns_.empty())
     for (const Reading& reading : epoch) columns_.push_back({reading.first, {}});
+  const auto same = [](const auto& column, const Reading& reading) { return column.first == reading.first; };
+  if (!std::equal(columns_.begin(), columns_.end(), epoch.begin(), epoch.end(), same))
+    throw UsageError(
+        fmt::format("History: an epoch has other names than those before, which are: {}", fmt::join(names(), ", ")));
   for (std::size_t i = 0; i < epoch.size(); ++i) columns_[i].second.push_back(epoch[i].second);
+}
+
+void History::svg(const std::string& path) const {
+  if (epochs() == 0) throw UsageError("History::svg: there are no epochs to draw");
+  const std::string text = plot(*this);
+  const std::span<const char> parts[] = {text};
+  io::replace_file(path, parts);
+}
+
+void History::csv(const std::string& path) const {
+  if (epochs() == 0) throw UsageError("History::csv: there are no epochs to write");
+  std::string text = csv_head(names());
+  for (std::size_t epoch = 0; epoch < static_cast<std::size_t>(epochs()); ++epoch) {
+    std::vector<Reading> readings;
+    for (const auto& [name, values] : columns_) readings.emplace_back(name, values[epoch]);
+    text += csv_row(static_cast<std::int64_t>(epoch) + 1, readings);
+  }
+  const std::span<const char> parts[] = {text};
+  io::replace_file(path, parts);
+}
+
+io::Tensors History::state() const {
+  io::Tensors state;
+  for (std::size_t place = 0; place < columns_.size(); ++place)  // which says their order
+    state.emplace(fmt::format("{}.{}", place, columns_[place].first), from(columns_[place].second, {epochs()}));
+  return state;
+}
+
+void History::load_state(const io::Tensors& state) {
+  std::vector<std::pair<std::string, std::vector<double>>> columns(state.size());
+  for (const auto& [key, values] : state) {
+    const std::size_t dot = std::min(key.find('.'), key.size() - 1);
+    std::size_t place = state.size();
+    std::from_chars(key.data(), key.data() + dot, place);
+    const bool good = place < state.size() && columns[place].first.empty() && values.dtype() == f64 &&
+                      values.rank() == 1 && values.size() > 0 && values.size() == state.begin()->second.size();
+    if (!good) throw UsageError(fmt::format("History::load_state: {} is no column of a history", io::shown(key)));
+    columns[place] = {key.substr(dot + 1), values.to_vector<double>()};
+  }
+  columns_ = std::move(columns);
+}
+
+std::string csv_head(std::span<const std::string> names) {
+  std::string line = "epoch";
+  for (const std::string& name : names) {
+    const bool quoted = name.find_first_of(",\"\r\n") != std::string::npos;
+    std::string cell;
+    for (const char c : name) cell += c == '"' ? "\"\"" : std::string(1, c);
+    line += quoted ? ",\"" + cell + "\"" : "," + cell;
+  }
+  return line + "\r\n";
+}
+
+std::string csv_row(std::int64_t epoch, std::span<const Reading> readings) {
+  std::string line = std::to_string(epoch);
+  for (const Reading& reading : readings) line += fmt::format(",{}", reading.second);
+  return line + "\r\n";
 }
 
 }  // namespace ebb::optim

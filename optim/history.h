@@ -1,6 +1,8 @@
 // History and Scores: what training and evaluating give back.
 #pragma once
 
+#include "../nn/io/safetensors.h"
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -38,12 +40,33 @@ class History {
   double last(std::string_view name) const { return (*this)[name].back(); }
   std::int64_t epochs() const { return columns_.empty() ? 0 : static_cast<std::int64_t>(columns_[0].second.size()); }
   std::vector<std::string> names() const;
+  /// Whether Ctrl-C ended training; the epoch that was at work is not counted.
+  bool interrupted() const { return interrupted_; }
 
-  /// Adds an epoch: the same names every time.
+  /// Draws the loss and each metric over the epochs, training and validation, into one SVG file: legible on light and
+  /// dark ground, the best epoch marked, logarithmic where the range asks for it.  The same history gives the same
+  /// bytes.  Throws IoError, or UsageError if there are no epochs.
+  void svg(const std::string& path) const;
+  /// Writes it as a table (RFC 4180), a row for each epoch.  Throws IoError, or UsageError if there are no epochs.
+  void csv(const std::string& path) const;
+
+  /// Adds an epoch: the same names every time, or UsageError.
   void add(std::span<const Reading> epoch);
+  void interrupted(bool was) { interrupted_ = was; }
+
+  /// All epochs, for a checkpoint.
+  io::Tensors state() const;
+  /// Throws UsageError, having changed nothing, if it is not the state of a history.
+  void load_state(const io::Tensors& state);
 
  private:
   std::vector<std::pair<std::string, std::vector<double>>> columns_;
+  bool interrupted_ = false;
 };
+
+/// A line of a table (RFC 4180) with its end: an epoch counted from 1, and the readings.
+std::string csv_row(std::int64_t epoch, std::span<const Reading> readings);
+/// The line above those: "epoch" and the names.
+std::string csv_head(std::span<const std::string> names);
 
 }  // namespace ebb::optim

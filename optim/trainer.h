@@ -3,12 +3,16 @@
 
 #include "../autograd/tensor.h"
 #include "../nn/data/dataset.h"
+#include "../nn/data/loader.h"
+#include "callbacks.h"
 #include "history.h"
+#include "loss.h"
+#include "metric.h"
 #include "optimizer.h"
 
-#include <concepts>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -21,39 +25,35 @@ class Graph;
 
 namespace ebb::optim {
 
-/// A number for people that is reported beside the loss: nn::accuracy, or {"mae", function} for one of your own.
-struct Metric {
-  using Function = std::function<double(const Tensor& prediction, const Tensor& target)>;
-
-  /// A function of the library under its own name.  Throws UsageError for any other, which needs one.
-  Metric(double (*function)(const Tensor&, const Tensor&));
-  /// The function returns a number, or a Tensor of one element, and is a mean over rows: batches are weighed by theirs.
-  template <std::invocable<const Tensor&, const Tensor&> F> Metric(std::string called, F measure)
-      : name(std::move(called)) {
-    if constexpr (std::is_convertible_v<std::invoke_result_t<F, const Tensor&, const Tensor&>, double>)
-      function = std::move(measure);
-    else function = [measure = std::move(measure)](const Tensor& p, const Tensor& y) { return measure(p, y).item(); };
-  }
-
-  std::string name;
-  Function function;
-};
+class Fit;
 
 /// What a Trainer aims at.
 struct TrainerOptions {
-  std::function<Tensor(const Tensor& prediction, const Tensor& target)> loss = nullptr;  ///< a mean over rows
+  Loss loss = {};
   std::vector<Metric> metrics = {};
 };
 
 /// How Trainer::fit goes about it.
 struct FitOptions {
   std::int64_t epochs = 1;
-  std::int64_t batch = 32;  ///< rows in a step
+  std::int64_t batch = 32;  ///< rows in a batch
   double validation = 0;    ///< the share of rows, in [0, 1), drawn by the seed, that is kept from training to judge it
   std::uint64_t seed = 0;   ///< fixes the validation part and every epoch's order
   bool shuffle = true;      ///< a new order of rows in every epoch
   bool verbose = true;      ///< prints progress: a live line on a terminal, else about 15 plain lines
   std::optional<data::Dataset> validation_data = std::nullopt;  ///< judges training in place of a share of its rows
+  std::vector<double> class_weights = {};  ///< how much rows of each class count in training, beside their own weight
+  std::int64_t accumulate = 1;             ///< batches in a step, whose gradient is the mean over all their rows
+  double clip_norm = std::numeric_limits<double>::infinity();   ///< how long all gradients together may be
+  double clip_value = std::numeric_limits<double>::infinity();  ///< how large each of their numbers may be
+  data::Transform transform = {};  ///< changes batches before they train, e.g. data::random_flip()
+  std::int64_t prefetch = 0;       ///< a second thread makes so many batches ahead; the weights do not depend on it
+  Callbacks callbacks = {};
+  std::string checkpoint = "";        ///< the file that holds all it takes to go on; written after each epoch
+  std::int64_t checkpoint_every = 0;  ///< after so many batches, too, at the next step
+  bool resume = false;                ///< goes on from the checkpoint if the file exists
+  bool interruptible =
+      true;  ///< Ctrl-C ends training after the batch at work; pressed again, it kills (see Interruptible)
 };
 
 struct EvaluateOptions {
@@ -64,35 +64,47 @@ struct EvaluateOptions {
 /// it and stay where they are.
 class Trainer {
  public:
-  /// Throws UsageError if there is no loss, or two metrics have one name.
+  /// Throws UsageError if there is no loss, two metrics have one name, or the optimizer trains nothing of the model.
   template <class Model>
   requires std::is_invocable_r_v<Tensor, Model&, const Tensor&> Trainer(Model& model, Optimizer& optimizer,
                                                                         TrainerOptions options)
-      : Trainer(Call([&model](const Tensor& x) -> Tensor { return model(x); }), optimizer, std::move(options)) {
-    if constexpr (nn::HasFields<Model> && !std::is_const_v<Model>) listed_ = ParameterList(model).states();
-  }
+      : Trainer(Call([&model](const Tensor& x) -> Tensor { return model(x); }), contents_of(model), optimizer,
+                std::move(options)) {}
 
   /// Trains for some epochs, and reports each.  The training part's values are means over the epoch, each batch judged
-  /// before its step; the validation part's are taken after it.  Gradients left over from before are thrown away.
-  /// Parameters that the optimizer was not given stay as they are.  Throws UsageError for options that make no sense, a
-  /// parameter that is used but is neither the optimizer's nor among those that the model's EBB_FIELDS list, and a loss
-  /// that is no longer finite; the parameters are then those of the last good step.
+  /// before its step; the validation part's are taken after it.  Rows of a dataset with weights count as much, in the
+  /// mean of weight · loss.  Gradients left over from before are thrown away.  Parameters that the optimizer was not
+  /// given stay as they are.  The same seeds give the same weights, bit for bit, also if training was killed and resumed.
+  ///
+  /// Throws UsageError for options that make no sense, a parameter that is used but is neither the optimizer's nor among
+  /// those that the model's EBB_FIELDS list, a checkpoint of other training, and a loss or gradient that is not finite,
+  /// saying where it came to be; the model is then that of the last good step.
   History fit(const data::Dataset& train, const FitOptions& options = {});
   /// The loss and the metrics over all rows, without recording.
   Scores evaluate(const data::Dataset& dataset, const EvaluateOptions& options = {}) const;
   /// What the model makes of x, without recording.
   Tensor predict(const Tensor& x) const;
+  /// What it makes of a dataset's rows, in batches.
+  Tensor predict(const data::Dataset& dataset, const EvaluateOptions& options = {}) const;
 
  private:
+  friend class Fit;
   using Call = std::function<Tensor(const Tensor&)>;
+  using Visit = std::function<nn::Contents()>;
 
-  Trainer(Call model, Optimizer& optimizer, TrainerOptions options);
+  template <class Model> static Visit contents_of(Model& model) {
+    if constexpr (nn::HasFields<Model> && !std::is_const_v<Model>) return [&model] { return nn::contents(model); };
+    else return nullptr;
+  }
+
+  Trainer(Call model, Visit contents, Optimizer& optimizer, TrainerOptions options);
+  void check_optimizer(const char* who) const;
   void check_parameters(const Graph& graph) const;
 
   Call model_;
+  Visit contents_;  // lists the model's fields, if it has any
   Optimizer* optimizer_;
   TrainerOptions options_;
-  std::optional<ParameterList::States> listed_;  // the model's parameters, if it is one that lists its fields
 };
 
 }  // namespace ebb::optim

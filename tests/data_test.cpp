@@ -312,3 +312,201 @@ TEST_CASE("a loader refuses what makes no batch") {
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 4, .drop_last = true}),
                        "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
 }
+
+TEST_CASE("a loader refuses to begin or to look ahead where it cannot") {
+  CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.batch = 3, .first_batch = 4}),
+                       "loader: first_batch must be in [0, 3], got 4", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.batch = 3, .first_batch = -1}),
+                       "loader: first_batch must be in [0, 3], got -1", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.prefetch = -1}), "loader: prefetch must be at least 0, got -1",
+                       UsageError);
+}
+
+TEST_CASE("a loader goes on in the middle of an epoch") {
+  const auto from = [](std::int64_t epoch, std::int64_t batch) {
+    data::Loader loader =
+        data::loader(numbered(10), {.batch = 4, .shuffle = true, .seed = 1, .epoch = epoch, .first_batch = batch});
+    std::vector<std::vector<Numbers>> epochs;
+    while (loader.epoch() < 3) epochs.push_back(batches(loader));
+    return epochs;
+  };
+  auto all = from(0, 0);
+  all.erase(all.begin());
+  CHECK(from(1, 0) == all);
+  all[0].erase(all[0].begin(), all[0].begin() + 2);
+  CHECK(from(1, 2) == all);
+  all[0].clear();
+  CHECK(from(1, 3) == all);
+}
+
+// ---- transforms --------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Adds noise to x.
+data::Batch noisy(data::Batch batch, Generator& generator) {
+  batch.x = batch.x + randn(batch.x.shape(), f32, generator);
+  return batch;
+}
+
+std::vector<Numbers> noise_of(data::LoaderOptions options) {
+  options.batch = 4;
+  options.seed = 5;
+  options.transform = noisy;
+  data::Loader loader = data::loader(numbered(18), options);
+  std::vector<Numbers> all;
+  while (loader.epoch() < 2)
+    for (const auto& [x, y] : loader) all.push_back(x.to_vector<float>());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("what a transform draws depends on seed, epoch and batch alone") {
+  const std::vector<Numbers> all = noise_of({});
+  REQUIRE(all.size() == 10);
+  CHECK(all[0] != all[5]);
+  const std::vector<Numbers> later = noise_of({.epoch = 1, .first_batch = 2});
+  CHECK(later == std::vector<Numbers>(all.begin() + 7, all.end()));
+}
+
+TEST_CASE("batches that a second thread makes ahead are the same") {
+  for (const bool shuffle : {false, true}) {
+    const std::vector<Numbers> all = noise_of({.shuffle = shuffle});
+    for (const std::int64_t prefetch : {1, 2, 3, 100})
+      CHECK(noise_of({.shuffle = shuffle, .prefetch = prefetch}) == all);
+  }
+}
+
+TEST_CASE("what fails in the second thread fails in the loop") {
+  for (const std::int64_t prefetch : {0, 1, 5}) {
+    const auto fail_at_8 = [](data::Batch batch, Generator&) {
+      if (batch.y[0].item() == 8) throw IndexError("row 8 is not to be had");
+      return batch;
+    };
+    data::Loader loader = data::loader(numbered(16), {.batch = 2, .prefetch = prefetch, .transform = fail_at_8});
+    int seen = 0;
+    const auto loop = [&] {
+      for (const auto& [x, y] : loader) seen += static_cast<int>(y.size());
+    };
+    CHECK_THROWS_WITH_AS(loop(), "row 8 is not to be had", IndexError);
+    CHECK(seen == 8);
+  }
+}
+
+TEST_CASE("a loop can be left while batches are made ahead") {
+  for (int times = 0; times < 20; ++times) {
+    data::Loader loader = data::loader(numbered(1000), {.batch = 1, .shuffle = true, .prefetch = 3});
+    int seen = 0;
+    for ([[maybe_unused]] const data::Batch& batch : loader)
+      if (++seen > times) break;
+    CHECK(seen == times + 1);
+  }
+}
+
+TEST_CASE("a loop with batches made ahead outlives its loader's move") {
+  data::Loader loader = data::loader(numbered(6), {.batch = 2, .prefetch = 1});
+  auto i = loader.begin();
+  const data::Loader moved = std::move(loader);
+  Numbers seen;
+  for (; i != std::default_sentinel; ++i) seen.push_back(i->y[0].item() == 0 ? -1.0f : i->y.to_vector<float>()[0]);
+  CHECK(seen == Numbers{-1, 2, 4});
+}
+
+namespace {
+
+/// What a transform makes of images 1, 2, 3, ...; with answers and weights that should stay.
+data::Batch changed(const data::Transform& transform, const Shape& shape, std::uint64_t seed = 1, DType dtype = f32) {
+  Generator generator(seed);
+  const Tensor x = reshape(arange(shape.size(), dtype) + 1, shape), y = arange(shape[0]), weight = ones({shape[0]});
+  data::Batch batch = transform({x, y, weight}, generator);
+  CHECK(batch.x.shape() == shape);
+  CHECK(batch.x.dtype() == dtype);
+  CHECK(batch.y.to_vector<float>() == y.to_vector<float>());
+  CHECK(batch.weight.defined());
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("random_crop moves each image by at most so many pixels, and fills up with 0") {
+  constexpr std::int64_t h = 4, w = 5;
+  std::set<std::pair<std::int64_t, std::int64_t>> moves;
+  for (const DType dtype : {f32, f64, i64}) {
+    const Numbers x =
+        changed(data::random_crop(2), {100, 2, h, w}, static_cast<std::uint64_t>(dtype), dtype).x.to_vector<float>();
+    for (std::int64_t i = 0; i < 100; ++i) {
+      const auto at = [&](std::int64_t c, std::int64_t row, std::int64_t column) {
+        return x[static_cast<std::size_t>(((i * 2 + c) * h + row) * w + column)];
+      };
+      const auto was = [&](std::int64_t c, std::int64_t row, std::int64_t column) {
+        if (row < 0 || row >= h || column < 0 || column >= w) return 0.0f;
+        return static_cast<float>(((i * 2 + c) * h + row) * w + column + 1);
+      };
+      int fitting = 0;
+      for (std::int64_t down = -2; down <= 2; ++down)
+        for (std::int64_t right = -2; right <= 2; ++right) {
+          bool fits = true;
+          for (std::int64_t c = 0; c < 2; ++c)
+            for (std::int64_t row = 0; row < h; ++row)
+              for (std::int64_t column = 0; column < w; ++column)
+                fits &= at(c, row, column) == was(c, row - down, column - right);
+          if (fits) moves.emplace(down, right);
+          fitting += fits ? 1 : 0;
+        }
+      CHECK(fitting == 1);
+    }
+  }
+  CHECK(moves.size() == 25);
+  CHECK(changed(data::random_crop(0), {2, 3, 3}).x.to_vector<float>()[8] == 9);
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    changed(data::random_crop(9), {3, 2, 2}, seed);  // further than it is wide
+}
+
+TEST_CASE("random_flip mirrors a share of the images") {
+  const Numbers x = changed(data::random_flip(0.25), {1000, 1, 2}).x.to_vector<float>();
+  int flipped = 0;
+  for (std::size_t i = 0; i < 1000; ++i) {
+    const auto first = static_cast<float>(2 * i + 1);
+    CHECK((x[2 * i] == first ? x[2 * i + 1] == first + 1 : x[2 * i] == first + 1 && x[2 * i + 1] == first));
+    flipped += x[2 * i] != first ? 1 : 0;
+  }
+  CHECK(flipped == doctest::Approx(250).epsilon(0.2));
+  CHECK(changed(data::random_flip(1), {1, 2, 3}).x.to_vector<float>() == Numbers{3, 2, 1, 6, 5, 4});
+  CHECK(changed(data::random_flip(0), {1, 2, 3}).x.to_vector<float>() == Numbers{1, 2, 3, 4, 5, 6});
+}
+
+TEST_CASE("random_erase takes a square out of each image, in all channels") {
+  const Numbers x = changed(data::random_erase(2), {200, 2, 3, 4}).x.to_vector<float>();
+  std::set<int> sizes;
+  for (std::size_t i = 0; i < 200; ++i) {
+    int erased = 0;
+    for (std::size_t pixel = 0; pixel < 12; ++pixel) {
+      const float first = x[i * 24 + pixel], second = x[i * 24 + 12 + pixel];
+      CHECK((first == 0) == (second == 0));
+      if (first == 0) ++erased;
+      else CHECK(first == static_cast<float>(i * 24 + pixel + 1));
+    }
+    sizes.insert(erased);
+  }
+  CHECK(sizes == std::set<int>{1, 2, 4});  // whole, at an edge, in a corner
+  CHECK(sum(changed(data::random_erase(1000), {2, 3, 3}).x).item() == 0);
+}
+
+TEST_CASE("transforms can follow each other") {
+  const data::Transform twice = data::compose({data::random_flip(1), data::random_flip(1)});
+  CHECK(changed(twice, {1, 1, 3}).x.to_vector<float>() == Numbers{1, 2, 3});
+  CHECK(changed(data::compose({}), {1, 1, 3}).x.to_vector<float>() == Numbers{1, 2, 3});
+  CHECK(changed(data::random_crop(1), {0, 1, 3}).x.size() == 0);
+}
+
+TEST_CASE("transforms say what they cannot do") {
+  CHECK_THROWS_WITH_AS(data::random_crop(-1), "random_crop: images move by 0 to 2^30 pixels, got -1", UsageError);
+  CHECK_THROWS_WITH_AS(data::random_flip(1.5), "random_flip: the share of images must be in [0, 1], got 1.5",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::random_erase(0), "random_erase: a square has a side of 1 pixel or more, got 0",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(data::compose({data::random_flip(), {}}), "compose: one of the transforms is empty", UsageError);
+  CHECK_THROWS_WITH_AS(changed(data::random_flip(), {4, 3}),
+                       "random_flip: images are [n, ..., height, width], got [4, 3]", ShapeError);
+}

@@ -4,8 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -58,6 +64,47 @@ template <class Write> std::string written(const Write& write) {
   for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) text += static_cast<char>(c);
   std::fclose(file);
   return text;
+}
+
+/// A folder that goes when the test ends.
+class Folder {
+ public:
+  Folder() {
+    char name[] = "ebb_trainer_XXXXXX";
+    path_ = std::filesystem::temp_directory_path() / name;
+    std::string text = path_.string();
+    REQUIRE(mkdtemp(text.data()) != nullptr);
+    path_ = text;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE(file.good());
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A metric whose values are these, one after the other: for training of one batch in an epoch.
+optim::Metric scripted(std::vector<double> values) {
+  return {"script", [values, i = std::size_t{0}](const Tensor&, const Tensor&) mutable { return values.at(i++); }};
+}
+
+/// One weight, one input, one answer.
+struct Line {
+  Parameter w{tensor({{1}}, f64)};
+  Tensor operator()(const Tensor& x) const { return matmul(x, w); }
+  EBB_FIELDS(w)
+};
+
+std::string svg_of(const optim::History& history) {
+  const Folder folder;
+  history.svg(folder / "h.svg");
+  return contents(folder / "h.svg");
 }
 
 }  // namespace
@@ -197,10 +244,13 @@ TEST_CASE("training stops at a loss that is not finite and says where") {
   optim::SGD sgd(model, {.lr = 0.5});
   optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
   const data::Dataset spoilt{tensor({{1}, {2}, {NAN}}), tensor({{1}, {2}, {3}}), {}};
-  CHECK_THROWS_WITH_AS(trainer.fit(spoilt, {.batch = 1, .shuffle = false, .verbose = false}),
-                       "Trainer::fit: the loss is nan in epoch 1, batch 3 of 3\n  help: try a smaller lr than 0.5, "
-                       "standardize the inputs, and look for NaN among them",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(spoilt, {.batch = 1, .shuffle = false, .verbose = false}),
+      "Trainer::fit: the loss is nan in epoch 1, batch 3 of 3\n  constant: 1 of 1 is not finite (nan)\n    in 0\n    "
+      "at node 3: [1, 1]\n    help: it came in so: look at where these numbers are from\n  help: try a smaller lr than "
+      "0.5, "
+      "standardize the inputs, and look for NaN among them",
+      UsageError);
   CHECK(std::isfinite(model.at<nn::Dense>(0).weight.value().item()));
 }
 
@@ -264,4 +314,354 @@ TEST_CASE("on a terminal a line half-way is wiped in the end") {
   const std::string shown = "\r\033[2Kepoch 1/2  ━━━━━━━━━━━━━━━━━━━━━━━━  loss 0.5000  · ";
   CHECK(text.substr(0, shown.size()) == shown);
   CHECK(text.substr(text.size() - 5) == "\r\033[2K");
+}
+
+TEST_CASE("a loss is a function of the library with or without options, or any callable") {
+  const Tensor p = tensor({{0.5, -1}, {2, 0}, {0, 1}}), y = from(std::vector<std::int64_t>{0, 1, 1}, {3});
+  const auto value = [&](const optim::Loss& loss, const Tensor& w = {}) { return loss(p, y, w).item(); };
+  CHECK(value(nn::cross_entropy) == nn::cross_entropy(p, y).item());
+  CHECK(value(optim::Loss(nn::cross_entropy, {.label_smoothing = 0.1})) ==
+        nn::cross_entropy(p, y, {.label_smoothing = 0.1}).item());
+  const auto rows = [](const Tensor& a, const Tensor& b) {
+    return nn::cross_entropy(a, b, {.reduction = nn::Reduction::none});
+  };
+  const auto whole = [](const Tensor& a, const Tensor& b) { return nn::cross_entropy(a, b); };
+  CHECK(std::abs(value(rows) - value(whole)) < 1e-6);
+  const Tensor w = tensor({2, 0, 1}, f64);
+  CHECK(std::abs(value(nn::cross_entropy, w) - nn::cross_entropy(p, y, {.row_weights = w.to(f32)}).item()) < 1e-6);
+  CHECK(std::abs(value(rows, w) - value(nn::cross_entropy, w)) < 1e-6);
+  CHECK_THROWS_WITH_AS(
+      value(whole, w),
+      "Loss: the rows have weights, and this loss gives one number for all of them\n  help: return the "
+      "loss of each row, [n], or use a function of nn/losses.h",
+      UsageError);
+  CHECK_THROWS_WITH_AS(value([](const Tensor& a, const Tensor&) { return flatten(a, 0); }),
+                       "Loss: a loss must be one number, or one for each of the 3 rows, but it is [6]", ShapeError);
+  CHECK_THROWS_WITH_AS(
+      optim::Loss(nn::mse_loss, {.reduction = nn::Reduction::sum}),
+      "Loss: training makes a mean over rows small, not a sum\n  help: leave reduction out; a larger lr "
+      "makes up for it",
+      UsageError);
+  CHECK_THROWS_WITH_AS(optim::Loss(nn::mse_loss, {.row_weights = w}),
+                       "Loss: row_weights would be the same in every batch\n  help: put them into the dataset: "
+                       "dataset.weight",
+                       UsageError);
+}
+
+TEST_CASE("weights of rows and of classes multiply each row's loss in the mean over rows") {
+  const auto weight_after = [](const Tensor& row_weights, const std::vector<double>& class_weights) {
+    Line model;
+    optim::SGD sgd(model, {.lr = 1});
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+    const data::Dataset rows{tensor({{1}, {2}, {3}}, f64), tensor({{0}, {1}, {1}}, f64), {}, row_weights};
+    trainer.fit(rows, {.verbose = false, .class_weights = class_weights});
+    return model.w.value().item();
+  };
+  // d/dw of (w·x - y)² at w = 1 is 2·(x - y)·x: 2, 4 and 12.
+  CHECK(weight_after({}, {}) == doctest::Approx(1 - (2 + 4 + 12) / 3.0).epsilon(1e-12));
+  CHECK(weight_after(tensor({3, 0, 1}), {}) == doctest::Approx(1 - (3 * 2 + 12) / 3.0).epsilon(1e-12));
+  CHECK(weight_after({}, {2, 0.5}) == doctest::Approx(1 - (2 * 2 + 0.5 * 4 + 0.5 * 12) / 3).epsilon(1e-12));
+  CHECK(weight_after(tensor({3, 0, 1}), {2, 0.5}) == doctest::Approx(1 - (6 * 2 + 0.5 * 12) / 3).epsilon(1e-12));
+  CHECK_THROWS_WITH_AS(weight_after(tensor({3, -1, 1}), {}),
+                       "Trainer: the weight of row 1 is -1; weights must not be negative", UsageError);
+  CHECK_THROWS_WITH_AS(weight_after({}, {1}), "Trainer::fit: class_weights has 1 numbers, and row 1 is of class 1",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(weight_after({}, {1, -2}), "Trainer::fit: class_weights must not be negative, got -2",
+                       UsageError);
+}
+
+TEST_CASE("steps over accumulated batches are those of batches as large together, the last and smaller one too") {
+  const auto train = [](std::int64_t batch, std::int64_t accumulate, std::int64_t& steps) {
+    nn::Sequential model = small_model();
+    optim::Adam adam(model, {.lr = 0.01});
+    optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+    trainer.fit(two_blobs(19), {.epochs = 2, .batch = batch, .seed = 4, .verbose = false, .accumulate = accumulate});
+    steps = adam.steps();
+    return all_numbers(model);
+  };
+  std::int64_t steps = 0, whole_steps = 0;
+  const std::vector<float> parts = train(4, 3, steps), whole = train(12, 1, whole_steps);
+  CHECK(steps == 2 * 4);  // 38 rows: 12, 12, 12, and 2
+  CHECK(whole_steps == steps);
+  for (std::size_t i = 0; i < parts.size(); ++i) CHECK(std::abs(parts[i] - whole[i]) < 2e-6f);
+}
+
+TEST_CASE("a metric that is no mean over rows is taken over all predictions of the epoch") {
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model, {.lr = 0.001});
+  const auto largest = [](const Tensor& p, const Tensor&) { return max(p).item(); };
+  optim::Trainer trainer(
+      model, sgd,
+      {.loss = nn::binary_cross_entropy,
+       .metrics = {nn::f1, nn::accuracy, {"auc", nn::roc_auc}, {"largest", largest, optim::Over::dataset}}});
+  const data::Dataset blobs = two_blobs(13);
+  const optim::Scores scores = trainer.evaluate(blobs, {.batch = 5});
+  const Tensor p = trainer.predict(blobs, {.batch = 7});
+  CHECK(p.to_vector<float>() == trainer.predict(blobs.x).to_vector<float>());
+  CHECK(scores["f1"] == nn::f1(p, blobs.y));
+  CHECK(scores["auc"] == nn::roc_auc(p, blobs.y));
+  CHECK(scores["largest"] == max(p).item());
+  const optim::History history = trainer.fit(blobs, {.batch = 5, .verbose = false});
+  CHECK(history.names() == std::vector<std::string>{"loss", "f1", "accuracy", "auc", "largest", "seconds"});
+  CHECK(history.last("f1") > 0);
+}
+
+TEST_CASE("early stopping ends training when nothing gets better, and gives the best weights back") {
+  nn::Sequential model = small_model();
+  optim::Adam adam(model, {.lr = 0.1});
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss, .metrics = {scripted({5, 3, 3.5, NAN, 2.95, 9, 9, 9})}});
+  optim::EarlyStopping early({.monitor = "script", .patience = 3, .min_delta = 0.1, .better = optim::Better::smaller});
+  std::vector<std::vector<float>> after;
+  const auto note = optim::on_epoch_end([&](optim::Run& run) {
+    CHECK(run.epoch() == static_cast<std::int64_t>(after.size()) + 1);
+    after.push_back(all_numbers(model));
+  });
+  const optim::History history =
+      trainer.fit(two_blobs(4), {.epochs = 8, .batch = 8, .verbose = false, .callbacks = {std::ref(early), note}});
+  CHECK(history.epochs() == 5);
+  CHECK(early.stopped());
+  CHECK(early.best_epoch() == 2);
+  CHECK(early.best() == 3);
+  CHECK(all_numbers(model) == after[1]);
+  CHECK(all_numbers(model) != after[4]);
+}
+
+TEST_CASE("what is better is known of a reading's name, or asked for") {
+  nn::Sequential model = small_model();
+  optim::Adam adam(model);
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss, .metrics = {nn::accuracy, scripted({1})}});
+  const auto fit = [&](const optim::EarlyStoppingOptions& options) {
+    trainer.fit(two_blobs(4), {.batch = 8, .verbose = false, .callbacks = {optim::EarlyStopping(options)}});
+  };
+  CHECK_THROWS_WITH_AS(
+      fit({.monitor = "script"}),
+      "EarlyStopping: its name does not say whether more of \"script\" is better\n  help: give .better "
+      "= optim::Better::larger or smaller",
+      UsageError);
+  CHECK_THROWS_WITH_AS(
+      fit({.monitor = "val_loss"}),
+      "EarlyStopping: there is no \"val_loss\" to judge by; there are: loss, accuracy, script\n  help: "
+      "fit validates if given .validation or .validation_data",
+      UsageError);
+  CHECK(adam.steps() == 0);
+  fit({.monitor = "accuracy"});
+  CHECK(adam.steps() == 1);
+  CHECK_THROWS_WITH_AS(fit({.patience = 0}), "EarlyStopping: patience must be at least 1, got 0", UsageError);
+  CHECK_THROWS_WITH_AS(fit({.min_delta = -1}), "EarlyStopping: min_delta must not be negative, got -1", UsageError);
+  CHECK_THROWS_WITH_AS(optim::Callbacks(std::shared_ptr<optim::Callback>()), "Callbacks: one of them is a null pointer",
+                       UsageError);
+}
+
+TEST_CASE("models are saved after each epoch or after better ones, under names with the epoch and readings") {
+  const Folder folder;
+  nn::Sequential model = small_model();
+  optim::Adam adam(model, {.lr = 0.1});
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss, .metrics = {scripted({0.5, 0.75, 0.25})}});
+  trainer.fit(two_blobs(4),
+              {.epochs = 3,
+               .batch = 8,
+               .verbose = false,
+               .callbacks = {
+                   optim::ModelCheckpoint(folder / "each.{epoch}.safetensors"),
+                   optim::ModelCheckpoint(folder / "best.{epoch}.{script}.safetensors",
+                                          {.best_only = true, .monitor = "script", .better = optim::Better::larger})}});
+  for (const char* const name : {"each.1", "each.2", "each.3", "best.1.0.5000", "best.2.0.7500"})
+    CHECK(std::filesystem::exists(folder / (std::string(name) + ".safetensors")));
+  CHECK_FALSE(std::filesystem::exists(folder / "best.3.0.2500.safetensors"));
+  const std::vector<float> last = all_numbers(model);
+  nn::load(model, folder / "best.2.0.7500.safetensors");
+  CHECK(all_numbers(model) != last);
+  nn::load(model, folder / "each.3.safetensors");
+  CHECK(all_numbers(model) == last);
+  CHECK_THROWS_WITH_AS(trainer.fit(two_blobs(4), {.verbose = false, .callbacks = {optim::ModelCheckpoint("m.{acc}")}}),
+                       "ModelCheckpoint(\"m.{acc}\"): there is no \"acc\"; there are: epoch, loss, script", UsageError);
+  CHECK_THROWS_WITH_AS(optim::ModelCheckpoint("m", {.monitor = "loss"}),
+                       "ModelCheckpoint: monitor says which epoch is the best, and wants .best_only = true",
+                       UsageError);
+}
+
+TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was in the end") {
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model, {.lr = 0.8});
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  std::vector<double> rates;
+  const auto note = optim::on_batch_end([&](optim::Run& run) { rates.push_back(run.optimizer().lr()); });
+  trainer.fit(
+      two_blobs(4),
+      {.epochs = 2, .batch = 4, .verbose = false, .callbacks = {note, optim::Scheduler(optim::exponential(0.5))}});
+  CHECK(rates == std::vector<double>{0.8, 0.8, 0.4, 0.4});
+  CHECK(sgd.lr() == 0.8);
+  rates.clear();
+  trainer.fit(two_blobs(4), {.epochs = 1,
+                             .batch = 2,
+                             .verbose = false,
+                             .accumulate = 2,
+                             .callbacks = {note, optim::Scheduler(optim::exponential(0.5), {.each_step = true})}});
+  CHECK(rates == std::vector<double>{0.8, 0.8, 0.4, 0.4});
+
+  optim::Plateau plateau(sgd, {.factor = 0.5, .patience = 0});
+  optim::Trainer judged(model, sgd, {.loss = nn::mse_loss, .metrics = {scripted({1, 2, 3})}});
+  judged.fit(
+      two_blobs(4),
+      {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
+  CHECK(sgd.lr() == 0.2);
+  CHECK_THROWS_WITH_AS(optim::Scheduler(optim::Share()),
+                       "Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})", UsageError);
+}
+
+TEST_CASE("callbacks are called in their order, around fit, epochs and batches") {
+  struct Diary : optim::Callback {
+    std::string text;
+    void on_fit_begin(optim::Run&) override { text += "("; }
+    void on_epoch_begin(optim::Run&) override { text += "["; }
+    void on_batch_end(optim::Run& run) override { text += run.stepped() ? "s" : "b"; }
+    void on_epoch_end(optim::Run& run) override { text += run.epoch() == 2 ? "]!" : "]"; }
+    void on_fit_end(optim::Run&) override { text += ")"; }
+  };
+  const auto diary = std::make_shared<Diary>();
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  const auto stop = optim::on_epoch_begin([](optim::Run& run) {
+    if (run.epoch() == 2) run.stop();
+  });
+  trainer.fit(two_blobs(4), {.epochs = 5, .batch = 3, .verbose = false, .accumulate = 2, .callbacks = {diary, stop}});
+  CHECK(diary->text == "([bss][bss]!)");
+}
+
+TEST_CASE("the log and the history are tables with a row for each epoch") {
+  const Folder folder;
+  optim::History history;
+  history.add(std::vector<optim::Reading>{{"loss", 0.5}, {"a \"b\", c", 1e-7}});
+  history.add(std::vector<optim::Reading>{{"loss", 0.1}, {"a \"b\", c", 3}});
+  history.csv(folder / "h.csv");
+  CHECK(contents(folder / "h.csv") == "epoch,loss,\"a \"\"b\"\", c\"\r\n1,0.5,1e-07\r\n2,0.1,3\r\n");
+  CHECK_THROWS_WITH_AS(history.add(std::vector<optim::Reading>{{"loss", 1}}),
+                       "History: an epoch has other names than those before, which are: loss, a \"b\", c", UsageError);
+  CHECK_THROWS_WITH_AS(optim::History().csv("h.csv"), "History::csv: there are no epochs to write", UsageError);
+
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  std::vector<std::size_t> rows;
+  const auto count = optim::on_epoch_end([&](optim::Run&) {
+    const std::string text = contents(folder / "log.csv");
+    rows.push_back(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) - 1);
+  });
+  const optim::History trained = trainer.fit(
+      two_blobs(4), {.epochs = 3, .verbose = false, .callbacks = {optim::CsvLog(folder / "log.csv"), count}});
+  CHECK(rows == std::vector<std::size_t>{1, 2, 3});
+  trained.csv(folder / "trained.csv");
+  CHECK(contents(folder / "log.csv") == contents(folder / "trained.csv"));
+}
+
+TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan, and names as text") {
+  optim::History history;
+  for (int epoch = 1; epoch <= 30; ++epoch) {
+    const double t = epoch;
+    history.add(std::vector<optim::Reading>{{"loss", 2 * std::exp(-t / 4) + 0.004},
+                                            {"a<b & c\x01", 1 - 0.5 * std::exp(-t / 5)},
+                                            {"broken", epoch % 7 == 0 ? NAN : t},
+                                            {"val_loss", 2 * std::exp(-t / 4) + 0.03 + 0.002 * t},
+                                            {"val_a<b & c\x01", 0.9 - 0.5 * std::exp(-t / 5)},
+                                            {"val_broken", epoch == 3 ? 1e300 : INFINITY},
+                                            {"seconds", 0.1}});
+  }
+  const std::string svg = svg_of(history);
+  CHECK(svg == svg_of(history));
+  CHECK(svg.find("nan") == std::string::npos);
+  CHECK(svg.find("inf") == std::string::npos);
+  CHECK(svg.find("a&lt;b &amp; c?") != std::string::npos);
+  CHECK(svg.find("best: epoch 11") != std::string::npos);
+  CHECK(svg.find("(logarithmic)") != std::string::npos);
+  CHECK(svg.find("prefers-color-scheme: dark") != std::string::npos);
+  CHECK(svg.find("not finite") != std::string::npos);
+  CHECK(svg.find("seconds") == std::string::npos);
+
+  for (const double value : {0.0, 1.0, -3e-300, 1e308, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CAPTURE(value);
+    optim::History one;
+    one.add(std::vector<optim::Reading>{{"loss", value}, {"seconds", 1}});
+    const std::string picture = svg_of(one);
+    CHECK(picture.find("nan") == std::string::npos);
+    CHECK(picture.find("inf") == std::string::npos);
+  }
+  CHECK_THROWS_WITH_AS(optim::History().svg("h.svg"), "History::svg: there are no epochs to draw", UsageError);
+}
+
+TEST_CASE("Ctrl-C ends training after the batch at work, keeps the best weights, and works as before afterwards") {
+  nn::Sequential model = small_model();
+  optim::Adam adam(model, {.lr = 0.1});
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  std::vector<float> first;
+  const auto press = optim::on_batch_end([&](optim::Run& run) {
+    if (run.epoch() == 2 && run.batch() == 1) std::raise(SIGINT);
+  });
+  const auto note = optim::on_epoch_end([&](optim::Run&) { first = all_numbers(model); });
+  const optim::History history = trainer.fit(
+      two_blobs(4), {.epochs = 9, .batch = 2, .verbose = false, .callbacks = {press, note, optim::EarlyStopping()}});
+  CHECK(history.interrupted());
+  CHECK(history.epochs() == 1);
+  CHECK(adam.steps() == 4 + 1);
+  CHECK(all_numbers(model) == first);
+  CHECK(std::signal(SIGINT, SIG_DFL) == SIG_DFL);
+  CHECK_FALSE(trainer.fit(two_blobs(4), quiet).interrupted());
+}
+
+TEST_CASE("a handler that the program has for Ctrl-C stays its own") {
+  static int caught = 0;
+  std::signal(SIGINT, [](int) { ++caught; });
+  nn::Sequential model = small_model();
+  optim::Adam adam(model);
+  optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+  const auto press = optim::on_batch_end([](optim::Run&) { std::raise(SIGINT); });
+  const optim::History history = trainer.fit(two_blobs(4), {.verbose = false, .callbacks = {press}});
+  CHECK_FALSE(history.interrupted());
+  CHECK(history.epochs() == 1);
+  std::signal(SIGINT, SIG_DFL);
+  CHECK(caught == 1);
+}
+
+TEST_CASE("a gradient that is not finite stops training before it reaches the weights, and says where it came to be") {
+  Parameter w(zeros({1, 1}));
+  auto model = [&](const Tensor& x) { return matmul(x, w); };
+  optim::SGD sgd({w});
+  optim::Trainer trainer(model, sgd, {.loss = [](const Tensor& p, const Tensor&) { return mean(sqrt(p)); }});
+  CHECK_THROWS_WITH_AS(
+      trainer.fit({tensor({{1}}), tensor({{1}}), {}}, quiet),
+      "Trainer::fit: the gradient is not finite in epoch 1, batch 1 of 1\n  backward of sqrt: 1 of 1 is not finite "
+      "(input 0, upstream 1)\n    at node 4: sqrt([1, 1])\n    help: sqrt(x + eps), or norm(x) for the root of a sum "
+      "of "
+      "squares\n  help: try a smaller lr than 0.01, standardize the inputs, and look for NaN among them",
+      UsageError);
+  CHECK(w.value().item() == 0);
+}
+
+TEST_CASE("an optimizer of another model is refused, and so is one whose model was replaced") {
+  nn::Sequential model = small_model(), other = small_model();
+  optim::Adam adam(other);
+  const std::string message =
+      ": Adam trains none of the model's 4 parameters\n  help: make it from this model; a copy, or a model that was "
+      "replaced by one of other sizes, has parameters of its own";
+  CHECK_THROWS_WITH_AS(optim::Trainer(model, adam, {.loss = nn::mse_loss}), ("Trainer" + message).c_str(), UsageError);
+  optim::Trainer trainer(other, adam, {.loss = nn::mse_loss});
+  other = nn::Sequential{nn::Dense(2, 3), nn::Dense(3, 1)};
+  CHECK_THROWS_WITH_AS(trainer.fit(two_blobs(4), quiet), ("Trainer::fit" + message).c_str(), UsageError);
+}
+
+TEST_CASE("weights do not depend on how many batches are made ahead") {
+  const auto train = [](std::int64_t prefetch) {
+    nn::Sequential model = small_model();
+    optim::Adam adam(model);
+    optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+    const data::Transform shake = [](data::Batch batch, Generator& generator) {
+      batch.x = batch.x + 0.1 * randn(batch.x.shape(), f32, generator);
+      return batch;
+    };
+    trainer.fit(two_blobs(20),
+                {.epochs = 3, .batch = 7, .seed = 1, .verbose = false, .transform = shake, .prefetch = prefetch});
+    return all_numbers(model);
+  };
+  const std::vector<float> none = train(0);
+  for (const std::int64_t prefetch : {1, 2, 7}) CHECK(train(prefetch) == none);
 }

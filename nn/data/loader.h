@@ -1,25 +1,18 @@
 // Loader: a dataset in batches.
 #pragma once
 
+#include "../../autograd/random.h"
 #include "dataset.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
+#include <memory>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace ebb::data {
-
-/// How a Loader goes through its dataset.
-struct LoaderOptions {
-  std::int64_t batch = 32;  ///< rows in a batch
-  bool shuffle = false;     ///< a new order in every epoch, a function of seed and epoch alone
-  std::uint64_t seed = 0;
-  bool drop_last = false;  ///< leave out a last batch that is not full
-  std::int64_t epoch = 0;  ///< the number of the first epoch
-};
 
 /// Some rows of a dataset: auto [x, y] = batch; where rows count differently, batch.weight says how much.
 struct Batch {
@@ -32,8 +25,26 @@ struct Batch {
   }
 };
 
+/// What becomes of a batch before it is used.  What it draws comes from the generator, which is the batch's own.
+using Transform = std::function<Batch(Batch, Generator&)>;
+
+/// How a Loader goes through its dataset.
+struct LoaderOptions {
+  std::int64_t batch = 32;  ///< rows in a batch
+  bool shuffle = false;     ///< a new order in every epoch, a function of seed and epoch alone
+  std::uint64_t seed = 0;
+  bool drop_last = false;        ///< leave out a last batch that is not full
+  std::int64_t epoch = 0;        ///< the number of the first epoch
+  std::int64_t first_batch = 0;  ///< so many batches of the first epoch are left out: they were used before a stop
+  std::int64_t prefetch = 0;     ///< a second thread makes so many batches ahead; they are the same batches
+  Transform transform = {};      ///< e.g. random_flip(); its generator depends on seed, epoch and batch alone
+};
+
 /// Goes through a dataset in batches: for (auto [x, y] : loader) ...  Each such loop is an epoch.
 class Loader {
+  struct Epoch;
+  class Ahead;
+
  public:
   class Iterator {
    public:
@@ -46,22 +57,22 @@ class Loader {
     const Batch* operator->() const { return &batch_; }
     Iterator& operator++();
     void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& i, std::default_sentinel_t) { return i.begin_ >= i.end_; }
+    friend bool operator==(const Iterator& i, std::default_sentinel_t) { return i.number_ >= i.end_; }
 
    private:
     friend class Loader;
     void fetch();
 
-    const Loader* loader_ = nullptr;
-    std::vector<std::int64_t> order_;  // empty: as the rows stand
-    std::int64_t begin_ = 0, end_ = 0;
+    std::shared_ptr<const Epoch> epoch_;
+    std::shared_ptr<Ahead> ahead_;
+    std::int64_t number_ = 0, end_ = 0;  // of the batch
     Batch batch_;
   };
 
-  /// Throws UsageError if there are no rows or a batch would have none.
+  /// Throws UsageError if there are no rows, a batch would have none, or an option is out of its range.
   Loader(Dataset dataset, const LoaderOptions& options);
 
-  /// Begins an epoch.
+  /// Begins an epoch.  What a transform throws comes out here, or where the loop asks for that batch.
   Iterator begin();
   std::default_sentinel_t end() const { return {}; }
 

@@ -300,14 +300,11 @@ io::Tensors numbers(const Contents& contents) {
   return found;
 }
 
-void load_contents(const Contents& contents, const std::string& path) {
-  const io::Tensors wanted = numbers(contents);
-  io::Tensors read = io::read_safetensors(path);
-
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source) {
   std::vector<std::string> differing, missing, unknown, complaints;
   for (const auto& [name, model] : wanted) {
-    const auto file = read.find(name);
-    if (file == read.end()) missing.push_back(name);
+    const auto file = given.find(name);
+    if (file == given.end()) missing.push_back(name);
     else if (file->second.shape() != model.shape())
       differing.push_back(fmt::format("{} is {} in the file, {} in the model", name, to_string(file->second.shape()),
                                       to_string(model.shape())));
@@ -315,14 +312,19 @@ void load_contents(const Contents& contents, const std::string& path) {
       differing.push_back(fmt::format("{} is {} in the file, {} in the model", name, to_string(file->second.dtype()),
                                       to_string(model.dtype())));
   }
-  for (const auto& [name, tensor] : read)
+  for (const auto& [name, tensor] : given)
     if (!wanted.contains(name)) unknown.push_back(io::shown(name));
   if (!differing.empty()) complaints.push_back(io::listed(differing, 5));
   if (!missing.empty()) complaints.push_back("missing in the file: " + io::listed(missing, 5));
   if (!unknown.empty()) complaints.push_back("unknown: " + io::listed(unknown, 5));
   if (!complaints.empty())
     throw UsageError(
-        fmt::format("{} does not fit the model: {}. Nothing was loaded", path, fmt::join(complaints, "; ")));
+        fmt::format("{} does not fit the model: {}. Nothing was loaded", source, fmt::join(complaints, "; ")));
+}
+
+void load_contents(const Contents& contents, const std::string& path) {
+  const io::Tensors read = io::read_safetensors(path);
+  require_fit(read, numbers(contents), path);
 
   // The model that was visited is not const: load() asks for that.
   for (const Contents::Trained& p : contents.parameters) const_cast<Parameter*>(p.parameter)->assign(read.at(p.name));

@@ -31,6 +31,8 @@ namespace ebb::nn {
 io::Tensors numbers(const Contents& contents);
 /// Gives a model the numbers of a file.
 void load_contents(const Contents& contents, const std::string& path);
+/// Throws UsageError, beginning with `source`, unless `given` has exactly the names, shapes and types of `wanted`.
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source);
 
 /// Writes a model's parameters and buffers to a safetensors file, in one step: on failure the old file stays.
 /// Throws IoError.

@@ -1,0 +1,223 @@
+// Callbacks: what Trainer::fit calls on its way.
+//   trainer.fit(train, {.epochs = 100, .validation = 0.2,
+//                       .callbacks = {optim::EarlyStopping({.patience = 5}), optim::CsvLog("log.csv")}});
+#pragma once
+
+#include "run.h"
+#include "schedule.h"
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ebb::optim {
+
+/// The base of all of them; one of your own overrides what it wants to see.  What it throws ends training.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+
+  /// Before anything else: starts anew.
+  virtual void on_fit_begin(Run&) {}
+  virtual void on_epoch_begin(Run&) {}
+  virtual void on_batch_end(Run&) {}
+  /// After validation.
+  virtual void on_epoch_end(Run&) {}
+  /// After the last epoch, or Ctrl-C.
+  virtual void on_fit_end(Run&) {}
+
+  /// What it takes to go on after a checkpoint.
+  virtual io::Tensors state() const { return {}; }
+  /// Takes it back, between on_fit_begin and the first epoch.  Throws an Error, having changed nothing, if it is not such
+  /// a state.
+  virtual void load_state(const io::Tensors&) {}
+};
+
+/// Any mix of callbacks, called in their order: {EarlyStopping(), CsvLog("log.csv"), std::ref(mine)}.
+/// Objects are moved in; one that is to be asked afterwards is given by std::ref or as a std::shared_ptr.
+class Callbacks {
+ public:
+  Callbacks() = default;
+  template <class... C>
+  requires(sizeof...(C) > 0 && (!std::same_as<std::remove_cvref_t<C>, Callbacks> && ...)) Callbacks(C&&... callbacks) {
+    (add(std::forward<C>(callbacks)), ...);
+  }
+
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+
+ private:
+  void add(std::shared_ptr<Callback> callback);
+  template <std::derived_from<Callback> C> void add(std::reference_wrapper<C> callback) {
+    add(std::shared_ptr<Callback>(&callback.get(), [](Callback*) {}));
+  }
+  template <class C>
+  requires std::derived_from<std::remove_cvref_t<C>, Callback>
+  void add(C&& callback) {
+    add(std::shared_ptr<Callback>(std::make_shared<std::remove_cvref_t<C>>(std::forward<C>(callback))));
+  }
+
+  std::vector<std::shared_ptr<Callback>> all_;
+};
+
+/// Which of two readings is the better one.
+enum class Better {
+  by_name,  ///< smaller of losses and errors, larger of accuracy, precision, recall, f1, AUC and R²
+  smaller,
+  larger,
+};
+
+/// Looks after one reading for the best epoch.
+class Monitor {
+ public:
+  /// name: "" stands for val_loss, or loss where nothing validates.  What is not better by more than min_delta is not.
+  Monitor(std::string name, Better better, double min_delta = 0);
+
+  /// Forgets what it saw.  Throws UsageError, beginning with `who`, for a reading that there is not, or whose name does
+  /// not say what is better.
+  void begin(const Run& run, const char* who);
+  /// Whether this epoch is the best so far; NaN never is.
+  bool improved(const Run& run);
+
+  const std::string& name() const { return found_; }
+  bool larger() const { return larger_; }
+  /// The best reading, and its epoch; 0 if there is none.
+  double best() const { return best_; }
+  std::int64_t epoch() const { return epoch_; }
+
+  io::Tensors state() const;
+  /// Takes its part of a state, and returns the rest.
+  io::Tensors load_state(const io::Tensors& state);
+
+ private:
+  std::string name_, found_;
+  Better better_;
+  double min_delta_, best_ = 0;
+  std::int64_t epoch_ = 0;
+  bool larger_ = false;
+};
+
+struct EarlyStoppingOptions {
+  std::string monitor = "";   ///< the reading that judges; "": val_loss, or loss where nothing validates
+  std::int64_t patience = 5;  ///< how many epochs may pass without a better one
+  double min_delta = 0;       ///< by how much a better one must be better
+  Better better = Better::by_name;
+  bool restore_best = true;  ///< in the end the model gets the weights of the best epoch, whatever ended training
+};
+
+/// Ends training when nothing gets better any more.
+class EarlyStopping : public Callback {
+ public:
+  explicit EarlyStopping(const EarlyStoppingOptions& options = {});
+
+  /// The best reading, and its epoch; 0 if there is none.
+  double best() const { return monitor_.best(); }
+  std::int64_t best_epoch() const { return monitor_.epoch(); }
+  /// Whether it ended training.
+  bool stopped() const { return waited_ >= options_.patience; }
+
+  void on_fit_begin(Run& run) override;
+  void on_epoch_end(Run& run) override;
+  void on_fit_end(Run& run) override;
+  io::Tensors state() const override;
+  void load_state(const io::Tensors& state) override;
+
+ private:
+  EarlyStoppingOptions options_;
+  Monitor monitor_;
+  std::int64_t waited_ = 0;
+  io::Tensors best_weights_;
+};
+
+struct ModelCheckpointOptions {
+  bool best_only = false;  ///< only after epochs that are better than all before
+  std::string monitor = "";
+  Better better = Better::by_name;
+};
+
+/// Saves the model after epochs, as nn::save does.  In the path {epoch} stands for the epoch's number and {val_loss}
+/// for that reading: "model.{epoch}.safetensors"; without either, one file is written again and again.
+class ModelCheckpoint : public Callback {
+ public:
+  explicit ModelCheckpoint(std::string path, const ModelCheckpointOptions& options = {});
+
+  void on_fit_begin(Run& run) override;
+  void on_epoch_end(Run& run) override;
+  io::Tensors state() const override;
+  void load_state(const io::Tensors& state) override;
+
+ private:
+  std::string path_;
+  ModelCheckpointOptions options_;
+  Monitor monitor_;
+};
+
+struct SchedulerOptions {
+  bool each_step = false;    ///< moves on after each step of the optimizer; else after each epoch
+  std::string monitor = "";  ///< the reading that a Plateau measures; "": val_loss, or loss where nothing validates
+};
+
+/// Moves the step size along a schedule: Scheduler(optim::cosine({.steps = 50})), or a Schedule of your own.
+class Scheduler : public Callback {
+ public:
+  /// Of the lr that the optimizer has when training begins, and has again when it ends.
+  explicit Scheduler(Share share, const SchedulerOptions& options = {});
+  /// The schedule must be of the optimizer that trains, and stay where it is.
+  explicit Scheduler(Schedule& schedule, const SchedulerOptions& options = {});
+
+  void on_fit_begin(Run& run) override;
+  void on_batch_end(Run& run) override;
+  void on_epoch_end(Run& run) override;
+  void on_fit_end(Run& run) override;
+  io::Tensors state() const override { return schedule_->state(); }
+  void load_state(const io::Tensors& state) override { schedule_->load_state(state); }
+
+ private:
+  Share share_;
+  std::shared_ptr<Schedule> schedule_;
+  SchedulerOptions options_;
+  std::string measured_;
+};
+
+/// Writes a table (RFC 4180), a row as soon as its epoch is done.
+class CsvLog : public Callback {
+ public:
+  explicit CsvLog(std::string path) : path_(std::move(path)) {}
+
+  void on_fit_begin(Run& run) override;
+  void on_epoch_end(Run& run) override;
+
+ private:
+  std::string path_;
+  bool begun_ = false;
+};
+
+/// Callbacks that are functions.
+class Calls : public Callback {
+ public:
+  using Function = std::function<void(Run&)>;
+  struct Functions {
+    Function epoch_begin = nullptr, batch_end = nullptr, epoch_end = nullptr;
+  };
+  explicit Calls(Functions functions) : functions_(std::move(functions)) {}
+
+  void on_epoch_begin(Run& run) override;
+  void on_batch_end(Run& run) override;
+  void on_epoch_end(Run& run) override;
+
+ private:
+  Functions functions_;
+};
+
+/// A function as a callback: optim::on_epoch_end([](optim::Run& run) { ... run["loss"] ... }).
+Calls on_epoch_begin(Calls::Function function);
+Calls on_batch_end(Calls::Function function);
+Calls on_epoch_end(Calls::Function function);
+
+}  // namespace ebb::optim

@@ -1,0 +1,76 @@
+// Fit: one call of Trainer::fit at work.
+#pragma once
+
+#include "../autograd/random.h"
+#include "../nn/data/loader.h"
+#include "parts.h"
+#include "progress.h"
+#include "tally.h"
+#include "trainer.h"
+#include "weights.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ebb::optim {
+
+class Interruptible;
+
+class Fit final : public Run {
+ public:
+  /// Throws UsageError for options that make no sense.
+  Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options);
+
+  History train();
+
+  Optimizer& optimizer() override { return *trainer_.optimizer_; }
+  io::Tensors weights() const override { return weights_.get(); }
+  void weights(const io::Tensors& numbers) override { weights_.set(numbers, "Run::weights"); }
+
+ private:
+  void begin();
+  /// False if it ended before the epoch did.
+  bool train_epoch(const Interruptible& ctrl_c);
+  void train_batch(const data::Batch& batch);
+  void finish_epoch(double seconds);
+
+  /// What the model makes of a batch.
+  struct Outcome {
+    Tensor prediction;
+    double loss = 0;
+    bool finite = true;  // loss and gradients
+  };
+  Outcome forward_and_backward(const data::Batch& batch, Graph& graph, bool check_parameters);
+  [[noreturn]] void explain_not_finite(const data::Batch& batch, double loss);
+  double share_of_step(const data::Batch& batch) const;
+  void step();
+  bool gradients_are_finite() const;
+
+  template <class Method> void call(Method method) {
+    for (const auto& callback : options_.callbacks) (*callback.*method)(*this);
+  }
+
+  /// What decides which numbers come out, and so must be the same when training goes on.
+  std::vector<std::pair<std::string, std::int64_t>> settings() const;
+  /// All that changes while it trains.
+  std::vector<Part> parts();
+  io::Tensors state() const;
+  void load_state(const io::Tensors& state);
+  void save();
+  void resume();
+
+  Trainer& trainer_;
+  const FitOptions& options_;
+  data::Dataset training_;
+  std::optional<data::Dataset> validation_;
+  Weights weights_;
+  Tally tally_;
+  std::optional<Progress> progress_;
+  std::int64_t unsaved_batches_ = 0;
+  bool checked_parameters_ = false;
+};
+
+}  // namespace ebb::optim
