@@ -445,6 +445,24 @@ TEST_CASE("a channel or row of equal numbers comes out as the shift, with finite
   CHECK(std::isfinite(largest(z.grad())));
 }
 
+TEST_CASE("rows that are not chosen leave no trace in a LayerNorm's gradients, be they infinite") {
+  const double inf = std::numeric_limits<double>::infinity();
+  nn::LayerNorm layer(3);
+  Graph graph;
+  const Tensor x = graph.variable(tensor({{1, 2, 4}, {inf, 0, 1}})), chosen = tensor({{1}, {0}}, i64);
+  sum(where(chosen, square(layer(x)), 0.0)).backward();
+  CHECK(std::isfinite(largest(layer.weight.grad())));
+  CHECK(std::isfinite(largest(x.grad())));
+  CHECK(largest(x.grad()[1]) == 0);
+
+  nn::BatchNorm1d batch(2);
+  const nn::Evaluating in_use;
+  const Tensor z = graph.variable(tensor({{1, 2}, {inf, 0}}));
+  sum(where(chosen, square(batch(z)), 0.0)).backward();
+  CHECK(std::isfinite(largest(batch.weight.grad())));
+  CHECK(largest(z.grad()[1]) == 0);
+}
+
 TEST_CASE("threads that train one BatchNorm count every batch") {
   nn::BatchNorm1d norm(2);
   const Tensor x = randn({4, 2});

@@ -19,6 +19,9 @@ template <class F> double sum_of(std::int64_t n, F&& f) {
   return total;
 }
 
+/// g · v, and 0 where g is 0, be v infinite or no number: what does not count downstream leaves no trace upstream.
+template <class T> T sent(T g, T v) { return g == T(0) ? T(0) : g * v; }
+
 /// Calls f(first) with where each of a group's runs of `inner` numbers begins.
 template <class F> void runs(const Groups& s, std::int64_t group, F&& f) {
   for (std::int64_t o = 0; o < s.outer; ++o) f((o * s.groups + group) * s.inner);
@@ -73,16 +76,20 @@ template <class T> void normalize_gradient(T* dx, const T* dy, const T* x, const
       double sum = 0, along = 0;
       if (!fixed) {
         runs(s, group, [&](std::int64_t at) {
-          sum += sum_of(s.inner, [&, g = dy + at](std::int64_t i) { return g[i] * scale_at(i); });
-          along += sum_of(
-              s.inner, [&, g = dy + at, v = x + at](std::int64_t i) { return g[i] * scale_at(i) * ((v[i] - m) * r); });
+          sum += sum_of(s.inner, [&, g = dy + at](std::int64_t i) { return sent(g[i], scale_at(i)); });
+          along += sum_of(s.inner, [&, g = dy + at, v = x + at](std::int64_t i) {
+            return sent(sent(g[i], scale_at(i)), (v[i] - m) * r);
+          });
         });
       }
       const T level = static_cast<T>(sum / n), slope = static_cast<T>(along / n);
       runs(s, group, [&](std::int64_t at) {
         const T *const g = dy + at, *const v = x + at;
         T* const to = dx + at;
-        for (std::int64_t i = 0; i < s.inner; ++i) to[i] = r * (g[i] * scale_at(i) - level - (v[i] - m) * r * slope);
+        for (std::int64_t i = 0; i < s.inner; ++i) {
+          const T through = sent(g[i], scale_at(i)) - level - sent(slope, (v[i] - m) * r);
+          to[i] = sent(through, r);
+        }
       });
     });
   }
@@ -95,7 +102,7 @@ void normalize_scale(T* dscale, const T* dy, const T* x, const T* mean, const T*
       const T m = mean[group], r = rate[group];
       double sum = 0;
       runs(s, group, [&](std::int64_t at) {
-        sum += sum_of(s.inner, [g = dy + at, v = x + at, m, r](std::int64_t i) { return g[i] * ((v[i] - m) * r); });
+        sum += sum_of(s.inner, [g = dy + at, v = x + at, m, r](std::int64_t i) { return sent(g[i], (v[i] - m) * r); });
       });
       dscale[group] = static_cast<T>(sum);
     }
@@ -110,7 +117,7 @@ void normalize_scale(T* dscale, const T* dy, const T* x, const T* mean, const T*
       const std::int64_t at = row * s.inner + from;
       const T m = mean[row % s.groups], r = rate[row % s.groups];
       const T *const g = dy + at, *const v = x + at;
-      for (std::int64_t i = 0; i < w; ++i) sum[i] += static_cast<double>(g[i] * ((v[i] - m) * r));
+      for (std::int64_t i = 0; i < w; ++i) sum[i] += static_cast<double>(sent(g[i], (v[i] - m) * r));
     }
     for (std::int64_t i = 0; i < w; ++i) dscale[from + i] = static_cast<T>(sum[i]);
   }
