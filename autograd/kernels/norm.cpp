@@ -7,14 +7,20 @@ namespace ebb::kernels {
 
 namespace {
 
+// So many groups at a time at most, whose sums stand on the stack.
+constexpr std::int64_t width = 256;
+
 /// Σ f(i) over i < n, in double and in an order that depends on n alone.
 template <class F> double sum_of(std::int64_t n, F&& f) {
   constexpr int lanes = 8;
-  double lane[lanes] = {};
+  double total = 0;
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int k = 0; k < lanes; ++k) lane[k] += static_cast<double>(f(i + k));
-  double total = ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+  if (n >= lanes) {
+    double lane[lanes] = {};
+    for (; i + lanes <= n; i += lanes)
+      for (int k = 0; k < lanes; ++k) lane[k] += static_cast<double>(f(i + k));
+    total = ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+  }
   for (; i < n; ++i) total += static_cast<double>(f(i));
   return total;
 }
@@ -22,103 +28,116 @@ template <class F> double sum_of(std::int64_t n, F&& f) {
 /// g · v, and 0 where g is 0, be v infinite or no number: what does not count downstream leaves no trace upstream.
 template <class T> T sent(T g, T v) { return g == T(0) ? T(0) : g * v; }
 
-/// Calls f(first) with where each of a group's runs of `inner` numbers begins.
-template <class F> void runs(const Groups& s, std::int64_t group, F&& f) {
-  for (std::int64_t o = 0; o < s.outer; ++o) f((o * s.groups + group) * s.inner);
+/// Calls f(first group, how many) for parts of the groups: one by one, or many where their runs of numbers are so short
+/// that going from one to the next in memory is what counts.
+template <class F> void parts(const Groups& s, F&& f) {
+  const std::int64_t most = s.inner < 16 ? width : 1;
+  for (std::int64_t from = 0; from < s.groups; from += most) f(from, std::min(most, s.groups - from));
 }
 
-/// Calls f with a function that gives the i-th number's scale (or shift), so that its loops know which kind it is.
-template <class T, class F> void scaled(const Groups& s, std::int64_t group, const T* scale, F&& f) {
-  if (s.by_group) f([v = scale[group]](std::int64_t) { return v; });
-  else f([scale](std::int64_t i) { return scale[i]; });
+/// Calls f(group, where its run of numbers begins) for all runs of a part.
+template <class F> void runs(const Groups& s, std::int64_t from, std::int64_t count, F&& f) {
+  for (std::int64_t o = 0; o < s.outer; ++o)
+    for (std::int64_t g = from; g < from + count; ++g) f(g, (o * s.groups + g) * s.inner);
+}
+
+/// sum[k] += Σ f(group, where a run begins, i) over the runs of the part's k-th group.
+template <class F> void add_up(double* sum, const Groups& s, std::int64_t from, std::int64_t count, F&& f) {
+  if (s.inner == 1) {  // rows, of which each number belongs to another group
+    for (std::int64_t o = 0; o < s.outer; ++o)
+      for (std::int64_t k = 0; k < count; ++k)
+        sum[k] += static_cast<double>(f(from + k, o * s.groups + from + k, std::int64_t{0}));
+    return;
+  }
+  runs(s, from, count, [&](std::int64_t g, std::int64_t at) {
+    sum[g - from] += sum_of(s.inner, [&](std::int64_t i) { return f(g, at, i); });
+  });
+}
+
+template <bool by_group, class T> void gradient(T* dx, const T* dy, const T* x, const T* mean, const T* rate,
+                                                const T* scale, const Groups& s, bool fixed) {
+  const double n = static_cast<double>(s.outer * s.inner);
+  const auto scaled = [dy, scale](std::int64_t group, std::int64_t at, std::int64_t i) {
+    return sent(dy[at + i], scale[by_group ? group : i]);
+  };
+  const auto whitened = [x, mean, rate](std::int64_t group, std::int64_t at, std::int64_t i) {
+    return (x[at + i] - mean[group]) * rate[group];
+  };
+  parts(s, [&](std::int64_t from, std::int64_t count) {
+    double sum[width] = {}, along[width] = {};
+    if (!fixed) {
+      add_up(sum, s, from, count, scaled);
+      add_up(along, s, from, count, [&](std::int64_t group, std::int64_t at, std::int64_t i) {
+        return sent(scaled(group, at, i), whitened(group, at, i));
+      });
+    }
+    runs(s, from, count, [&](std::int64_t group, std::int64_t at) {
+      const T level = static_cast<T>(sum[group - from] / n), slope = static_cast<T>(along[group - from] / n),
+              r = rate[group];
+      for (std::int64_t i = 0; i < s.inner; ++i)
+        dx[at + i] = sent(scaled(group, at, i) - level - sent(slope, whitened(group, at, i)), r);
+    });
+  });
 }
 
 }  // namespace
 
 template <class T> void moments(T* mean, T* variance, const T* x, const Groups& s) {
   const double n = static_cast<double>(s.outer * s.inner);
-  for (std::int64_t g = 0; g < s.groups; ++g) {
-    double sum = 0, squares = 0;
-    runs(s, g, [&](std::int64_t at) { sum += sum_of(s.inner, [run = x + at](std::int64_t i) { return run[i]; }); });
-    const double m = sum / n;
-    runs(s, g, [&](std::int64_t at) {
-      squares += sum_of(s.inner, [run = x + at, m](std::int64_t i) {
-        const double apart = static_cast<double>(run[i]) - m;
-        return apart * apart;
-      });
+  parts(s, [&](std::int64_t from, std::int64_t count) {
+    double m[width] = {}, squares[width] = {};
+    add_up(m, s, from, count, [x](std::int64_t, std::int64_t at, std::int64_t i) { return x[at + i]; });
+    for (std::int64_t k = 0; k < count; ++k) m[k] /= n;
+    add_up(squares, s, from, count, [x, &m, from](std::int64_t group, std::int64_t at, std::int64_t i) {
+      const double apart = static_cast<double>(x[at + i]) - m[group - from];
+      return apart * apart;
     });
-    mean[g] = static_cast<T>(m);
-    variance[g] = static_cast<T>(squares / n);
-  }
+    for (std::int64_t k = 0; k < count; ++k) {
+      mean[from + k] = static_cast<T>(m[k]);
+      variance[from + k] = static_cast<T>(squares[k] / n);
+    }
+  });
 }
 
 template <class T>
 void normalize(T* y, const T* x, const T* mean, const T* rate, const T* scale, const T* shift, const Groups& s) {
-  for (std::int64_t o = 0; o < s.outer; ++o) {
-    for (std::int64_t g = 0; g < s.groups; ++g, x += s.inner, y += s.inner) {
-      const T m = mean[g], r = rate[g];
-      if (s.by_group) {
-        const T factor = r * scale[g], b = shift[g];
-        for (std::int64_t i = 0; i < s.inner; ++i) y[i] = (x[i] - m) * factor + b;
-      } else {
-        for (std::int64_t i = 0; i < s.inner; ++i) y[i] = (x[i] - m) * r * scale[i] + shift[i];
-      }
+  runs(s, 0, s.groups, [&](std::int64_t group, std::int64_t at) {
+    const T m = mean[group], r = rate[group];
+    if (s.by_group) {
+      const T factor = r * scale[group], b = shift[group];
+      for (std::int64_t i = at; i < at + s.inner; ++i) y[i] = (x[i] - m) * factor + b;
+    } else {
+      for (std::int64_t i = 0; i < s.inner; ++i) y[at + i] = (x[at + i] - m) * r * scale[i] + shift[i];
     }
-  }
+  });
 }
 
 template <class T> void normalize_gradient(T* dx, const T* dy, const T* x, const T* mean, const T* rate, const T* scale,
                                            const Groups& s, bool fixed) {
-  const double n = static_cast<double>(s.outer * s.inner);
-  for (std::int64_t group = 0; group < s.groups; ++group) {
-    scaled(s, group, scale, [&](auto scale_at) {
-      const T m = mean[group], r = rate[group];
-      double sum = 0, along = 0;
-      if (!fixed) {
-        runs(s, group, [&](std::int64_t at) {
-          sum += sum_of(s.inner, [&, g = dy + at](std::int64_t i) { return sent(g[i], scale_at(i)); });
-          along += sum_of(s.inner, [&, g = dy + at, v = x + at](std::int64_t i) {
-            return sent(sent(g[i], scale_at(i)), (v[i] - m) * r);
-          });
-        });
-      }
-      const T level = static_cast<T>(sum / n), slope = static_cast<T>(along / n);
-      runs(s, group, [&](std::int64_t at) {
-        const T *const g = dy + at, *const v = x + at;
-        T* const to = dx + at;
-        for (std::int64_t i = 0; i < s.inner; ++i) {
-          const T through = sent(g[i], scale_at(i)) - level - sent(slope, (v[i] - m) * r);
-          to[i] = sent(through, r);
-        }
-      });
-    });
-  }
+  if (s.by_group) gradient<true>(dx, dy, x, mean, rate, scale, s, fixed);
+  else gradient<false>(dx, dy, x, mean, rate, scale, s, fixed);
 }
 
 template <class T>
 void normalize_scale(T* dscale, const T* dy, const T* x, const T* mean, const T* rate, const Groups& s) {
   if (s.by_group) {
-    for (std::int64_t group = 0; group < s.groups; ++group) {
-      const T m = mean[group], r = rate[group];
-      double sum = 0;
-      runs(s, group, [&](std::int64_t at) {
-        sum += sum_of(s.inner, [g = dy + at, v = x + at, m, r](std::int64_t i) { return sent(g[i], (v[i] - m) * r); });
+    parts(s, [&](std::int64_t from, std::int64_t count) {
+      double sum[width] = {};
+      add_up(sum, s, from, count, [&](std::int64_t group, std::int64_t at, std::int64_t i) {
+        return sent(dy[at + i], (x[at + i] - mean[group]) * rate[group]);
       });
-      dscale[group] = static_cast<T>(sum);
-    }
+      for (std::int64_t k = 0; k < count; ++k) dscale[from + k] = static_cast<T>(sum[k]);
+    });
     return;
   }
-  // Some columns at a time, whose sums stay near.
-  constexpr std::int64_t width = 256;
   for (std::int64_t from = 0; from < s.inner; from += width) {
     const std::int64_t w = std::min(width, s.inner - from);
     double sum[width] = {};
-    for (std::int64_t row = 0; row < s.outer * s.groups; ++row) {
-      const std::int64_t at = row * s.inner + from;
-      const T m = mean[row % s.groups], r = rate[row % s.groups];
-      const T *const g = dy + at, *const v = x + at;
+    runs(s, 0, s.groups, [&](std::int64_t group, std::int64_t at) {
+      const T m = mean[group], r = rate[group];
+      const T *const g = dy + at + from, *const v = x + at + from;
       for (std::int64_t i = 0; i < w; ++i) sum[i] += static_cast<double>(sent(g[i], (v[i] - m) * r));
-    }
+    });
     for (std::int64_t i = 0; i < w; ++i) dscale[from + i] = static_cast<T>(sum[i]);
   }
 }
