@@ -2,8 +2,9 @@
 
 #include "../autograd/error.h"
 #include "../autograd/graph.h"
-#include "../autograd/op.h"
+#include "../autograd/kernels/norm.h"
 #include "../autograd/ops.h"
+#include "../autograd/require.h"
 #include "mode.h"
 
 #include <fmt/format.h>
@@ -11,13 +12,14 @@
 #include <cmath>
 #include <mutex>
 #include <span>
-#include <vector>
+#include <tuple>
+#include <utility>
 
 namespace ebb::nn {
 
 namespace {
 
-using ebb::detail::Complaint;
+using namespace ebb::detail;
 
 /// Running statistics change in calls, and one layer may be called by several threads.
 std::mutex& changing() {
@@ -54,26 +56,100 @@ Tensor scale_of(const std::string& kind, std::span<const std::int64_t> sizes, co
   ebb::detail::refuse({kind, std::move(reason), std::move(help)}, name, in, 1);
 }
 
-// Each is one pass, forward and for each operand backward.
-Tensor squared_distance(const Tensor& x, const Tensor& from) {
-  static const auto op = elementwise("squared_distance", [](auto a, auto b) { return square(a - b); });
-  return op(x, from);
+// ---- the op --------------------------------------------------------------------------------------------------------
+
+using kernels::Groups;
+
+/// What normalises: for each group its mean and 1 / √(variance + eps), and whether these are given or are x's own.
+struct Statistics {
+  Tensor mean, variance, rate;
+  double eps;
+  bool fixed;
+};
+
+Tensor rate_of(const Tensor& variance, double eps) { return rsqrt(variance + eps); }
+
+/// x's own, as plain numbers.
+Statistics statistics_of(const Tensor& x, const Groups& groups, double eps) {
+  Tensor mean = empty({groups.groups}, x.dtype()), variance = empty(mean.shape(), x.dtype());
+  dispatch_floating(x.dtype(),
+                    [&]<class T>(T) { kernels::moments(write<T>(mean), write<T>(variance), read<T>(x), groups); });
+  Tensor rate = rate_of(variance, eps);
+  return {std::move(mean), std::move(variance), std::move(rate), eps, false};
 }
-/// (x - mean) · scale
-Tensor centred(const Tensor& x, const Tensor& mean, const Tensor& scale) {
-  static const auto op = elementwise("normalize", [](auto a, auto m, auto s) { return (a - m) * s; });
-  return op(x, mean, scale);
+
+/// Those that a layer keeps.
+Statistics fixed(const Tensor& running_mean, const Tensor& running_var, DType dtype, double eps) {
+  const std::lock_guard lock(changing());
+  Tensor variance = running_var.to(dtype), rate = rate_of(variance, eps);
+  return {running_mean.to(dtype), std::move(variance), std::move(rate), eps, true};
 }
-/// (x - mean) · scale + shift
-Tensor centred(const Tensor& x, const Tensor& mean, const Tensor& scale, const Tensor& shift) {
-  static const auto op = elementwise("normalize", [](auto a, auto m, auto s, auto b) { return (a - m) * s + b; });
-  return op(x, mean, scale, shift);
+
+/// A normalisation in a few passes.  Derivatives of derivatives go through compose(), the same out of other ops.
+template <bool by_group> struct Normalize {
+  static constexpr const char *name = by_group ? "batch_norm" : "layer_norm", *formula = "x̂·w + b, x̂ = (x − μ)/σ",
+                              *rule = "∇x = (g·w − mean(g·w) − x̂·mean(g·w·x̂))/σ   ∇w = Σ g·x̂   ∇b = Σ g",
+                              *operands = "x w b";
+  static constexpr Keep keep = Keep::inputs;
+  Groups groups;
+  Statistics by;
+
+  Tensor run(const Tensor& x, const Tensor& w, const Tensor& b) const {
+    const std::int64_t learned = by_group ? groups.groups : groups.inner;
+    require(w.size() == learned && b.size() == learned, Complaint::usage, "weight and bias must have {} numbers each",
+            learned);
+    require(by.mean.size() == groups.groups && by.rate.size() == groups.groups, Complaint::usage,
+            "running_mean and running_var must have {} numbers each", groups.groups);
+    Tensor y = empty(x.shape(), x.dtype());
+    dispatch_floating(x.dtype(), [&]<class T>(T) {
+      kernels::normalize(write<T>(y), read<T>(x), read<T>(by.mean), read<T>(by.rate), read<T>(w), read<T>(b), groups);
+    });
+    return y;
+  }
+  Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor&) const {
+    Tensor dx = empty(x.shape(), x.dtype());
+    dispatch_floating(x.dtype(), [&]<class T>(T) {
+      kernels::normalize_gradient(write<T>(dx), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(by.rate), read<T>(w),
+                                  groups, by.fixed);
+    });
+    return dx;
+  }
+  Tensor dw(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor&) const {
+    Tensor dw = empty(w.shape(), x.dtype());
+    dispatch_floating(x.dtype(), [&]<class T>(T) {
+      kernels::normalize_scale(write<T>(dw), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(by.rate), groups);
+    });
+    return dw;
+  }
+  Tensor db(const Tensor& dy, const Tensor&, const Tensor&, const Tensor& b) const {
+    return reshape(sum(seen(dy), by_group ? Axes{0, 2} : Axes{0, 1}), b.shape());
+  }
+  static constexpr auto gradients() { return std::tuple(&Normalize::dx, &Normalize::dw, &Normalize::db); }
+
+  Tensor compose(const Tensor* in) const {
+    const Tensor x = seen(in[0]), w = each(in[1]), b = each(in[2]);
+    const Tensor m = by.fixed ? reshape(by.mean, {groups.groups, 1}) : mean(x, {0, 2}, true);
+    const Tensor r =
+        by.fixed ? reshape(by.rate, {groups.groups, 1}) : rate_of(mean(square(x - m), {0, 2}, true), by.eps);
+    return reshape((x - m) * r * w + b, in[0].shape());
+  }
+
+ private:
+  Tensor seen(const Tensor& x) const { return reshape(x, {groups.outer, groups.groups, groups.inner}); }
+  Tensor each(const Tensor& w) const { return by_group ? reshape(w, {groups.groups, 1}) : reshape(w, {groups.inner}); }
+};
+
+/// x̂ · weight + bias, of tensors of x's type; the bare x̂ if these have no numbers.
+template <bool by_group> Tensor normalized(const Tensor& x, const Parameter& weight, const Parameter& bias,
+                                           const Shape& shape, const Groups& groups, const Statistics& by) {
+  const bool bare = weight.size() == 0;
+  const Tensor w = bare ? ones(shape, x.dtype()) : Tensor(weight).to(x.dtype());
+  const Tensor b = bare ? zeros(shape, x.dtype()) : Tensor(bias).to(x.dtype());
+  return apply(Normalize<by_group>{groups, by}, x, w, b);
 }
-/// x · scale + shift
-Tensor scaled(const Tensor& x, const Tensor& scale, const Tensor& shift) {
-  static const auto op = elementwise("scale_shift", [](auto a, auto s, auto b) { return a * s + b; });
-  return op(x, scale, shift);
-}
+
+/// The type in which x and a layer's numbers meet.
+Tensor promoted(const Tensor& x, DType layer) { return x.to(promote(x.dtype(), layer)); }
 
 }  // namespace
 
@@ -117,8 +193,7 @@ void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n
   const double f = momentum ? *momentum : 1 / count.item(),
                unbiased = static_cast<double>(n) / static_cast<double>(n - 1);
   const auto moved = [f](const Tensor& running, const Tensor& now, double factor) {
-    const Tensor numbers = ebb::detail::view(now, running.shape());  // of no graph
-    return running * (1 - f) + numbers.to(running.dtype()) * (f * factor);
+    return running * (1 - f) + now.to(running.dtype()) * (f * factor);
   };
   const Tensor m = moved(running_mean, mean, 1), v = moved(running_var, variance, unbiased);
   running_mean = m;
@@ -126,34 +201,16 @@ void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n
   num_batches_tracked = count;
 }
 
-Tensor BatchNorm::operator()(const Tensor& x) const {
+Tensor BatchNorm::operator()(const Tensor& given) const {
   const Scope scope = label.scope();
   const bool by_batch = training() || !track_running_stats;
-  check(x, by_batch);
-  std::vector<int> others{0};
-  Shape each{channels_};  // broadcasts along the channels of x
-  for (int axis = 2; axis < x.rank(); ++axis) {
-    others.push_back(axis);
-    each = each.inserted(each.rank(), 1);
-  }
-
-  Tensor m, v;
-  if (by_batch) {
-    m = mean(x, others, true);
-    v = mean(squared_distance(x, m), others, true);
-  } else {
-    const std::lock_guard lock(changing());
-    m = reshape(running_mean, each);
-    v = reshape(running_var, each);
-  }
-  Tensor scale = rsqrt(v + eps), y;
-  if (weight.size() == 0) {
-    y = centred(x, m, scale);
-  } else {
-    scale = reshape(weight, each) * scale;
-    y = centred(x, m, scale, reshape(bias, each));
-  }
-  if (training() && track_running_stats && !recomputing()) track(m, v, x.size() / channels_);
+  check(given, by_batch);
+  const Tensor x = promoted(given, weight.dtype());
+  const Shape channels{channels_};
+  const Groups groups{x.shape()[0], channels_, x.size() == 0 ? 0 : x.size() / (x.shape()[0] * channels_), true};
+  const Statistics by = by_batch ? statistics_of(x, groups, eps) : fixed(running_mean, running_var, x.dtype(), eps);
+  const Tensor y = normalized<true>(x, weight, bias, channels, groups, by);
+  if (training() && track_running_stats && !recomputing()) track(by.mean, by.variance, x.size() / channels_);
   return y;
 }
 
@@ -174,24 +231,17 @@ LayerNorm::LayerNorm(const Shape& of, const LayerNormOptions& o)
       eps(o.eps),
       label(layer_kind(of, o.eps)) {}
 
-Tensor LayerNorm::operator()(const Tensor& x) const {
+Tensor LayerNorm::operator()(const Tensor& given) const {
   const Scope scope = label.scope();
-  const int before = x.rank() - shape.rank();
+  const int before = given.rank() - shape.rank();
   bool fits = before >= 0;
-  std::vector<int> last;
-  for (int axis = 0; fits && axis < shape.rank(); ++axis) {
-    fits = x.shape()[before + axis] == shape[axis];
-    last.push_back(before + axis);
-  }
+  for (int axis = 0; fits && axis < shape.rank(); ++axis) fits = given.shape()[before + axis] == shape[axis];
   if (!fits)
-    refuse(Complaint::shape, fmt::format("the layer is for last axes {}", to_string(shape)), "", "LayerNorm", x);
+    refuse(Complaint::shape, fmt::format("the layer is for last axes {}", to_string(shape)), "", "LayerNorm", given);
 
-  const Tensor m = mean(x, last, true);
-  const Tensor scale = rsqrt(mean(squared_distance(x, m), last, true) + eps);
-  const Tensor y = centred(x, m, scale);
-  if (weight.size() == 0) return y;
-  const Tensor w = weight;
-  return scaled(y, w, bias);
+  const Tensor x = promoted(given, weight.dtype());
+  const Groups groups{1, x.size() / shape.size(), shape.size(), false};
+  return normalized<false>(x, weight, bias, shape, groups, statistics_of(x, groups, eps));
 }
 
 void LayerNorm::ebb_visit(Visitor& visitor) const {

@@ -45,16 +45,20 @@ std::string summary_of(const Contents& contents) {
     const Contents::Part& part = contents.parts[i];
     Row row{part.path.empty() ? "model" : part.path, part.kind, "", ""};
     std::int64_t count = 0;
-    const auto add = [&row](const std::string& what) { row.parameters += (row.parameters.empty() ? "" : ", ") + what; };
+    std::vector<std::string> trained, kept;
+    const auto line = [](const std::string& name, const Shape& shape) {
+      return last_name(name) + " " + to_string(shape);
+    };
     for (const Contents::Trained& p : contents.parameters) {
       if (p.part != i) continue;
-      add(last_name(p.name) + " " + to_string(p.parameter->shape()));
+      trained.push_back(line(p.name, p.parameter->shape()));
       count += p.parameter->size();
       total_bytes += p.parameter->size() * static_cast<std::int64_t>(size_of(p.parameter->dtype()));
     }
     for (const Contents::Kept& b : contents.buffers)
-      if (b.part == i && b.tensor->defined())
-        add(fmt::format("{} {} (not trained)", last_name(b.name), to_string(b.tensor->shape())));
+      if (b.part == i && b.tensor->defined()) kept.push_back(line(b.name, b.tensor->shape()));
+    row.parameters = fmt::format("{}{}{}{}", fmt::join(trained, ", "), trained.empty() || kept.empty() ? "" : "; ",
+                                 kept.empty() ? "" : "not trained: ", fmt::join(kept, ", "));
     if (row.parameters.empty() && only_holds_others(contents.parts, i)) continue;
     row.count = count == 0 ? "" : grouped(count);
     total += count;

@@ -409,12 +409,12 @@ TEST_CASE("a summary is a table of layers, parameters and counts") {
     EBB_FIELDS(body, scale, mean)
   } net;
   CHECK(nn::summary(net) ==
-        "layer   kind             parameters                             count\n"
-        "---------------------------------------------------------------------\n"
-        "model   Net              scale [1200], mean [10] (not trained)  1,200\n"
-        "body.0  Dense(10 -> 64)  weight [64, 10], bias [64]               704\n"
+        "layer   kind             parameters                            count\n"
+        "--------------------------------------------------------------------\n"
+        "model   Net              scale [1200]; not trained: mean [10]  1,200\n"
+        "body.0  Dense(10 -> 64)  weight [64, 10], bias [64]              704\n"
         "body.1  ReLU\n"
-        "---------------------------------------------------------------------\n"
+        "--------------------------------------------------------------------\n"
         "1,904 parameters, 7.4 KiB\n");
 }
 

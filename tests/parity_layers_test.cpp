@@ -20,9 +20,9 @@ const Golden& golden() {
 template <class Layer>
 void check_gradients(Layer& layer, const std::string& one, const std::string& dx, const Tensor& x) {
   if (x.dtype() != i64) CHECK_PARITY(x.grad(), golden()(one, dx), one);
-  for (auto& [name, parameter] : nn::parameters(layer)) {
-    CHECK_PARITY(parameter.grad(), golden()(one, "grad." + name), one);
-    parameter.clear_grad();
+  for (const nn::NamedParameter& p : nn::parameters(layer)) {
+    CHECK_PARITY(p.parameter.grad(), golden()(one, "grad." + p.name), one);
+    p.parameter.clear_grad();
   }
 }
 
@@ -52,9 +52,10 @@ template <class Layer> void check_batch_norm(Layer layer, const std::string& one
     } else {
       check_call(layer, one + step);
     }
-    for (auto& [name, tensor] : nn::buffers(layer)) {
-      if (tensor.dtype() == i64) CHECK(tensor.item() == golden()(one + step, name).item());
-      else CHECK_PARITY(tensor, golden()(one + step, name), one + step);
+    for (const nn::NamedBuffer& b : nn::buffers(layer)) {
+      const Tensor& want = golden()(one + step, b.name);
+      if (want.dtype() == i64) CHECK(b.tensor.item() == want.item());
+      else CHECK_PARITY(b.tensor, want, one + step);
     }
   }
 }
