@@ -91,7 +91,7 @@ void Visitor::part(std::string_view name, const void* object, std::size_t bytes,
       throw UsageError(fmt::format(
           "nn::parameters: a {} inside {} is not reached by EBB_FIELDS; add the field that holds it to EBB_FIELDS, or it "
           "will never train",
-          p->size() == 0 ? "Sequential" : fmt::format("Parameter of shape {}", to_string(p->shape())), path_.empty() ? "the model" : fmt::format("{} ({})", path_, type_name(type))));
+          p->size() == 0 ? "Sequential or recurrent layer" : fmt::format("Parameter of shape {}", to_string(p->shape())), path_.empty() ? "the model" : fmt::format("{} ({})", path_, type_name(type))));
 
   path_ = outer_path;
   part_ = outer_part;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "../autograd/autograd.h"
+#include "data/augment.h"
 #include "attention.h"
 #include "conv.h"
-#include "data/augment.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/idx.h"

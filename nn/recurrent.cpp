@@ -244,6 +244,7 @@ template <class Cell> const Cell& Recurrent<Cell>::cell(std::int64_t layer, bool
 }
 
 template <class Cell> void Recurrent<Cell>::ebb_visit(Visitor& visitor) const {
+  static_cast<void>(cell(0));  // throws if the cells were moved away
   visitor.field("label", label);
   visitor.skip(here_);
   if (dropout_.p > 0) visitor.place("dropout", dropout_.label);

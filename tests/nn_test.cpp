@@ -426,8 +426,8 @@ TEST_CASE("a Sequential that EBB_FIELDS forgot is reported") {
     EBB_FIELDS(out)
   } net;
   CHECK_THROWS_WITH_AS(nn::parameters(net),
-                       "nn::parameters: a Sequential inside the model is not reached by EBB_FIELDS; add the field that "
-                       "holds it to EBB_FIELDS, or it will never train",
+                       "nn::parameters: a Sequential or recurrent layer inside the model is not reached by EBB_FIELDS; "
+                       "add the field that holds it to EBB_FIELDS, or it will never train",
                        UsageError);
   // Inside another Sequential, in a copy and after a move, it is found where it is listed.
   nn::Sequential outer{nn::Sequential{nn::Dense(2, 2)}, nn::Dense(2, 1)};
