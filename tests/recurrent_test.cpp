@@ -161,6 +161,33 @@ TEST_CASE("a fused cell has the value and the gradients of the ops that it stand
       }
 }
 
+TEST_CASE("cells in f32 are those in f64, rounded, from the smallest numbers to the largest") {
+  std::vector<float> all{0};
+  for (double x = 1e-30; x < 1e30; x *= 1.003)
+    for (const double signed_x : {x, -x}) all.push_back(static_cast<float>(signed_x));
+  const auto n = static_cast<std::int64_t>(all.size());
+  const Tensor x = from(all, {n, 1}), wide = concat({x, flip(x, 0), x, flip(x, 0)}, 1), three = slice(wide, 0, 3, 1);
+  const Tensor half = full({n, 1}, 0.5);
+  CHECK(distance(lstm_cell(wide, half).to(f64), lstm_cell(wide.to(f64), half.to(f64))) < 3e-7);
+  CHECK(distance(gru_cell(three, x * zeros({1, 3}), half).to(f64),
+                 gru_cell(three.to(f64), zeros({n, 3}, f64), half.to(f64))) < 3e-7);
+  // With the input gate open and the forget gate shut, c' is tanh alone.
+  const Tensor shut = concat({full({n, 1}, 100), full({n, 1}, -100), x, full({n, 1}, 100)}, 1);
+  const Tensor c = lstm_cell(shut, zeros({n, 1}))[1].to(f64), exact = tanh(x.to(f64));
+  CHECK(max(abs(c - exact) / maximum(abs(exact), 1e-30)).item() < 3e-7);
+}
+
+TEST_CASE("a gate that is not a number, or infinite, is what its function makes of it") {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {f32, f64}) {
+    const Tensor open = lstm_cell(tensor({inf, -inf, inf, inf}, dtype), tensor({3}, dtype));  // i f g o
+    CHECK(distance(open.to(f64), tensor({{std::tanh(1.0)}, {1.0}}, f64)) < 2e-7);
+    const Tensor lost = lstm_cell(tensor({0.0, 0.0, not_a_number, 0.0}, dtype), tensor({3}, dtype));
+    CHECK(std::isnan(lost(0, 0).value()));
+    CHECK(std::isnan(gru_cell(tensor({not_a_number, 0, 1}, dtype), ones({3}, dtype), ones({1}, dtype))(0).value()));
+  }
+}
+
 TEST_CASE("saturated gates neither overflow nor pass NaN") {
   const Tensor far = tensor({{1e4, -1e4, 1e4, -1e4}, {-1e4, 1e4, -1e4, 1e4}}, f32);
   for (const Tensor& t : with_gradients(lstm_cell, {far, ones({2, 1})})) CHECK(distance(t, t) == 0);

@@ -1,60 +1,101 @@
 #include "recurrent.h"
 
+#include "map.h"
+
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <vector>
 
 namespace ebb::kernels {
 
 namespace {
 
+// The functions of the gates take most of a step's time where the C library computes them one number at a time.  In float,
+// these are free of branches and calls, so that loops over them become vectors.
+
+/// e^-|x|, which never overflows.
+float decay(float x) {
+  x = -std::abs(x);
+  x = x < -87.0F ? -87.0F : x;  // below, e^x would leave the normal numbers; NaN stays
+  // e^x = 2ⁿ·eʳ with |r| <= log 2 / 2.  Added to this number, n stands in the lowest bits.
+  constexpr float magic = 12582912.0F;  // 1.5·2²³
+  const float shifted = x * 1.44269504F + magic, n = shifted - magic;
+  const float r =
+      (x - n * 0.693359375F) + n * 2.12194440e-4F;  // log 2 in two parts, of which n times the first is exact
+  const float power = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) + 127U) << 23);
+  constexpr float k2 = 1.0F / 2, k3 = k2 / 3, k4 = k3 / 4, k5 = k4 / 5, k6 = k5 / 6, k7 = k6 / 7;
+  return power * (1 + r * (1 + r * (k2 + r * (k3 + r * (k4 + r * (k5 + r * (k6 + r * k7)))))));
+}
+double decay(double x) { return std::exp(-std::abs(x)); }
+
 template <class T> T sigmoid(T x) {
-  const T e = std::exp(-std::abs(x));  // never overflows
+  const T e = decay(x);
   return (x < 0 ? e : T(1)) / (T(1) + e);
 }
+
+float squash(float x) {
+  const float e = decay(2 * x), far = std::copysign((1 - e) / (1 + e), x), s = x * x;
+  // Near 0, where 1 - e loses digits, the first terms of the series.
+  const float near = x * (1 + s * (-1.0F / 3 + s * (2.0F / 15 + s * (-17.0F / 315 + s * (62.0F / 2835)))));
+  return s < 0.0625F ? near : far;
+}
+double squash(double x) { return std::tanh(x); }
+
 /// No gradient stays none, be the local derivative infinite.
 template <class T> T times(T g, T local) { return g == 0 ? T(0) : g * local; }
 
-/// What comes to c_next: from the next step, and through h.  `a` is a row of what the forward pass left.
-template <class T> T to_cell(T dh, T dc_next, const T* a, std::int64_t hidden) {
-  const T squashed = a[lstm::gates * hidden];
-  return dc_next + times(dh, a[lstm::output * hidden] * (1 - squashed * squashed));
+/// What comes to c_next, from the next step and through h.  `a` is a row of what the forward pass left.
+template <class T> void to_cell(T* d, const T* dh, const T* dc_next, const T* a, std::int64_t hidden) {
+  map(
+      d, hidden, [](T dc, T g, T o, T t) { return dc + times(g, o * (1 - t * t)); }, dc_next, dh,
+      a + lstm::output * hidden, a + lstm::gates * hidden);
 }
 
 }  // namespace
 
 template <class T>
 void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int64_t rows, std::int64_t hidden) {
-  for (std::int64_t r = 0; r < rows; ++r, gates += lstm::gates * hidden) {
-    for (std::int64_t k = 0; k < hidden; ++k) {
-      const T i = sigmoid(gates[lstm::input * hidden + k]), f = sigmoid(gates[lstm::forget * hidden + k]),
-              g = std::tanh(gates[lstm::candidate * hidden + k]), o = sigmoid(gates[lstm::output * hidden + k]);
-      const T next = f * *c++ + i * g, squashed = std::tanh(next);
-      *c_next++ = next;
-      *h++ = o * squashed;
-      if (active == nullptr) continue;
-      T* const a = active + k;
-      a[lstm::input * hidden] = i;
-      a[lstm::forget * hidden] = f;
-      a[lstm::candidate * hidden] = g;
-      a[lstm::output * hidden] = o;
-      a[lstm::gates * hidden] = squashed;
-    }
-    if (active != nullptr) active += (lstm::gates + 1) * hidden;
+  const std::int64_t width = lstm::gates + 1;
+  std::vector<T> one_row(active == nullptr ? static_cast<std::size_t>(width * hidden) : 0);
+  const auto open = [](T x) { return sigmoid(x); };
+  const auto bound = [](T x) { return squash(x); };
+  for (std::int64_t r = 0; r < rows; ++r) {
+    T* const a = active == nullptr ? one_row.data() : active + r * width * hidden;
+    T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
+             *const g = a + lstm::candidate * hidden, *const o = a + lstm::output * hidden,
+             *const squashed = a + lstm::gates * hidden;
+    map(i, hidden, open, gates + lstm::input * hidden);
+    map(f, hidden, open, gates + lstm::forget * hidden);
+    map(g, hidden, bound, gates + lstm::candidate * hidden);
+    map(o, hidden, open, gates + lstm::output * hidden);
+    map(
+        c_next, hidden, [](T i_, T f_, T g_, T c_) { return f_ * c_ + i_ * g_; }, i, f, g, c);
+    map(squashed, hidden, bound, c_next);
+    map(
+        h, hidden, [](T o_, T s) { return o_ * s; }, o, squashed);
+    gates += lstm::gates * hidden;
+    c += hidden;
+    c_next += hidden;
+    h += hidden;
   }
 }
 
 template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_next, const T* active, const T* c,
                                          std::int64_t rows, std::int64_t hidden) {
+  std::vector<T> dc(static_cast<std::size_t>(hidden));
+  const auto open = [](T g, T other, T x) { return times(g, other * x * (1 - x)); };
   for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t k = 0; k < hidden; ++k) {
-      const T* const a = active + k;
-      T* const d = dgates + k;
-      const T i = a[lstm::input * hidden], f = a[lstm::forget * hidden], g = a[lstm::candidate * hidden],
-              o = a[lstm::output * hidden], dc = to_cell(dh[k], dc_next[k], a, hidden);
-      d[lstm::input * hidden] = times(dc, g * i * (1 - i));
-      d[lstm::forget * hidden] = times(dc, c[k] * f * (1 - f));
-      d[lstm::candidate * hidden] = times(dc, i * (1 - g * g));
-      d[lstm::output * hidden] = times(dh[k], a[lstm::gates * hidden] * o * (1 - o));
-    }
+    const T *const i = active + lstm::input * hidden, *const f = active + lstm::forget * hidden,
+                   *const g = active + lstm::candidate * hidden, *const o = active + lstm::output * hidden,
+                   *const squashed = active + lstm::gates * hidden;
+    to_cell(dc.data(), dh, dc_next, active, hidden);
+    map(dgates + lstm::input * hidden, hidden, open, dc.data(), g, i);
+    map(dgates + lstm::forget * hidden, hidden, open, dc.data(), c, f);
+    map(
+        dgates + lstm::candidate * hidden, hidden, [](T d, T i_, T g_) { return times(d, i_ * (1 - g_ * g_)); },
+        dc.data(), i, g);
+    map(dgates + lstm::output * hidden, hidden, open, dh, squashed, o);
     dgates += lstm::gates * hidden;
     active += (lstm::gates + 1) * hidden;
     dh += hidden;
@@ -65,44 +106,49 @@ template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_nex
 
 template <class T>
 void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::int64_t rows, std::int64_t hidden) {
-  for (std::int64_t r = 0; r < rows; ++r, active += (lstm::gates + 1) * hidden)
-    for (std::int64_t k = 0; k < hidden; ++k)
-      *dc++ = times(to_cell(*dh++, *dc_next++, active + k, hidden), active[lstm::forget * hidden + k]);
+  for (std::int64_t r = 0; r < rows; ++r, active += (lstm::gates + 1) * hidden, dh += hidden, dc_next += hidden) {
+    to_cell(dc, dh, dc_next, active, hidden);
+    for (std::int64_t k = 0; k < hidden; ++k, ++dc) *dc = times(*dc, active[lstm::forget * hidden + k]);
+  }
 }
 
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
                                  std::int64_t rows, std::int64_t hidden) {
+  std::vector<T> one_row(active == nullptr ? static_cast<std::size_t>(gru::gates * hidden) : 0);
+  const auto open = [](T x, T s) { return sigmoid(x + s); };
   for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t k = 0; k < hidden; ++k) {
-      const T *const x = from_input + k, *const s = from_state + k;
-      const T r = sigmoid(x[gru::reset * hidden] + s[gru::reset * hidden]),
-              z = sigmoid(x[gru::update * hidden] + s[gru::update * hidden]),
-              n = std::tanh(x[gru::candidate * hidden] + r * s[gru::candidate * hidden]);
-      *h_next++ = (1 - z) * n + z * *h++;
-      if (active == nullptr) continue;
-      T* const a = active + k;
-      a[gru::reset * hidden] = r;
-      a[gru::update * hidden] = z;
-      a[gru::candidate * hidden] = n;
-    }
+    T* const a = active == nullptr ? one_row.data() : active + row * gru::gates * hidden;
+    T *const r = a + gru::reset * hidden, *const z = a + gru::update * hidden, *const n = a + gru::candidate * hidden;
+    map(r, hidden, open, from_input + gru::reset * hidden, from_state + gru::reset * hidden);
+    map(z, hidden, open, from_input + gru::update * hidden, from_state + gru::update * hidden);
+    map(
+        n, hidden, [](T x, T r_, T s) { return squash(x + r_ * s); }, from_input + gru::candidate * hidden, r,
+        from_state + gru::candidate * hidden);
+    map(
+        h_next, hidden, [](T z_, T n_, T h_) { return (1 - z_) * n_ + z_ * h_; }, z, n, h);
     from_input += gru::gates * hidden;
     from_state += gru::gates * hidden;
-    if (active != nullptr) active += gru::gates * hidden;
+    h += hidden;
+    h_next += hidden;
   }
 }
 
 template <class T> void gru_cell_dgates(T* dgates, bool by_state, const T* dy, const T* active, const T* from_state,
                                         const T* h, std::int64_t rows, std::int64_t hidden) {
+  std::vector<T> dn(static_cast<std::size_t>(hidden));
   for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t k = 0; k < hidden; ++k) {
-      const T* const a = active + k;
-      T* const d = dgates + k;
-      const T r = a[gru::reset * hidden], z = a[gru::update * hidden], n = a[gru::candidate * hidden];
-      const T dn = times(dy[k], (1 - z) * (1 - n * n));
-      d[gru::reset * hidden] = times(dn, from_state[gru::candidate * hidden + k] * r * (1 - r));
-      d[gru::update * hidden] = times(dy[k], (h[k] - n) * z * (1 - z));
-      d[gru::candidate * hidden] = by_state ? times(dn, r) : dn;
-    }
+    const T *const r = active + gru::reset * hidden, *const z = active + gru::update * hidden,
+                   *const n = active + gru::candidate * hidden;
+    map(
+        dn.data(), hidden, [](T g, T z_, T n_) { return times(g, (1 - z_) * (1 - n_ * n_)); }, dy, z, n);
+    map(
+        dgates + gru::reset * hidden, hidden, [](T g, T s, T r_) { return times(g, s * r_ * (1 - r_)); }, dn.data(),
+        from_state + gru::candidate * hidden, r);
+    map(
+        dgates + gru::update * hidden, hidden,
+        [](T g, T h_, T n_, T z_) { return times(g, (h_ - n_) * z_ * (1 - z_)); }, dy, h, n, z);
+    map(
+        dgates + gru::candidate * hidden, hidden, [=](T g, T r_) { return by_state ? times(g, r_) : g; }, dn.data(), r);
     dgates += gru::gates * hidden;
     active += gru::gates * hidden;
     from_state += gru::gates * hidden;
