@@ -6,25 +6,25 @@
 // The book is in alphabetical order, so its last tenth would be all of words from T on.  Parts are therefore whole
 // entries: of ten in a row the fifth validates and the tenth judges.  By the validation part were chosen: the network's
 // size and options, the epoch that is judged, and the discounts of the n-gram model.
-// Usage: devils_dictionary [--short] [text, may be gzip-packed]; writes devils_dictionary.safetensors (the network) and
-// devils_dictionary.svg (how training went) into the current folder.
+// Usage: devils_dictionary [--short] [text, may be gzip-packed]; writes devils_dictionary.safetensors (the network),
+// devils_dictionary.svg (how training went) and devils_dictionary_flow.svg (how gradients flow) into the current folder.
 #include "example.h"
 
 #include <ebb/optim/optim.h>
+#include <ebb/tools/graphviz.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <map>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -36,11 +36,11 @@ namespace {
 /// Characters by their numbers in the alphabet.
 using Codes = std::vector<std::int64_t>;
 
-/// The characters that occur in a text, numbered in their order.
+/// The characters that occur in a text, and the end of a line, numbered in their order.
 struct Alphabet {
   std::string characters;
 
-  explicit Alphabet(std::string text) : characters(std::move(text)) {
+  explicit Alphabet(const std::string& text) : characters(text + '\n') {
     std::sort(characters.begin(), characters.end());
     characters.erase(std::unique(characters.begin(), characters.end()), characters.end());
   }
@@ -66,6 +66,21 @@ Codes joined(const std::vector<Codes>& parts) {
   for (const Codes& part : parts) all.insert(all.end(), part.begin(), part.end());
   return all;
 }
+
+struct Parts {
+  std::vector<Codes> train;
+  Codes validation, test;
+
+  Parts(const std::string& text, const Alphabet& alphabet) {
+    const std::vector<Codes> all = entries(text, alphabet);
+    if (all.size() < 10) throw UsageError("the text must have at least ten entries, each after an empty line");
+    std::vector<Codes> validates, judges;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      (i % 10 == 4 ? validates : i % 10 == 9 ? judges : train).push_back(all[i]);
+    validation = joined(validates);
+    test = joined(judges);
+  }
+};
 
 // ---- the rival -------------------------------------------------------------------------------------------------
 
@@ -117,7 +132,7 @@ class NGram {
   }
 
  private:
-  static constexpr std::uint64_t base = 128;
+  static constexpr std::uint64_t base = 256;  // so that seven characters and more fit into a key
   struct Context {
     double total = 0;
     std::array<double, 3> kinds{};  // how many different characters followed it once, twice, more often
@@ -176,144 +191,183 @@ class NGram {
 
 // ---- the network -----------------------------------------------------------------------------------------------
 
-/// Characters [batch, time] -> logits of the characters that follow [batch, time, symbols].
+/// Characters [rows, time] -> logits of those that follow [rows, time, symbols].
 struct Writer {
   nn::Embedding embedding;
   nn::LSTM lstm;
-  nn::Dropout dropout;
+  nn::Dropout dropout{0.3};
   nn::Dense out;
 
-  Writer(std::int64_t symbols, std::int64_t hidden, double drop, std::int64_t emb, std::int64_t layers, double dl)
-      : embedding(symbols, emb),
-        lstm(emb, hidden, {.layers = layers, .sequences = true, .dropout = dl}),
-        dropout(drop),
-        out(hidden, symbols) {}
+  Writer(std::int64_t symbols, std::int64_t hidden)
+      : embedding(symbols, hidden / 4), lstm(hidden / 4, hidden, {.sequences = true}), out(hidden, symbols) {}
 
-  /// Reads on from a state, and leaves the state it ends with there.
+  /// Reads on from a state, and leaves the one that it ends with there.
   Tensor operator()(const Tensor& x, nn::State& state) const {
-    auto [outputs, last] = lstm.run(dropout(embedding(x)), state);
+    auto [outputs, last] = lstm.run(embedding(x), state);
     state = last;
     return out(dropout(outputs));
   }
   EBB_FIELDS(embedding, lstm, dropout, out)
 };
 
-/// A text side by side: as many streams as there are rows, each cut into windows of some characters.  What follows a
-/// window of one stream stands in the same row of the next.
+/// A text in rows of one length, which are read side by side in windows of so many characters: a row goes on in the next
+/// window where it stopped in this.
 class Streams {
  public:
-  Streams(const Codes& text, std::int64_t rows, std::int64_t window, std::int64_t newline) : rows_(rows), window_(window) {
-    length_ = (static_cast<std::int64_t>(text.size()) + rows - 1) / rows;
-    inputs_.assign(std::size_t(rows * length_), newline);
-    targets_.assign(std::size_t(rows * length_), -100);  // which cross_entropy ignores: the last row's rest
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      if (i > 0) inputs_[i] = text[i - 1];
-      targets_[i] = text[i];
-    }
+  Streams(const Codes& text, const Alphabet& alphabet, std::int64_t rows, std::int64_t window) : window_(window) {
+    const auto size = static_cast<std::int64_t>(text.size());
+    length_ = (size + rows - 1) / rows;
+    const auto rest = static_cast<std::size_t>(rows * length_ - size);
+    Codes before{alphabet.code('\n')}, after = text;
+    before.insert(before.end(), text.begin(), text.end() - 1);
+    before.insert(before.end(), rest, 0);
+    after.insert(after.end(), rest, -100);  // which cross_entropy() ignores
+    x_ = from(before, {rows, length_});
+    y_ = from(after, {rows, length_});
   }
 
   std::int64_t windows() const { return (length_ + window_ - 1) / window_; }
-  Tensor x(std::int64_t i) const { return cut(inputs_, i); }
-  Tensor y(std::int64_t i) const { return cut(targets_, i); }
-
- private:
-  Tensor cut(const Codes& codes, std::int64_t i) const {  // [rows, at most window]
-    return slice(from(codes, {rows_, length_}), i * window_, std::min((i + 1) * window_, length_), 1);
+  /// The characters of a window, and those that follow them: [rows, at most window].
+  data::Batch window(std::int64_t i) const {
+    const std::int64_t begin = i * window_, end = std::min(begin + window_, length_);
+    return {slice(x_, begin, end, 1), slice(y_, begin, end, 1)};
   }
 
-  Codes inputs_, targets_;
-  std::int64_t rows_, window_, length_;
+ private:
+  Tensor x_, y_;
+  std::int64_t window_, length_;
 };
 
-const double bit = std::log(2.0);
-
-/// Bits per character; every character is guessed from what comes before it.
-double bits(const Writer& writer, const Codes& text, std::int64_t newline) {
-  const Streams streams(text, 16, 64, newline);
+/// Bits per character: each is guessed from those before it.
+double bits(const Writer& writer, const Codes& text, const Alphabet& alphabet) {
+  const Streams streams(text, alphabet, 16, 64);
   nn::State state;
   double sum = 0;
-  for (std::int64_t i = 0; i < streams.windows(); ++i)
-    sum += nn::cross_entropy(writer(streams.x(i), state), streams.y(i), {.reduction = nn::Reduction::sum}).item();
-  return sum / bit / static_cast<double>(text.size());
+  for (std::int64_t i = 0; i < streams.windows(); ++i) {
+    const auto [x, y] = streams.window(i);
+    sum += nn::cross_entropy(writer(x, state), y, {.reduction = nn::Reduction::sum}).item();
+  }
+  return sum / std::log(2.0) / static_cast<double>(text.size());
 }
 
-/// Writes until it ends a line, or so many characters.  A temperature below 1 makes it prefer what is likely.
-std::string written(const Writer& writer, const Alphabet& alphabet, std::size_t most, double temperature,
-                    std::uint64_t seed) {
-  Generator generator(seed);
+/// What it writes after an empty line.  A temperature below 1 makes it prefer what is likely.
+std::string written(const Writer& writer, const Alphabet& alphabet, std::size_t length, double temperature,
+                    Generator& generator) {
   nn::State state;
   std::string text = "\n\n";
-  for (const char c : std::string("\n")) writer(from(Codes{alphabet.code(c)}, {1, 1}), state);
-  while (text.size() < most + 2) {
-    const Tensor logits = writer(from(Codes{alphabet.code(text.back())}, {1, 1}), state);
-    const auto p = softmax(flatten(logits) / temperature).to_vector<double>();
+  const auto read = [&](char c) { return flatten(writer(from(Codes{alphabet.code(c)}, {1, 1}), state)); };
+  for (read('\n'); text.size() < length + 2;) {
+    const std::vector<double> p = softmax(read(text.back()) / temperature).to_vector<double>();
     double left = generator.uniform();
     std::size_t next = 0;
     while (next + 1 < p.size() && (left -= p[next]) > 0) ++next;
-    text += alphabet.character(static_cast<std::int64_t>(next));
+    text += alphabet.characters[next];
   }
   return text.substr(2);
 }
 
-double env(const char* n, double d) { const char* s = std::getenv(n); return s ? std::atof(s) : d; }
+/// What is trained, how, and against whom.
+struct Plan {
+  std::int64_t hidden, epochs;
+  std::size_t rival;  // its order
+};
+constexpr Plan whole{256, 18, 5};
+constexpr Plan brief{64, 1, 2};
+constexpr std::int64_t rows = 16, window = 64;
+
+/// Trains the writer, and leaves in it what was best for the validation part: a mean over the last hundred steps or so,
+/// which guesses better than the weights of any one step.
+optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabet, const Plan& plan) {
+  const std::int64_t windows = Streams(joined(parts.train), alphabet, rows, window).windows();
+  const std::int64_t steps = plan.epochs * windows, rising = 100;
+  optim::AdamW adam(writer, {.lr = 3e-3});
+  optim::Schedule schedule(adam, optim::warm_up({.steps = rising}, optim::cosine({.steps = steps - rising})));
+  Writer average = writer, best = writer;
+  double least = std::numeric_limits<double>::infinity();
+  Generator order(1), chance(1);
+  optim::History history;
+  optim::Progress progress(stdout, plan.epochs, windows, optim::terminal_columns(stdout));
+  for (std::int64_t epoch = 1; epoch <= plan.epochs; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    // The entries in another order each time, so that the network does not learn which of them are neighbours.
+    std::vector<Codes> mixed;
+    for (const std::int64_t i : randperm(std::ssize(parts.train), order).to_vector<std::int64_t>())
+      mixed.push_back(parts.train[std::size_t(i)]);
+    const Streams streams(joined(mixed), alphabet, rows, window);
+    nn::State state;
+    double sum = 0;
+    for (std::int64_t i = 0; i < windows; ++i) {
+      const auto [x, y] = streams.window(i);
+      Graph graph;  // what it remembers of earlier windows is a constant here: gradients end where the graph begins
+      const Tensor loss = nn::cross_entropy(writer(x, state), y);
+      loss.backward();
+      optim::clip_grad_norm(adam.parameters(), 1);
+      adam.step();
+      schedule.step();
+      optim::ema_update(average, writer, 0.99);
+      sum += loss.item() / std::log(2.0);
+      progress.batch(epoch, i + 1, std::vector<optim::Reading>{{"bits", sum / static_cast<double>(i + 1)}});
+    }
+    const double judged = bits(average, parts.validation, alphabet);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    const std::vector<optim::Reading> readings{{"bits", sum / static_cast<double>(windows)}, {"val_bits", judged}};
+    history.add(readings);
+    progress.epoch(epoch, readings, seconds.count());
+    std::string line = written(average, alphabet, 90, 0.7, chance);
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    std::printf("    %s\n", line.c_str());
+    if (judged < least) {
+      least = judged;
+      best = average;
+    }
+  }
+  writer = best;
+  return history;
+}
+
+/// A few characters forward and backward under observation, drawn.
+void draw(const Writer& writer, const Parts& parts, const Alphabet& alphabet, const std::string& file) {
+  const auto [x, y] = Streams(parts.test, alphabet, 1, 5).window(0);
+  nn::State state;
+  Graph graph;
+  graph.observe();
+  nn::cross_entropy(writer(x, state), y).backward();
+  graphviz::render(graph, file, {.title = "How gradients flow back through five characters"});
+}
+
+std::string here(const std::string& file) { return std::filesystem::absolute(file).string(); }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   const Request request(argc, argv);
-  set_num_threads(1);
+  const Plan plan = request.brief ? brief : whole;
   const std::string text =
       data::read_text(request.data.empty() ? EBB_SOURCE_ROOT "/examples/data/devils_dictionary.txt.gz" : request.data);
   const Alphabet alphabet(text);
-  std::vector<Codes> train, validation, test;
-  const std::vector<Codes> all = entries(text, alphabet);
-  for (std::size_t i = 0; i < all.size(); ++i) (i % 10 == 4 ? validation : i % 10 == 9 ? test : train).push_back(all[i]);
-  const std::int64_t newline = alphabet.code('\n');
+  const Parts parts(text, alphabet);
 
-  for (std::size_t order : {2}) {
-    NGram rival(joined(train), order, alphabet.size());
-    rival.tune(joined(validation));
-    std::printf("%zu-gram %.4f %.4f\n", order, rival.bits(joined(validation)), rival.bits(joined(test)));
-  }
+  seed(1);
+  Writer writer(alphabet.size(), plan.hidden);
+  std::printf("%s\n\n", nn::summary(writer).c_str());
+  const optim::History history = train(writer, parts, alphabet, plan);
+  const double result = bits(writer, parts.test, alphabet);
 
-  seed(std::uint64_t(env("SEED", 1)));
-  Writer writer(alphabet.size(), std::int64_t(env("H", 256)), env("DROP", 0.3), std::int64_t(env("E", 64)), std::int64_t(env("L", 1)), env("DL", 0.0));
-  const std::int64_t epochs = std::int64_t(env("EPOCHS", 10)), rows = std::int64_t(env("ROWS", 32)), window = std::int64_t(env("T", 50));
-  optim::AdamW adam(writer, {.lr = env("LR", 3e-3), .weight_decay = env("WD", 0.01)});
-  const std::int64_t steps = epochs * Streams(joined(train), rows, window, newline).windows();
-  optim::Schedule schedule(adam, optim::warm_up({.steps = 100, .start = 0.1}, optim::cosine({.steps = steps - 100, .floor = 0.01})));
-  Writer average = writer;
-  const double ema = env("EMA", 0.99);
-  Generator order(1);
-  const int most = int(env("MAX", 1e9));
-  for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
-    const auto t0 = std::clock();
-    std::vector<Codes> mixed;
-    for (const std::int64_t i : randperm(std::int64_t(train.size()), order).to_vector<std::int64_t>()) mixed.push_back(train[std::size_t(i)]);
-    const Streams streams(joined(mixed), rows, window, newline);
-    nn::State state;
-    double sum = 0;
-    int done = 0;
-    for (std::int64_t i = 0; i < streams.windows() && done < most; ++i, ++done) {
-      Graph graph;
-      const Tensor loss = nn::cross_entropy(writer(streams.x(i), state), streams.y(i));
-      loss.backward();
-      optim::clip_grad_norm(adam.parameters(), 1.0);
-      adam.step();
-      schedule.step();
-      if (ema > 0) optim::ema_update(average, writer, ema);
-      sum += loss.item();
-    }
-    const double train_s = double(std::clock() - t0) / CLOCKS_PER_SEC;
-    std::printf("epoch %lld  train %.4f  val %.4f", (long long)epoch, sum / bit / done, bits(writer, joined(validation), newline));
-    if (ema > 0) std::printf("  ema %.4f", bits(average, joined(validation), newline));
-    const double s = double(std::clock() - t0) / CLOCKS_PER_SEC;
-    std::printf("   %.1f s cpu (+ %.1f)\n", train_s, s - train_s);
-    std::printf("   %s\n", written(ema > 0 ? average : writer, alphabet, 70, 0.7, std::uint64_t(epoch)).c_str());
-    std::fflush(stdout);
-    if (done >= most) break;
-  }
-  return 0;
+  NGram rival(joined(parts.train), plan.rival, alphabet.size());
+  rival.tune(parts.validation);
+  const double rivals = rival.bits(parts.test);
+  std::printf("\nbits per character of %zu that neither saw:  %.3f the network,  %.3f the %zu-gram model\n\n",
+              parts.test.size(), result, rivals, plan.rival);
+  Generator chance(2);
+  std::printf("%s\n\n", written(writer, alphabet, 600, 0.7, chance).c_str());
+
+  nn::save(writer, "devils_dictionary.safetensors");
+  history.svg("devils_dictionary.svg");
+  draw(writer, parts, alphabet, "devils_dictionary_flow.svg");
+  std::printf("%-22s  %s\n", "the network", here("devils_dictionary.safetensors").c_str());
+  std::printf("%-22s  %s\n", "how training went", here("devils_dictionary.svg").c_str());
+  std::printf("%-22s  %s\n", "how gradients flow", here("devils_dictionary_flow.svg").c_str());
+  return verdict("devils_dictionary", "what the network saves of the rival's bits", rivals - result, 0);
 } catch (const Error& error) {
   std::fprintf(stderr, "devils_dictionary: %s\n", error.what());
   return 1;
