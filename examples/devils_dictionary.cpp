@@ -45,8 +45,11 @@ struct Alphabet {
     characters.erase(std::unique(characters.begin(), characters.end()), characters.end());
   }
   std::int64_t size() const { return static_cast<std::int64_t>(characters.size()); }
-  std::int64_t code(char c) const { return static_cast<std::int64_t>(characters.find(c)); }
-  char character(std::int64_t code) const { return characters[std::size_t(code)]; }
+  /// A character that does not occur counts as the end of a line.
+  std::int64_t code(char c) const {
+    const std::size_t found = characters.find(c);
+    return static_cast<std::int64_t>(found == std::string::npos ? characters.find('\n') : found);
+  }
 };
 
 /// The entries of the dictionary, each with the verse that belongs to it: "ABATIS, n.  Rubbish in front of a fort, ..."
@@ -250,29 +253,33 @@ double bits(const Writer& writer, const Codes& text, const Alphabet& alphabet) {
   return sum / std::log(2.0) / static_cast<double>(text.size());
 }
 
-/// What it writes after an empty line.  A temperature below 1 makes it prefer what is likely.
-std::string written(const Writer& writer, const Alphabet& alphabet, std::size_t length, double temperature,
+/// What it writes after a beginning, until an empty line or so many characters.
+std::string written(const Writer& writer, const Alphabet& alphabet, std::string text, std::size_t most,
                     Generator& generator) {
+  constexpr double temperature = 0.7;  // below 1 it prefers what is likely
   nn::State state;
-  std::string text = "\n\n";
   const auto read = [&](char c) { return flatten(writer(from(Codes{alphabet.code(c)}, {1, 1}), state)); };
-  for (read('\n'); text.size() < length + 2;) {
-    const std::vector<double> p = softmax(read(text.back()) / temperature).to_vector<double>();
+  Tensor logits = read('\n');
+  for (const char c : text) logits = read(c);
+  while (text.size() < most && !text.ends_with("\n\n")) {
+    const std::vector<double> p = softmax(logits / temperature).to_vector<double>();
     double left = generator.uniform();
     std::size_t next = 0;
     while (next + 1 < p.size() && (left -= p[next]) > 0) ++next;
     text += alphabet.characters[next];
+    logits = read(text.back());
   }
-  return text.substr(2);
+  return text;
 }
 
 /// What is trained, how, and against whom.
 struct Plan {
   std::int64_t hidden, epochs;
+  double lr;
   std::size_t rival;  // its order
 };
-constexpr Plan whole{256, 18, 5};
-constexpr Plan brief{64, 1, 2};
+constexpr Plan whole{256, 20, 3e-3, 5};
+constexpr Plan brief{64, 2, 1e-2, 2};
 constexpr std::int64_t rows = 16, window = 64;
 
 /// Trains the writer, and leaves in it what was best for the validation part: a mean over the last hundred steps or so,
@@ -280,7 +287,7 @@ constexpr std::int64_t rows = 16, window = 64;
 optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabet, const Plan& plan) {
   const std::int64_t windows = Streams(joined(parts.train), alphabet, rows, window).windows();
   const std::int64_t steps = plan.epochs * windows, rising = 100;
-  optim::AdamW adam(writer, {.lr = 3e-3});
+  optim::AdamW adam(writer, {.lr = plan.lr});
   optim::Schedule schedule(adam, optim::warm_up({.steps = rising}, optim::cosine({.steps = steps - rising})));
   Writer average = writer, best = writer;
   double least = std::numeric_limits<double>::infinity();
@@ -313,7 +320,7 @@ optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabe
     const std::vector<optim::Reading> readings{{"bits", sum / static_cast<double>(windows)}, {"val_bits", judged}};
     history.add(readings);
     progress.epoch(epoch, readings, seconds.count());
-    std::string line = written(average, alphabet, 90, 0.7, chance);
+    std::string line = written(average, alphabet, "NETWORK, n.  ", 100, chance);  // a word that the book does not have
     std::replace(line.begin(), line.end(), '\n', ' ');
     std::printf("    %s\n", line.c_str());
     if (judged < least) {
@@ -359,7 +366,8 @@ int main(int argc, char** argv) try {
   std::printf("\nbits per character of %zu that neither saw:  %.3f the network,  %.3f the %zu-gram model\n\n",
               parts.test.size(), result, rivals, plan.rival);
   Generator chance(2);
-  std::printf("%s\n\n", written(writer, alphabet, 600, 0.7, chance).c_str());
+  for (const char* word : {"GRADIENT, n.  ", "LEARNING, n.  ", "MACHINE, n.  "})
+    std::printf("%s\n", written(writer, alphabet, word, 400, chance).c_str());
 
   nn::save(writer, "devils_dictionary.safetensors");
   history.svg("devils_dictionary.svg");
