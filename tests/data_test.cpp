@@ -593,6 +593,16 @@ TEST_CASE("what fails in the second thread fails in the loop") {
   }
 }
 
+TEST_CASE("who asks again for a batch that the second thread could not make is told again") {
+  const auto fail = [](data::Batch batch, Generator&) {
+    if (batch.y[0].item() == 2) throw IndexError("row 2 is not to be had");
+    return batch;
+  };
+  data::Loader loader = data::loader(numbered(8), {.batch = 2, .prefetch = 2, .transform = fail});
+  data::Loader::Iterator i = loader.begin();
+  for (int time = 0; time < 2; ++time) CHECK_THROWS_WITH_AS(++i, "row 2 is not to be had", IndexError);
+}
+
 TEST_CASE("a loop can be left while batches are made ahead") {
   for (int times = 0; times < 20; ++times) {
     data::Loader loader = data::loader(numbered(1000), {.batch = 1, .shuffle = true, .prefetch = 3});

@@ -63,17 +63,18 @@ class Loader::Ahead {
 
   /// The next batch; waits for it.  `used` is let go of by the thread that made it, so that its memory is taken again.
   Batch next(Batch used) {
-    Made made;
+    Batch batch;
     {
       std::unique_lock lock(mutex_);
       used_.push_back(std::move(used));
       changed_.wait(lock, [this] { return !made_.empty(); });
-      made = std::move(made_.front());
+      // A failure stays: nothing comes after it, and who asks again must not wait for ever.
+      if (made_.front().failure) std::rethrow_exception(made_.front().failure);
+      batch = std::move(made_.front().batch);
       made_.pop_front();
     }
     changed_.notify_all();
-    if (made.failure) std::rethrow_exception(made.failure);
-    return std::move(made.batch);
+    return batch;
   }
 
  private:
