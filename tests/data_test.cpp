@@ -569,6 +569,24 @@ TEST_CASE("what a transform draws depends on seed, epoch and batch alone") {
   CHECK(later == std::vector<Numbers>(all.begin() + 7, all.end()));
 }
 
+TEST_CASE("a transform that draws from the default generator draws the same on any thread, and moves nobody else's") {
+  const auto batches = [](std::int64_t prefetch, bool by_default) {
+    const auto add_noise = [by_default](data::Batch batch, Generator& own) {
+      return noisy(std::move(batch), by_default ? default_generator() : own);
+    };
+    data::Loader loader = data::loader(numbered(8), {.batch = 4, .prefetch = prefetch, .transform = add_noise});
+    std::vector<Numbers> all;
+    while (loader.epoch() < 2)
+      for (const auto& [x, y] : loader) all.push_back(x.to_vector<float>());
+    return all;
+  };
+  const std::uint64_t position = default_generator().position();
+  const std::vector<Numbers> own = batches(0, false);
+  CHECK(batches(0, true) == own);
+  CHECK(batches(3, true) == own);
+  CHECK(default_generator().position() == position);
+}
+
 TEST_CASE("batches that a second thread makes ahead are the same") {
   for (const bool shuffle : {false, true}) {
     const std::vector<Numbers> all = noise_of({.shuffle = shuffle});

@@ -14,6 +14,7 @@
 #include <span>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace ebb::data {
@@ -36,8 +37,12 @@ struct Loader::Epoch {
     };
     Batch made{part(all.x), part(all.y), part(all.weight)};
     if (!transform) return made;
-    Generator generator(Generator::bits_at(~seed, static_cast<std::uint64_t>(number)));
-    return transform(std::move(made), generator);
+    const struct Restore {
+      Generator before;
+      ~Restore() { default_generator() = before; }
+    } restore{
+        std::exchange(default_generator(), Generator(Generator::bits_at(~seed, static_cast<std::uint64_t>(number))))};
+    return transform(std::move(made), default_generator());
   }
 };
 

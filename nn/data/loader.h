@@ -25,7 +25,8 @@ struct Batch {
   }
 };
 
-/// What becomes of a batch before it is used.  What it draws comes from the generator, which is the batch's own.
+/// What becomes of a batch before it is used.  What it draws comes from the generator, which is the batch's own; so does
+/// what it draws from the default generator, which is this one meanwhile.
 using Transform = std::function<Batch(Batch, Generator&)>;
 
 /// How a Loader goes through its dataset.
