@@ -75,12 +75,13 @@ io::Tensors History::state() const {
 void History::load_state(const io::Tensors& state) {
   std::vector<std::pair<std::string, std::vector<double>>> columns(state.size());
   for (const auto& [key, values] : state) {
-    const std::size_t dot = std::min(key.find('.'), key.size() - 1);
+    const std::size_t dot = key.find('.');
     std::size_t place = state.size();
-    std::from_chars(key.data(), key.data() + dot, place);
-    const bool good = place < state.size() && columns[place].first.empty() && values.dtype() == f64 &&
-                      values.rank() == 1 && values.size() > 0 && values.size() == state.begin()->second.size();
-    if (!good) throw UsageError(fmt::format("History::load_state: {} is no column of a history", io::shown(key)));
+    if (dot != std::string::npos) std::from_chars(key.data(), key.data() + dot, place);
+    const bool good = place < state.size() && dot + 1 < key.size() && columns[place].first.empty() &&
+                      values.dtype() == f64 && values.rank() == 1 && values.size() > 0 &&
+                      values.size() == state.begin()->second.size();
+    if (!good) throw UsageError(fmt::format("History::load_state: \"{}\" is no column of a history", io::shown(key)));
     columns[place] = {key.substr(dot + 1), values.to_vector<double>()};
   }
   columns_ = std::move(columns);

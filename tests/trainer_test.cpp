@@ -585,6 +585,16 @@ TEST_CASE("the log and the history are tables with a row for each epoch") {
   CHECK(contents(folder / "log.csv") == contents(folder / "trained.csv"));
 }
 
+TEST_CASE("a history takes no state but a history's") {
+  optim::History history;
+  for (const char* const key : {"", ".", "0", "0.", "loss", ".loss", "1.loss", "-1.loss"})
+    CHECK_THROWS_WITH_AS(history.load_state({{key, ones({2}, f64)}}),
+                         ("History::load_state: \"" + std::string(key) + "\" is no column of a history").c_str(),
+                         UsageError);
+  history.load_state({{"0.loss", ones({2}, f64)}});
+  CHECK(history.epochs() == 2);
+}
+
 TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan, and names as text") {
   optim::History history;
   for (int epoch = 1; epoch <= 30; ++epoch) {
