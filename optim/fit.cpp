@@ -292,7 +292,7 @@ std::vector<Part> Fit::parts() {
   parts.push_back(
       {"tally", [this] { return tally_.state(); }, [this](const io::Tensors& given) { tally_.load_state(given); }});
   parts.push_back({"history", [this] { return history_.state(); },
-                   [this](const io::Tensors& given) { history_.load_state(given); }});
+                   [this](const io::Tensors& given) { load_history(given); }});
   std::size_t place = 0;
   for (const auto& callback : options_.callbacks) {
     Callback* const one = callback.get();
@@ -320,6 +320,17 @@ void Fit::load_state(const io::Tensors& state) {
   reader.finish();
   batch_ = done;
   stopping_ = stopping != 0;
+}
+
+void Fit::load_history(const io::Tensors& state) {
+  History read;
+  read.load_state(state);
+  std::vector<std::string> names = names_;
+  names.emplace_back("seconds");
+  if (read.epochs() > 0 && read.names() != names)
+    throw UsageError(fmt::format("its epochs have {}, and now they have {}. Nothing was loaded",
+                                 fmt::join(read.names(), ", "), fmt::join(names, ", ")));
+  history_ = std::move(read);
 }
 
 void Fit::save() {

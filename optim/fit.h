@@ -59,6 +59,7 @@ class Fit final : public Run {
   std::vector<Part> parts();
   io::Tensors state() const;
   void load_state(const io::Tensors& state);
+  void load_history(const io::Tensors& state);
   void save();
   void resume();
 

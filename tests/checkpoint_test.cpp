@@ -281,6 +281,22 @@ TEST_CASE("a checkpoint of other training is refused with a reason, and nothing 
   CHECK_THROWS_WITH_AS(Training(folder / "no/where", 1).fit(), doctest::Contains("cannot write"), IoError);
 }
 
+TEST_CASE("a checkpoint of training that was judged by other readings is refused before it costs an epoch") {
+  const Folder folder;
+  const std::string file = folder / "run";
+  nn::Sequential model{nn::Dense(2, 1)};
+  optim::SGD sgd(model, {.lr = 0.05});
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  trainer.fit(rows(), {.verbose = false, .validation_data = rows(), .checkpoint = file});
+  const std::vector<float> before = nn::parameters(model)[0].parameter.value().to_vector<float>();
+  CHECK_THROWS_WITH_AS(trainer.fit(rows(), {.epochs = 3, .verbose = false, .checkpoint = file, .resume = true}),
+                       (file + " is a checkpoint of other training: its epochs have loss, val_loss, seconds, and now "
+                               "they have loss, seconds. Nothing was loaded")
+                           .c_str(),
+                       UsageError);
+  CHECK(nn::parameters(model)[0].parameter.value().to_vector<float>() == before);
+}
+
 TEST_CASE("every truncation of a checkpoint is refused, and what follows trains as if there had been none") {
   const Folder folder;
   const std::string file = folder / "run";
