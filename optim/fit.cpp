@@ -96,7 +96,13 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
       tally_(trainer.options_.metrics) {
   check(options);
   if (!train.y.defined()) throw UsageError("Trainer::fit: the dataset has no answers y to aim at");
+  if (validation_ && !validation_->y.defined())
+    throw UsageError("Trainer::fit: validation_data has no answers y to judge by");
   if (options.validation > 0) {
+    const auto kept = std::llround(options.validation * static_cast<double>(train.size()));
+    if (kept == 0 || kept == train.size())
+      throw UsageError(fmt::format("Trainer::fit: validation = {} of {} rows leaves a part empty", options.validation,
+                                   train.size()));
     data::Split split = train.split({.test = options.validation, .seed = options.seed});
     training_ = std::move(split.train);
     validation_ = std::move(split.test);
@@ -291,8 +297,8 @@ std::vector<Part> Fit::parts() {
   parts.push_back({"fit", [this] { return state(); }, [this](const io::Tensors& given) { load_state(given); }});
   parts.push_back(
       {"tally", [this] { return tally_.state(); }, [this](const io::Tensors& given) { tally_.load_state(given); }});
-  parts.push_back({"history", [this] { return history_.state(); },
-                   [this](const io::Tensors& given) { load_history(given); }});
+  parts.push_back(
+      {"history", [this] { return history_.state(); }, [this](const io::Tensors& given) { load_history(given); }});
   std::size_t place = 0;
   for (const auto& callback : options_.callbacks) {
     Callback* const one = callback.get();

@@ -78,6 +78,8 @@ void Trainer::check_parameters(const Graph& graph) const {
 }
 
 Scores Trainer::evaluate(const data::Dataset& dataset, const EvaluateOptions& options) const {
+  if (!dataset.y.defined())
+    throw UsageError("Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none");
   const Pause pause;
   Tally tally(options_.metrics);
   data::Loader loader = data::loader(dataset, {.batch = options.batch});

@@ -58,7 +58,8 @@ struct FitOptions {
 };
 
 struct EvaluateOptions {
-  std::int64_t batch = 256;  ///< rows at a time; the scores do not depend on it
+  std::int64_t batch = 256;  ///< rows at a time; scores depend on it only where the loss is no plain mean over rows, as
+                             ///< with class_weights or ignore_index of its own
 };
 
 /// Trains a model: anything that makes a Tensor from a Tensor.  It refers to model and optimizer, so both must outlive
@@ -81,7 +82,7 @@ class Trainer {
   /// those that the model's EBB_FIELDS list, a checkpoint of other training, and a loss or gradient that is not finite,
   /// saying where it came to be; the model is then that of the last good step.
   History fit(const data::Dataset& train, const FitOptions& options = {});
-  /// The loss and the metrics over all rows, without recording.
+  /// The loss and the metrics over all rows, without recording.  Throws UsageError if there are no answers y.
   Scores evaluate(const data::Dataset& dataset, const EvaluateOptions& options = {}) const;
   /// What the model makes of x, without recording.
   Tensor predict(const Tensor& x) const;

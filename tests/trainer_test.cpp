@@ -276,6 +276,13 @@ TEST_CASE("what a Trainer cannot work with is refused with a sentence") {
   CHECK_THROWS_WITH_AS(trainer.fit(blobs, {.validation = 0.5, .validation_data = blobs}),
                        "Trainer::fit: validation and validation_data are both given; training is judged by one",
                        UsageError);
+  CHECK_THROWS_WITH_AS(trainer.fit(blobs, {.validation = 0.01}),
+                       "Trainer::fit: validation = 0.01 of 8 rows leaves a part empty", UsageError);
+  const data::Dataset questions{blobs.x, {}};
+  CHECK_THROWS_WITH_AS(trainer.fit(blobs, {.validation_data = questions}),
+                       "Trainer::fit: validation_data has no answers y to judge by", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.evaluate(questions),
+                       "Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none", UsageError);
 }
 
 TEST_CASE("off a terminal every epoch is one plain line") {
