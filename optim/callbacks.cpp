@@ -192,10 +192,15 @@ void ModelCheckpoint::load_state(const io::Tensors& state) {
 
 Scheduler::Scheduler(Share share, const SchedulerOptions& options) : share_(std::move(share)), options_(options) {
   if (!share_) throw UsageError("Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})");
+  if (!options.monitor.empty())
+    throw UsageError("Scheduler: monitor is for a Plateau; a function of steps reads nothing");
 }
 
 Scheduler::Scheduler(Schedule& schedule, const SchedulerOptions& options)
-    : schedule_(&schedule, [](Schedule*) {}), options_(options) {}
+    : schedule_(&schedule, [](Schedule*) {}), options_(options) {
+  if (options.each_step && !options.monitor.empty())
+    throw UsageError("Scheduler: with each_step the loss so far is measured, so there is no monitor to choose");
+}
 
 void Scheduler::on_fit_begin(Run& run) {
   Monitor monitor(options_.monitor, Better::smaller);  // which way is better is the schedule's own matter

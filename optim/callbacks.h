@@ -160,7 +160,8 @@ class ModelCheckpoint : public Callback {
 
 struct SchedulerOptions {
   bool each_step = false;    ///< moves on after each step of the optimizer; else after each epoch
-  std::string monitor = "";  ///< the reading that a Plateau measures; "": val_loss, or loss where nothing validates
+  std::string monitor = "";  ///< the reading that a Plateau measures; "": val_loss, or loss where nothing validates.
+                             ///< With each_step it is the loss of the epoch so far, and nothing else can be asked for
 };
 
 /// Moves the step size along a schedule: Scheduler(optim::cosine({.steps = 50})), or a Schedule of your own.

@@ -542,6 +542,11 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
       two_blobs(4),
       {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
   CHECK(sgd.lr() == 0.2);
+  CHECK_THROWS_WITH_AS(optim::Scheduler(optim::exponential(0.5), {.monitor = "script"}),
+                       "Scheduler: monitor is for a Plateau; a function of steps reads nothing", UsageError);
+  CHECK_THROWS_WITH_AS(optim::Scheduler(plateau, {.each_step = true, .monitor = "script"}),
+                       "Scheduler: with each_step the loss so far is measured, so there is no monitor to choose",
+                       UsageError);
   CHECK_THROWS_WITH_AS(optim::Scheduler(nullptr),
                        "Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})", UsageError);
 }
