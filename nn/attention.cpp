@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -86,7 +87,8 @@ bool same(const Tensor& a, const Tensor& b) { return &ebb::detail::impl(a) == &e
 
 std::string attention_kind(std::int64_t dim, std::int64_t heads) {
   std::string kind = fmt::format("MultiHeadAttention({}, {} heads)", dim, heads);
-  if (dim < 1 || heads < 1) throw UsageError(fmt::format("{}: sizes must be at least 1", kind));
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();  // a matrix product counts in 32 bits
+  if (dim < 1 || heads < 1 || dim > most) throw UsageError(fmt::format("{}: sizes must be in [1, {}]", kind, most));
   if (dim % heads != 0) throw UsageError(fmt::format("{}: the heads must divide the size", kind));
   return kind;
 }

@@ -642,7 +642,10 @@ TEST_CASE("attention refuses what does not fit, and says why") {
 TEST_CASE("MultiHeadAttention refuses what does not fit, and says why") {
   CHECK_THROWS_WITH_AS(nn::MultiHeadAttention(6, 4), "MultiHeadAttention(6, 4 heads): the heads must divide the size",
                        UsageError);
-  CHECK_THROWS_WITH_AS(nn::MultiHeadAttention(6, 0), "MultiHeadAttention(6, 0 heads): sizes must be at least 1",
+  CHECK_THROWS_WITH_AS(nn::MultiHeadAttention(std::int64_t{1} << 62, 1),
+                       "MultiHeadAttention(4611686018427387904, 1 heads): sizes must be in [1, 2147483647]",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(nn::MultiHeadAttention(6, 0), "MultiHeadAttention(6, 0 heads): sizes must be in [1, 2147483647]",
                        UsageError);
   CHECK_THROWS_WITH_AS(nn::MultiHeadAttention(6, 2, {.dropout = 1}), "Dropout(1): the probability must be in [0, 1)",
                        UsageError);
