@@ -70,7 +70,7 @@ struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   Tensor row_weights = {};
   Tensor class_weights = {};   ///< [classes], none negative: the mean is weighted, Σ w[label]·loss / Σ w[label]
-  double label_smoothing = 0;  ///< in [0, 1]: the share of each target that is spread evenly over all classes
+  double label_smoothing = 0;  ///< in [0, 1): the share of each target that is spread evenly over all classes
   std::optional<std::int64_t> ignore_index = -100;  ///< rows with this label do not count, and get no gradient
 };
 /// -log softmax(logits)[label]: logits [..., classes] against class numbers [...] (i64, from zero), or against
