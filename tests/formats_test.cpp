@@ -525,6 +525,12 @@ TEST_CASE("read_png says what is wrong, and libpng's errors are Ebb's") {
   CHECK(complaint("", read_png).starts_with(": it is no whole PNG: "));
   CHECK(complaint(bits.substr(0, bits.size() - 1), read_png) ==
         ": it ends at byte 68 before the last chunk: truncated copy?");
+  // 700 by 700 pixels of 32 bits are more than deflate makes of 67 bytes, of 1 bit each they would not be.
+  CHECK(complaint(png_head +
+                      hex("00 00 02 bc 00 00 02 bc 08 06 00 00 00 0d ba 6c 43 00 00 00 0a 49 44 41 54 78 da 63 60 "
+                          "00 00 00 02 00 01 e5 27 de fc ") +
+                      png_end,
+                  read_png) == ": it claims 700 by 700 pixels, which 67 bytes cannot hold");
   CHECK(complaint(png_head +
                       hex("00 00 ea 60 00 00 ea 60 08 06 00 00 00 80 d2 75 42 00 00 00 0a 49 44 41 54 78 da 63 60 "
                           "00 00 00 02 00 01 e5 27 de fc ") +

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <string_view>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace ebb::io {
 namespace {
 
 constexpr std::string_view last_chunk("\0\0\0\0IEND\xAE\x42\x60\x82", 12);
-constexpr std::uint64_t most_pixels_in_a_byte = 8 * 1032;  // of one bit each, and deflated as far as that goes
+constexpr std::uint64_t most_bits_in_a_byte = 8 * 1032;  // deflated as far as that goes
 
 /// libpng's own account of an image; frees what it holds.
 struct Png {
@@ -31,14 +32,23 @@ struct Png {
   Png& operator=(const Png&) = delete;
 };
 
+/// Bits of a pixel, of a file that begins with a header that libpng has read.
+unsigned bits_of_pixel(std::string_view bytes) {
+  constexpr std::array<unsigned, 7> numbers{1, 0, 3, 1, 2, 0, 4};  // by the type of its colours
+  const auto depth = static_cast<unsigned char>(bytes[24]), colours = static_cast<unsigned char>(bytes[25]);
+  return depth * numbers.at(colours);
+}
+
 /// The pixels as bytes with their opacity behind: [height, width, 2 or 4].
 std::vector<png_byte> pixels_of(Png& png, std::string_view bytes, const std::string& path) {
   const auto damaged = [&] {
     throw ParseError(fmt::format("{}: it is no whole PNG: {}", path, shown(png.image.message)));
   };
   if (png_image_begin_read_from_memory(&png.image, bytes.data(), bytes.size()) == 0) damaged();
+  if (bytes.substr(12, 4) != "IHDR")  // which libpng lets pass
+    throw ParseError(fmt::format("{}: it is no whole PNG: its first chunk is not its header", path));
   const std::uint64_t pixels = std::uint64_t{png.image.width} * png.image.height;
-  if (pixels / most_pixels_in_a_byte > bytes.size())
+  if (pixels / (most_bits_in_a_byte / bits_of_pixel(bytes)) > bytes.size())
     throw ParseError(fmt::format("{}: it claims {} by {} pixels, which {} bytes cannot hold", path, png.image.width,
                                  png.image.height, bytes.size()));
   if (bytes.rfind(last_chunk) == std::string_view::npos)
@@ -46,7 +56,13 @@ std::vector<png_byte> pixels_of(Png& png, std::string_view bytes, const std::str
   const bool colour = (png.image.format & PNG_FORMAT_FLAG_COLOR) != 0;
   png.image.format = colour ? PNG_FORMAT_RGBA : PNG_FORMAT_GA;
   png.image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // 16 bits are the same scale as 8, only finer
-  std::vector<png_byte> all(pixels * (colour ? 4 : 2));
+  std::vector<png_byte> all;
+  try {
+    all.resize(pixels * (colour ? 4 : 2));
+  } catch (const std::exception&) {  // a bad file may still claim more than there is
+    throw IoError(
+        fmt::format("{}: there is no memory for its {} by {} pixels", path, png.image.width, png.image.height));
+  }
   if (png_image_finish_read(&png.image, nullptr, all.data(), 0, nullptr) == 0) damaged();
   return all;
 }
