@@ -720,6 +720,32 @@ TEST_CASE("weights do not depend on how many batches are made ahead") {
   for (const std::int64_t prefetch : {1, 2, 7}) CHECK(train(prefetch) == none);
 }
 
+TEST_CASE("weights do not depend on how many threads train") {
+  const int before = num_threads();
+  const auto train = [](int threads) {
+    set_num_threads(threads);
+    seed(1);
+    const auto rows = [](const Tensor& x) { return reshape(x, {x.shape()[0], 7, -1}); };
+    nn::Sequential model{nn::Conv2d(1, 6, 3, {.padding = 1}),
+                         nn::BatchNorm2d(6),
+                         nn::ReLU(),
+                         nn::MaxPool2d(2),
+                         rows,
+                         nn::LSTM(42, 10),
+                         nn::Dropout(0.2),
+                         nn::Dense(10, 3)};
+    optim::Adam adam(model, {.lr = 0.01});
+    optim::Trainer trainer(model, adam, {.loss = nn::cross_entropy});
+    Generator generator(2);
+    const data::Dataset images{randn({70, 1, 14, 14}, f32, generator), randint(0, 3, {70}, generator)};
+    trainer.fit(images, {.epochs = 2, .batch = 32, .verbose = false, .transform = data::random_flip(), .prefetch = 1});
+    return all_numbers(model);
+  };
+  const std::vector<float> one = train(1);
+  for (const int threads : {2, 3}) CHECK(train(threads) == one);
+  set_num_threads(before);
+}
+
 TEST_CASE("a copy of the model follows it through fit as in a loop of one's own") {
   nn::Sequential model = small_model(), average = model;
   optim::SGD sgd(model, {.lr = 0.1});
