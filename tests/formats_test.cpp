@@ -430,8 +430,10 @@ TEST_CASE("read_npz reads the wider records of archives beyond 4 GiB") {
   CHECK(refused_flips(whole, whole.size(), read_npz) > 1000);
 }
 
-TEST_CASE("names that an archive cannot hold are refused before anything is written") {
+TEST_CASE("names that an archive cannot hold, and tensors that hold nothing, are refused before anything is written") {
   const Folder folder;
+  CHECK_THROWS_WITH_AS(io::write_npz(folder / "f", {{"a", ones({1})}, {"b", {}}}),
+                       "write_npz: \"b\" is a Tensor that holds nothing", UsageError);
   CHECK_THROWS_WITH_AS(io::write_npz(folder / "f", {{"a\nb", ones({1})}}),
                        "write_npz: \"a?b.npy\" cannot be a name in an archive", UsageError);
   CHECK(!fs::exists(folder / "f"));

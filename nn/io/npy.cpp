@@ -243,6 +243,8 @@ Tensors read_npz(const std::string& path) {
 void write_npz(const std::string& path, const Tensors& arrays, const NpzOptions& options) {
   ZipWriter zip("write_npz");
   for (const auto& [name, array] : arrays) {
+    if (!array.defined())
+      throw UsageError(fmt::format("write_npz: \"{}\" is a Tensor that holds nothing", shown(name)));
     zip.add(name + std::string(suffix), header_of(array), bytes_of(array), options.compress);
   }
   const std::string end = zip.directory();
