@@ -48,6 +48,9 @@ void History::add(std::span<const Reading> epoch) {
 
 void History::svg(const std::string& path) const {
   if (epochs() == 0) throw UsageError("History::svg: there are no epochs to draw");
+  const auto is_seconds = [](const auto& column) { return column.first == "seconds"; };
+  if (std::all_of(columns_.begin(), columns_.end(), is_seconds))
+    throw UsageError("History::svg: there is nothing but seconds to draw");
   const std::string text = plot(*this);
   const std::span<const char> parts[] = {text};
   io::replace_file(path, parts);

@@ -45,7 +45,7 @@ class History {
 
   /// Draws the loss and each metric over the epochs, training and validation, into one SVG file: legible on light and
   /// dark ground, the best epoch marked, logarithmic where the range asks for it.  The same history gives the same
-  /// bytes.  Throws IoError, or UsageError if there are no epochs.
+  /// bytes.  Throws IoError, or UsageError if there are no epochs or nothing but seconds.
   void svg(const std::string& path) const;
   /// Writes it as a table (RFC 4180), a row for each epoch.  Throws IoError, or UsageError if there are no epochs.
   void csv(const std::string& path) const;

@@ -605,6 +605,8 @@ TEST_CASE("a history takes no state but a history's") {
                          UsageError);
   history.load_state({{"0.loss", ones({2}, f64)}});
   CHECK(history.epochs() == 2);
+  history.load_state({{"0.seconds", ones({2}, f64)}});
+  CHECK_THROWS_WITH_AS(history.svg("seconds.svg"), "History::svg: there is nothing but seconds to draw", UsageError);
 }
 
 TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan, and names as text") {
