@@ -94,11 +94,17 @@ void read_parts(const std::string& path, const std::vector<Part>& parts) {
   std::vector<io::Tensors> before;
   for (const Part& part : parts) before.push_back(part.state());
   std::size_t i = 0;
+  const auto give_back = [&] {
+    while (i-- > 0) parts[i].load_state(before[i]);
+  };
   try {
     for (; i < parts.size(); ++i) parts[i].load_state(groups[i]);
   } catch (const Error& error) {
-    while (i-- > 0) parts[i].load_state(before[i]);
+    give_back();
     throw UsageError(fmt::format("{} is a checkpoint of other training: {}", path, error.what()));
+  } catch (...) {  // a callback of the user's may throw anything
+    give_back();
+    throw;
   }
 }
 

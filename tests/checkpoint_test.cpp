@@ -297,6 +297,29 @@ TEST_CASE("a checkpoint of training that was judged by other readings is refused
   CHECK(nn::parameters(model)[0].parameter.value().to_vector<float>() == before);
 }
 
+TEST_CASE("whatever a callback throws at its state, nothing has changed") {
+  struct Stubborn : optim::Callback {
+    io::Tensors state() const override { return {{"mood", ones({1})}}; }
+    void load_state(const io::Tensors&) override { throw std::runtime_error("no"); }
+  };
+  const Folder folder;
+  const std::string file = folder / "run";
+  for (const bool again : {false, true}) {
+    nn::Sequential model{nn::Dense(2, 1)};
+    optim::Adam adam(model);
+    optim::Trainer trainer(model, adam, {.loss = nn::mse_loss});
+    const std::vector<float> before = nn::parameters(model)[0].parameter.value().to_vector<float>();
+    const optim::FitOptions options{.verbose = false, .callbacks = {Stubborn()}, .checkpoint = file, .resume = again};
+    if (!again) {
+      trainer.fit(rows(), options);
+      continue;
+    }
+    CHECK_THROWS_WITH_AS(trainer.fit(rows(), options), "no", std::runtime_error);
+    CHECK(nn::parameters(model)[0].parameter.value().to_vector<float>() == before);
+    CHECK(adam.steps() == 0);
+  }
+}
+
 TEST_CASE("every truncation of a checkpoint is refused, and what follows trains as if there had been none") {
   const Folder folder;
   const std::string file = folder / "run";
