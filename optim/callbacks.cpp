@@ -94,12 +94,12 @@ bool Monitor::improved(const Run& run) {
 }
 
 io::Tensors Monitor::state() const {
-  return {{"best", tensor(best_, f64)}, {"best_epoch", from(std::span<const std::int64_t>(&epoch_, 1), {})}};
+  return {{"best." + found_, tensor(best_, f64)}, {"best_epoch", from(std::span<const std::int64_t>(&epoch_, 1), {})}};
 }
 
 io::Tensors Monitor::load_state(const io::Tensors& state) {
   StateReader reader("Monitor", state);
-  const double best = reader.number("best");
+  const double best = reader.number("best." + found_);  // not to be compared with another reading
   const std::int64_t epoch = reader.count("best_epoch");
   io::Tensors rest = reader.rest();
   best_ = best;

@@ -269,12 +269,13 @@ TEST_CASE("a checkpoint of other training is refused with a reason, and nothing 
 
   Net net;
   optim::SGD sgd(net);
-  CHECK_THROWS_WITH_AS(optim::load_checkpoint(file, net, sgd),
-                       (file + " is a checkpoint of other training: there is no place here for "
-                               "callback.1.Scheduler.base_lr, callback.1.Scheduler.step, callback.2.EarlyStopping.best "
-                               "(+45 more). Nothing was loaded")
-                           .c_str(),
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      optim::load_checkpoint(file, net, sgd),
+      (file + " is a checkpoint of other training: there is no place here for "
+              "callback.1.Scheduler.base_lr, callback.1.Scheduler.step, callback.2.EarlyStopping.best.val_loss "
+              "(+45 more). Nothing was loaded")
+          .c_str(),
+      UsageError);
   nn::save(net, file);
   CHECK_THROWS_WITH_AS(Training(file, 1).fit(),
                        (file + " is no checkpoint of training; a model alone is read by nn::load").c_str(), UsageError);
@@ -295,6 +296,26 @@ TEST_CASE("a checkpoint of training that was judged by other readings is refused
                            .c_str(),
                        UsageError);
   CHECK(nn::parameters(model)[0].parameter.value().to_vector<float>() == before);
+}
+
+TEST_CASE("the best of one reading is not the best of another when training goes on") {
+  const Folder folder;
+  const std::string file = folder / "run";
+  const auto train = [&](const char* reading) {
+    nn::Sequential model{nn::Dense(2, 1)};
+    optim::SGD sgd(model, {.lr = 0.05});
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss, .metrics = {nn::r2}});
+    trainer.fit(rows(), {.verbose = false,
+                         .callbacks = {optim::EarlyStopping({.monitor = reading})},
+                         .checkpoint = file,
+                         .resume = true});
+  };
+  train("r2");
+  CHECK_THROWS_WITH_AS(train("loss"),
+                       (file + " is a checkpoint of other training: Monitor::load_state: missing: best.loss. Nothing "
+                               "was loaded")
+                           .c_str(),
+                       UsageError);
 }
 
 TEST_CASE("whatever a callback throws at its state, nothing has changed") {
