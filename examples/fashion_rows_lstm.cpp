@@ -19,7 +19,7 @@ int main(int argc, char** argv) try {
                        nn::LSTM(28, 128), nn::Dropout(0.2), nn::Dense(128, 10)};
   optim::AdamW adamw(model, {.lr = 3e-3});
   optim::Trainer trainer(model, adamw, {.loss = nn::cross_entropy, .metrics = {nn::accuracy}});
-  optim::FitOptions options = fashion_training(photographs.train, /*epochs=*/request.brief ? 4 : 8,
+  optim::FitOptions options = fashion_training(photographs.train, /*epochs=*/request.brief ? 10 : 8,
                                                /*batch=*/request.brief ? 32 : 128);
   options.clip_norm = 1;
   const optim::History history = trainer.fit(photographs.train, options);
