@@ -145,10 +145,8 @@ class NGram {
     std::unordered_map<std::uint64_t, Context> contexts;
     std::array<double, 3> discounts{};  // of what was counted once, twice, more often
   };
-  // What is known about a character in its place, from the lowest order up, as far as its context was seen.
-  struct Evidence {
-    std::vector<std::pair<int, const Context*>> by_order;
-  };
+  // Of a character in its place: its count and its context, from the lowest order up, as far as the context was seen.
+  using Evidence = std::vector<std::pair<int, const Context*>>;
 
   static std::uint64_t power(std::size_t n) { return n == 0 ? 1 : base * power(n - 1); }
   // The n characters before `end` as one number.
@@ -167,7 +165,7 @@ class NGram {
         const auto context = order.contexts.find(gram / base);
         if (context == order.contexts.end()) break;
         const auto count = order.counts.find(gram);
-        all[i].by_order.emplace_back(count == order.counts.end() ? 0 : count->second, &context->second);
+        all[i].emplace_back(count == order.counts.end() ? 0 : count->second, &context->second);
       }
     return all;
   }
@@ -176,8 +174,8 @@ class NGram {
     double sum = 0;
     for (const Evidence& evidence : all) {
       double p = 1 / symbols_;
-      for (std::size_t n = 0; n < evidence.by_order.size(); ++n) {
-        const auto& [count, context] = evidence.by_order[n];
+      for (std::size_t n = 0; n < evidence.size(); ++n) {
+        const auto& [count, context] = evidence[n];
         const std::array<double, 3>& d = orders_[n].discounts;
         const double held_back = d[0] * context->kinds[0] + d[1] * context->kinds[1] + d[2] * context->kinds[2];
         const double kept = count == 0 ? 0 : count - d[std::size_t(std::min(count, 3)) - 1];
@@ -286,7 +284,7 @@ constexpr std::int64_t rows = 16, window = 64;
 /// which guesses better than the weights of any one step.
 optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabet, const Plan& plan) {
   const std::int64_t windows = Streams(joined(parts.train), alphabet, rows, window).windows();
-  const std::int64_t steps = plan.epochs * windows, rising = 100;
+  const std::int64_t steps = plan.epochs * windows, rising = std::min<std::int64_t>(100, steps / 2);
   optim::AdamW adam(writer, {.lr = plan.lr});
   optim::Schedule schedule(adam, optim::warm_up({.steps = rising}, optim::cosine({.steps = steps - rising})));
   Writer average = writer, best = writer;
