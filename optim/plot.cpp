@@ -1,5 +1,7 @@
 #include "plot.h"
 
+#include "../nn/io/text.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,26 +55,17 @@ std::vector<Panel> panels(const History& history) {
 std::string escaped(std::string_view text) {
   std::string out;
   int characters = 0;
-  for (std::size_t i = 0; i < text.size();) {
+  while (!text.empty()) {
     if (++characters > 48) return out + "…";
-    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
-    const unsigned c = byte(i);
-    const std::size_t length = c < 0x80                ? 1
-                               : c >= 0xC2 && c < 0xE0 ? 2
-                               : c >= 0xE0 && c < 0xF0 ? 3
-                               : c >= 0xF0 && c < 0xF5 ? 4
-                                                       : 0;
-    bool good = length > 0 && c >= 0x20 && c != 0x7F;
-    for (std::size_t k = 1; k < length; ++k) good = good && (byte(i + k) & 0xC0) == 0x80;
-    const unsigned next = byte(i + 1);  // too long a form, half a pair of UTF-16, or beyond Unicode
-    good = good && !(c == 0xE0 && next < 0xA0) && !(c == 0xED && next >= 0xA0) && !(c == 0xF0 && next < 0x90) &&
-           !(c == 0xF4 && next >= 0x90) && !(c == 0xEF && next == 0xBF && byte(i + 2) >= 0xBE);
-    if (!good) out += '?';
-    else if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else out += text.substr(i, length);
-    i += good ? length : 1;
+    const std::size_t bytes = io::character_bytes(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
+    const bool control = static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F;
+    if (bytes == 0 || control || character == "\uFFFE" || character == "\uFFFF") out += '?';
+    else if (character == "&") out += "&amp;";
+    else if (character == "<") out += "&lt;";
+    else if (character == ">") out += "&gt;";
+    else out += character;
+    text.remove_prefix(character.size());
   }
   return out;
 }

@@ -632,6 +632,21 @@ TEST_CASE("a history draws itself: the same bytes each time, every panel, no nan
   CHECK(svg.find("not finite") != std::string::npos);
   CHECK(svg.find("seconds") == std::string::npos);
 
+  // In order: whole characters; a byte that begins none; too long a form; half of a pair; beyond Unicode; cut short; what
+  // XML forbids.
+  for (const auto& [name, shown] : std::vector<std::pair<std::string, std::string>>{
+           {"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"},
+           {"a\x80", "a?"},
+           {"b\xC0\x80", "b??"},
+           {"c\xED\xA0\x80", "c???"},
+           {"d\xF4\x90\x80\x80", "d????"},
+           {"e\xE2\x82", "e??"},
+           {"f\xEF\xBF\xBE\x7F", "f??"}}) {
+    optim::History one;
+    one.add(std::vector<optim::Reading>{{name, 1}, {"seconds", 1}});
+    CHECK(svg_of(one).find(">" + shown + "<") != std::string::npos);
+  }
+
   for (const double value : {0.0, 1.0, -3e-300, 1e308, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
     CAPTURE(value);
     optim::History one;

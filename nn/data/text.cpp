@@ -14,25 +14,6 @@ namespace ebb::data {
 
 namespace {
 
-/// How many bytes the code point at the beginning takes; 1 for a byte that begins none.
-/// Source: The Unicode Standard 15.0, table 3-7, "Well-Formed UTF-8 Byte Sequences".
-std::size_t character_bytes(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto within = [](unsigned b, unsigned low, unsigned high) { return low <= b && b <= high; };
-  const unsigned first = byte(0);
-  const std::size_t bytes = within(first, 0xC2, 0xDF)   ? 2
-                            : within(first, 0xE0, 0xEF) ? 3
-                            : within(first, 0xF0, 0xF4) ? 4
-                                                        : 1;
-  // Not what fewer bytes can say, no halves of pairs, nothing beyond 10FFFF.
-  const unsigned low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  if (bytes > 1 && !within(byte(1), low, high)) return 1;
-  for (std::size_t i = 2; i < bytes; ++i)
-    if (!within(byte(i), 0x80, 0xBF)) return 1;
-  return bytes;
-}
-
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_in_word(char c) {
   return (c & 0x80) != 0 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
@@ -51,7 +32,8 @@ template <class Take> void each_symbol(std::string_view text, Symbols symbols, c
       text.remove_prefix(1);
       continue;
     }
-    const std::size_t bytes = symbols == Symbols::words ? word_bytes(text) : character_bytes(text);
+    const std::size_t bytes =
+        symbols == Symbols::words ? word_bytes(text) : std::max<std::size_t>(io::character_bytes(text), 1);
     take(text.substr(0, bytes));
     text.remove_prefix(bytes);
   }

@@ -4,6 +4,7 @@
 #include "../../autograd/op.h"
 #include "../../autograd/ops.h"
 #include "file.h"
+#include "source.h"
 #include "text.h"
 
 #include <fmt/format.h>
@@ -21,7 +22,6 @@ namespace ebb::io {
 namespace {
 
 constexpr std::string_view last_chunk("\0\0\0\0IEND\xAE\x42\x60\x82", 12);
-constexpr std::uint64_t most_bits_in_a_byte = 8 * 1032;  // deflated as far as that goes
 
 /// libpng's own account of an image; frees what it holds.
 struct Png {
@@ -48,7 +48,7 @@ std::vector<png_byte> pixels_of(Png& png, std::string_view bytes, const std::str
   if (bytes.substr(12, 4) != "IHDR")  // which libpng lets pass
     throw ParseError(fmt::format("{}: it is no whole PNG: its first chunk is not its header", path));
   const std::uint64_t pixels = std::uint64_t{png.image.width} * png.image.height;
-  if (pixels / (most_bits_in_a_byte / bits_of_pixel(bytes)) > bytes.size())
+  if (pixels / (8 * tightest / bits_of_pixel(bytes)) > bytes.size())
     throw ParseError(fmt::format("{}: it claims {} by {} pixels, which {} bytes cannot hold", path, png.image.width,
                                  png.image.height, bytes.size()));
   if (bytes.rfind(last_chunk) == std::string_view::npos)

@@ -14,7 +14,6 @@ namespace ebb::io {
 
 namespace {
 
-constexpr std::uint64_t tightest = 1032;  // deflate packs at most so many bytes into one
 constexpr std::string_view gzip_magic = "\x1f\x8b";
 
 uInt piece(std::size_t bytes) { return static_cast<uInt>(std::min<std::size_t>(bytes, 1u << 30)); }

@@ -13,6 +13,8 @@ namespace ebb::io {
 
 enum class Packing { none, gzip, deflate };
 
+constexpr std::uint64_t tightest = 1032;  ///< deflate packs at most so many bytes into one
+
 /// How a file is packed: gzip is known by its first two bytes, whatever the file is called.
 Packing packing_of(std::string_view bytes);
 
