@@ -385,7 +385,10 @@ Tensor softmax_cross_entropy(const Tensor& z, const Tensor& labels);
 /// The same numbers as a constant: no gradient passes.
 Tensor detach(const Tensor& x);
 Scalar detach(const Scalar& x);
-/// What `t` was computed from, if the graph that records made it by the named op, e.g. "sigmoid"; else undefined.
+/// Whether the graph that records made `t` by the named op of one input, e.g. "softmax".
+bool made_by(const Tensor& t, std::string_view op);
+/// What `t` was computed from, if it is made_by the named op and the numbers are still there, as sigmoid's are until
+/// backward; else undefined.
 Tensor input_of(const Tensor& t, std::string_view op);
 
 }  // namespace ebb

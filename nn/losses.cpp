@@ -259,7 +259,7 @@ Tensor of_soft_labels(const Tensor& z, const Tensor& target, const CrossEntropyO
 }
 
 void require_logarithms(const Tensor& log_p) {
-  if (!input_of(log_p, "softmax").defined()) return;
+  if (!made_by(log_p, "softmax")) return;
   throw Complaint{Complaint::usage, "the prediction went through softmax, and this loss takes logarithms",
                   "use log_softmax in its place"};
 }
@@ -318,7 +318,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   constexpr const char* name = "binary_cross_entropy_with_logits";
   return by_element(name, logits, target, options, [&] {
     require_unit(name, "target", target, false);
-    if (input_of(logits, "sigmoid").defined())
+    if (made_by(logits, "sigmoid"))
       throw Complaint{Complaint::usage, "the prediction went through sigmoid already", "use binary_cross_entropy"};
     if (const Tensor& w = options.pos_weight; w.defined())
       require(broadcasts_to(w.shape(), target.shape()), "pos_weight {} does not broadcast to the target's shape",
@@ -337,7 +337,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
     require_class_weights(options.class_weights, logits.shape()[-1]);
     require(options.label_smoothing >= 0 && options.label_smoothing < 1, Complaint::usage,
             "label_smoothing must be in [0, 1), not {}", options.label_smoothing);
-    if (input_of(logits, "softmax").defined())
+    if (made_by(logits, "softmax"))
       throw Complaint{Complaint::usage, "the prediction went through softmax already, which is part of this loss",
                       "leave the last Softmax out; the largest stays the largest without it"};
     if (!soft) return of_labels(name, logits, target, options, {true, options.label_smoothing});

@@ -622,10 +622,28 @@ TEST_CASE("a type change passes gradients through between floating types and sto
   CHECK_THROWS_AS(sum(x.to(i64)).backward(), GraphError);
 }
 
+TEST_CASE("made_by knows the op that made a tensor when the numbers of its input are gone") {
+  Graph graph;
+  const Tensor x = graph.variable(ones({2}));
+  const Tensor y = softmax(x + x);
+  CHECK(made_by(y, "softmax"));
+  CHECK_FALSE(input_of(y, "softmax").defined());
+  CHECK_FALSE(made_by(y, "sigmoid"));
+  CHECK_FALSE(made_by(x, "softmax"));
+  CHECK_FALSE(made_by(softmax(ones({2})), "softmax"));
+  CHECK_FALSE(made_by(Tensor(), "softmax"));
+  CHECK(made_by(sigmoid(x + x), "sigmoid"));
+  sum(y).backward();
+  CHECK(made_by(y, "softmax"));
+  const Pause pause;
+  CHECK_FALSE(made_by(y, "softmax"));
+}
+
 TEST_CASE("input_of finds what an op was given, while its graph records") {
   Graph graph;
   const Tensor x = graph.variable(ones({2}));
   const Tensor y = sigmoid(x);
+  CHECK(input_of(sigmoid(x + x), "sigmoid").defined());
   CHECK(input_of(y, "sigmoid").defined());
   CHECK_FALSE(input_of(y, "tanh").defined());
   CHECK_FALSE(input_of(x, "sigmoid").defined());

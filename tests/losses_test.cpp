@@ -161,6 +161,30 @@ TEST_CASE("cross_entropy wants class numbers") {
       UsageError);
 }
 
+TEST_CASE("probabilities of a model are told from logits though the graph let the logits go") {
+  const Tensor x = randn({4, 5}), labels = tensor({0, 1, 2, 0}, i64), yes = zeros({4, 3});
+  Graph graph;
+  const nn::Sequential softened{nn::Dense(5, 3), nn::Softmax()}, squashed{nn::Dense(5, 3), nn::Sigmoid()};
+  const Tensor p = softened(x);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(p, labels),
+                       "cross_entropy([4, 3], [4]): the prediction went through softmax already, which is part of this "
+                       "loss\n  help: leave the last Softmax out; the largest stays the largest without it",
+                       UsageError);
+  CHECK_THROWS_AS(nn::cross_entropy(p, p), UsageError);
+  CHECK_THROWS_AS(nn::nll_loss(p, labels), UsageError);
+  CHECK_THROWS_AS(nn::kl_div_loss(p, ones({4, 3}) / 3), UsageError);
+  CHECK_THROWS_AS(nn::binary_cross_entropy_with_logits(squashed(x), yes), UsageError);
+  CHECK_NOTHROW(nn::nll_loss(log_softmax(nn::Dense(5, 3)(x)), labels));
+}
+
+TEST_CASE("binary_cross_entropy reads the logits behind a model's last Sigmoid") {
+  const nn::Sequential model{nn::Dense(5, 3), nn::Sigmoid()};
+  const Tensor x = randn({4, 5}), y = zeros({4, 3});
+  Graph graph;
+  nn::binary_cross_entropy(model(x), y);
+  CHECK(graph.nodes().back().op == "bce_with_logits");
+}
+
 // ---- options -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("distances are measured as their names say") {

@@ -298,12 +298,18 @@ Scalar detach(const Scalar& x) {
   return Access::scalar(x.value(), cut);
 }
 
-Tensor input_of(const Tensor& t, std::string_view op) {
+bool made_by(const Tensor& t, std::string_view op) {
   List* const list = recording_list();
-  if (list == nullptr || !t.defined() || impl(t).graph != list->graph()) return {};
+  if (list == nullptr || !t.defined() || impl(t).graph != list->graph()) return false;
   const TensorNode& node = list->tensor(impl(t).node);
   // An op of the user's may bear any name, and can be told by its compose().
-  if (node.op == nullptr || node.op->name != op || node.count != 1 || node.op->compose != nullptr) return {};
+  return node.op != nullptr && node.op->name == op && node.count == 1 && node.op->compose == nullptr;
+}
+
+Tensor input_of(const Tensor& t, std::string_view op) {
+  if (!made_by(t, op)) return {};
+  List* const list = recording_list();
+  const TensorNode& node = list->tensor(impl(t).node);
   // Its numbers are needed again: only a node that still holds them can give them.
   const TensorNode& input = list->tensor(node.input[0]);
   if (input.output != nullptr) return share(input.output);
