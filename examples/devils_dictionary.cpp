@@ -278,7 +278,7 @@ struct Plan {
 };
 constexpr Plan whole{256, 20, 3e-3, 5};
 constexpr Plan brief{64, 2, 1e-2, 2};
-constexpr std::int64_t rows = 16, window = 64;
+constexpr std::int64_t rows = 16, window = 64, patience = 3;
 
 /// Trains the writer, and leaves in it what was best for the validation part: a mean over the last hundred steps or so,
 /// which guesses better than the weights of any one step.
@@ -289,6 +289,7 @@ optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabe
   optim::Schedule schedule(adam, optim::warm_up({.steps = rising}, optim::cosine({.steps = steps - rising})));
   Writer average = writer, best = writer;
   double least = std::numeric_limits<double>::infinity();
+  std::int64_t best_epoch = 0;
   Generator order(1), chance(1);
   optim::History history;
   optim::Progress progress(stdout, plan.epochs, windows, optim::terminal_columns(stdout));
@@ -318,13 +319,16 @@ optim::History train(Writer& writer, const Parts& parts, const Alphabet& alphabe
     const std::vector<optim::Reading> readings{{"bits", sum / static_cast<double>(windows)}, {"val_bits", judged}};
     history.add(readings);
     progress.epoch(epoch, readings, seconds.count());
-    std::string line = written(average, alphabet, "NETWORK, n.  ", 100, chance);  // a word that the book does not have
+    // A word that the book does not have.
+    std::string line = written(average, alphabet, "NETWORK, n.  ", 100, chance);
     std::replace(line.begin(), line.end(), '\n', ' ');
     std::printf("    %s\n", line.c_str());
     if (judged < least) {
       least = judged;
       best = average;
+      best_epoch = epoch;
     }
+    if (epoch - best_epoch == patience) break;
   }
   writer = best;
   return history;
@@ -364,7 +368,7 @@ int main(int argc, char** argv) try {
   std::printf("\nbits per character of %zu that neither saw:  %.3f the network,  %.3f the %zu-gram model\n\n",
               parts.test.size(), result, rivals, plan.rival);
   Generator chance(2);
-  for (const char* word : {"GRADIENT, n.  ", "LEARNING, n.  ", "MACHINE, n.  "})
+  for (const char* word : {"NETWORK, n.  ", "GRADIENT, n.  ", "COMPUTER, n.  "})
     std::printf("%s\n", written(writer, alphabet, word, 400, chance).c_str());
 
   nn::save(writer, "devils_dictionary.safetensors");
