@@ -40,16 +40,6 @@ void check(const FitOptions& options) {
   if (options.checkpoint.empty() && options.resume) refuse("resume wants a .checkpoint file to go on from");
 }
 
-/// Throws unless every row's weight is a number from 0 on.
-void check_weights(const data::Dataset& dataset) {
-  if (!dataset.weight.defined()) return;
-  const std::vector<double> weights = dataset.weight.to_vector<double>();
-  const auto bad = std::find_if(weights.begin(), weights.end(), [](double w) { return !(w >= 0 && std::isfinite(w)); });
-  if (bad != weights.end())
-    throw UsageError(
-        fmt::format("Trainer: the weight of row {} is {}; weights must not be negative", bad - weights.begin(), *bad));
-}
-
 /// The dataset's weights times those of the rows' classes.
 Tensor weighed_by_class(const data::Dataset& dataset, const std::vector<double>& of_class) {
   const auto refuse = [](const std::string& what) { throw UsageError("Trainer::fit: class_weights " + what); };
@@ -86,6 +76,15 @@ std::string indented(const std::string& text) {
 }
 
 }  // namespace
+
+void check_weights(const data::Dataset& dataset) {
+  if (!dataset.weight.defined()) return;
+  const std::vector<double> weights = dataset.weight.to_vector<double>();
+  const auto bad = std::find_if(weights.begin(), weights.end(), [](double w) { return !(w >= 0 && std::isfinite(w)); });
+  if (bad != weights.end())
+    throw UsageError(
+        fmt::format("Trainer: the weight of row {} is {}; weights must not be negative", bad - weights.begin(), *bad));
+}
 
 Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options)
     : trainer_(trainer),

@@ -19,6 +19,9 @@ namespace ebb::optim {
 
 class Interruptible;
 
+/// Throws UsageError unless every row's weight is a number from 0 on.
+void check_weights(const data::Dataset& dataset);
+
 class Fit final : public Run {
  public:
   /// Throws UsageError for options that make no sense.

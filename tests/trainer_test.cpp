@@ -375,6 +375,11 @@ TEST_CASE("weights of rows and of classes multiply each row's loss in the mean o
   CHECK(weight_after(tensor({3, 0, 1}), {2, 0.5}) == doctest::Approx(1 - (6 * 2 + 0.5 * 12) / 3).epsilon(1e-12));
   CHECK_THROWS_WITH_AS(weight_after(tensor({3, -1, 1}), {}),
                        "Trainer: the weight of row 1 is -1; weights must not be negative", UsageError);
+  Line model;
+  optim::SGD sgd(model);
+  const data::Dataset negative{tensor({{1}, {2}}, f64), tensor({{0}, {1}}, f64), {}, tensor({1, -1})};
+  CHECK_THROWS_WITH_AS(optim::Trainer(model, sgd, {.loss = nn::mse_loss}).evaluate(negative),
+                       "Trainer: the weight of row 1 is -1; weights must not be negative", UsageError);
   CHECK_THROWS_WITH_AS(weight_after({}, {1}), "Trainer::fit: class_weights has 1 numbers, and row 1 is of class 1",
                        UsageError);
   CHECK_THROWS_WITH_AS(weight_after({}, {1, -2}), "Trainer::fit: class_weights must not be negative, got -2",
