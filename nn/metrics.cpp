@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -53,14 +54,26 @@ void require_classes(const Tensor& prediction, const Tensor& target, const char*
 
 constexpr const char* either = "wants [n] or [n, 1] of one shape, or [n, classes] and class numbers [n]";
 
-void require_unit(const Tensor& target) {
-  const std::vector<double> numbers = target.to_vector<double>();
-  const auto wrong = std::find_if(numbers.begin(), numbers.end(), [](double v) { return !(v >= 0 && v <= 1); });
+/// Throws for a number outside [0, 1].
+void require_unit(const char* what, const Tensor& t, bool takes_nan, const std::string& help) {
+  const std::vector<double> numbers = t.to_vector<double>();
+  const auto wrong = std::find_if(numbers.begin(), numbers.end(),
+                                  [&](double v) { return takes_nan ? v < 0 || v > 1 : !(v >= 0 && v <= 1); });
   if (wrong == numbers.end()) return;
-  throw Complaint{
-      Complaint::usage,
-      fmt::format("target{} = {} is outside [0, 1]", place_text(target.shape(), wrong - numbers.begin()), *wrong),
-      "of several classes the prediction has a number for each, [n, classes]"};
+  const std::string place = place_text(t.shape(), wrong - numbers.begin());
+  throw Complaint{Complaint::usage, fmt::format("{}{} = {} is outside [0, 1]", what, place, *wrong), help};
+}
+
+void require_yes_or_no(const Tensor& target) {
+  require_unit("target", target, false, "of several classes the prediction has a number for each, [n, classes]");
+}
+
+/// Half of a logit, or of any other number, is no threshold.
+void require_probabilities(const char* metric, const Tensor& prediction) {
+  require_unit("prediction", prediction, true,
+               fmt::format("of logits take sigmoid(prediction), or prediction >= a threshold of yours; as a metric: "
+                           "{{\"{0}\", [](const auto& p, const auto& y) {{ return nn::{0}(sigmoid(p), y); }}}}",
+                           metric));
 }
 
 /// 1 for yes, 0 for no.
@@ -72,9 +85,10 @@ struct Decisions {
   std::int64_t classes;
 };
 
-Decisions decide(const Tensor& prediction, const Tensor& target) {
+Decisions decide(const char* metric, const Tensor& prediction, const Tensor& target) {
   if (are_yes_or_no(prediction.shape(), target.shape())) {
-    require_unit(target);
+    require_yes_or_no(target);
+    require_probabilities(metric, prediction);
     return {yes(prediction), yes(target), 2};
   }
   require_classes(prediction, target, either);
@@ -90,7 +104,7 @@ struct Counts {
 template <class Of>
 double score(const char* name, const Tensor& prediction, const Tensor& target, Average average, Of&& of) {
   return metric(name, prediction, target, [&] {
-    const Decisions rows = decide(prediction, target);
+    const Decisions rows = decide(name, prediction, target);
     std::vector<Counts> counts(static_cast<std::size_t>(rows.classes));
     for (std::size_t i = 0; i < rows.actual.size(); ++i) {
       Counts& is = counts[static_cast<std::size_t>(rows.actual[i])];
@@ -134,10 +148,10 @@ Tensor distance(const Tensor& prediction, const Tensor& target) {
 
 double accuracy(const Tensor& prediction, const Tensor& target) {
   return metric("accuracy", prediction, target, [&] {
-    const bool binary = are_yes_or_no(prediction.shape(), target.shape());
-    binary ? require_unit(target) : require_classes(prediction, target, either);
-    const Tensor right = binary ? (prediction >= 0.5) == (target >= 0.5) : argmax(prediction, -1) == target;
-    return sum(right).item() / static_cast<double>(right.size());
+    const Decisions rows = decide("accuracy", prediction, target);
+    const auto right = std::transform_reduce(rows.predicted.begin(), rows.predicted.end(), rows.actual.begin(),
+                                             std::int64_t{0}, std::plus<>(), std::equal_to<>());
+    return static_cast<double>(right) / static_cast<double>(rows.actual.size());
   });
 }
 
@@ -163,7 +177,7 @@ double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64
 
 Tensor confusion_matrix(const Tensor& prediction, const Tensor& target) {
   return metric("confusion_matrix", prediction, target, [&] {
-    const Decisions rows = decide(prediction, target);
+    const Decisions rows = decide("confusion_matrix", prediction, target);
     std::vector<std::int64_t> cell = rows.actual;
     for (std::size_t i = 0; i < cell.size(); ++i) cell[i] = cell[i] * rows.classes + rows.predicted[i];
     const Shape cells{static_cast<std::int64_t>(cell.size())};
@@ -193,7 +207,7 @@ double f1(const Tensor& prediction, const Tensor& target) { return f1(prediction
 double roc_auc(const Tensor& prediction, const Tensor& target) {
   return metric("roc_auc", prediction, target, [&] {
     require(are_yes_or_no(prediction.shape(), target.shape()), "wants [n] or [n, 1] of one shape");
-    require_unit(target);
+    require_yes_or_no(target);
     const std::vector<std::int64_t> is_yes = yes(target);
     const std::vector<double> score = prediction.to_vector<double>();
     const std::size_t n = score.size();

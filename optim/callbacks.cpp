@@ -151,6 +151,10 @@ void EarlyStopping::load_state(const io::Tensors& state) {
   io::Tensors weights;
   for (const auto& [name, weight] : reader.rest())
     if (name.starts_with(prefix)) weights.emplace(name.substr(prefix.size()), weight);
+  if (!options_.restore_best) weights.clear();
+  else if (weights.empty() && monitor.epoch() > 0)
+    reader.complain("restore_best was off, so the best epoch's weights are not kept");
+  reader.rest();
   monitor_ = std::move(monitor);
   waited_ = waited;
   best_weights_ = std::move(weights);

@@ -31,6 +31,8 @@ class Callback {
   virtual void on_epoch_end(Run&) {}
   /// After the last epoch, or Ctrl-C.
   virtual void on_fit_end(Run&) {}
+  /// In its place if something was thrown since on_fit_begin, which fit then throws on; what this throws is lost.
+  virtual void on_fit_failed(Run&) {}
 
   /// What it takes to go on after a checkpoint.
   virtual io::Tensors state() const { return {}; }
@@ -108,7 +110,7 @@ struct EarlyStoppingOptions {
   std::int64_t patience = 5;  ///< how many epochs may pass without a better one
   double min_delta = 0;       ///< by how much a better one must be better
   Better better = Better::by_name;
-  bool restore_best = true;  ///< in the end the model gets the weights of the best epoch, whatever ended training
+  bool restore_best = true;  ///< in the end the model gets the weights of the best epoch, unless training failed
 };
 
 /// Ends training when nothing gets better any more.
@@ -167,7 +169,7 @@ struct SchedulerOptions {
 /// Moves the step size along a schedule: Scheduler(optim::cosine({.steps = 50})), or a Schedule of your own.
 class Scheduler : public Callback {
  public:
-  /// Of the lr that the optimizer has when training begins, and has again when it ends.
+  /// Of the lr that the optimizer has when training begins, and has again when it ends or fails.
   explicit Scheduler(Share share, const SchedulerOptions& options = {});
   /// The schedule must be of the optimizer that trains, and stay where it is.
   explicit Scheduler(Schedule& schedule, const SchedulerOptions& options = {});
@@ -176,6 +178,7 @@ class Scheduler : public Callback {
   void on_batch_end(Run& run) override;
   void on_epoch_end(Run& run) override;
   void on_fit_end(Run& run) override;
+  void on_fit_failed(Run& run) override { on_fit_end(run); }
   io::Tensors state() const override { return schedule_->state(); }
   void load_state(const io::Tensors& state) override { schedule_->load_state(state); }
 

@@ -40,16 +40,6 @@ void check(const FitOptions& options) {
   if (options.checkpoint.empty() && options.resume) refuse("resume wants a .checkpoint file to go on from");
 }
 
-/// Throws unless every row's weight is a number from 0 on.
-void check_weights(const data::Dataset& dataset) {
-  if (!dataset.weight.defined()) return;
-  const std::vector<double> weights = dataset.weight.to_vector<double>();
-  const auto bad = std::find_if(weights.begin(), weights.end(), [](double w) { return !(w >= 0 && std::isfinite(w)); });
-  if (bad != weights.end())
-    throw UsageError(
-        fmt::format("Trainer: the weight of row {} is {}; weights must not be negative", bad - weights.begin(), *bad));
-}
-
 /// The dataset's weights times those of the rows' classes.
 Tensor weighed_by_class(const data::Dataset& dataset, const std::vector<double>& of_class) {
   const auto refuse = [](const std::string& what) { throw UsageError("Trainer::fit: class_weights " + what); };
@@ -87,6 +77,15 @@ std::string indented(const std::string& text) {
 
 }  // namespace
 
+void check_weights(const data::Dataset& dataset) {
+  if (!dataset.weight.defined()) return;
+  const std::vector<double> weights = dataset.weight.to_vector<double>();
+  const auto bad = std::find_if(weights.begin(), weights.end(), [](double w) { return !(w >= 0 && std::isfinite(w)); });
+  if (bad != weights.end())
+    throw UsageError(
+        fmt::format("Trainer: the weight of row {} is {}; weights must not be negative", bad - weights.begin(), *bad));
+}
+
 Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options)
     : trainer_(trainer),
       options_(options),
@@ -121,7 +120,42 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
 }
 
 History Fit::train() {
-  begin();
+  try {
+    begin();
+    train_epochs();
+  } catch (...) {
+    fail();
+    throw;
+  }
+  return history_;
+}
+
+void Fit::begin() {
+  weights_.clear_gradients();
+  for (const auto& callback : options_.callbacks) {
+    callback->on_fit_begin(*this);
+    ++begun_;
+  }
+  std::error_code none;
+  const bool there = std::filesystem::exists(options_.checkpoint, none);
+  if (there && options_.resume) resume();
+  if (!there) save();  // a place that cannot be written shall not cost an epoch
+}
+
+void Fit::fail() noexcept {
+  weights_.clear_gradients();
+  for (const auto& callback : options_.callbacks) {
+    if (begun_ == 0) return;
+    --begun_;
+    try {
+      callback->on_fit_failed(*this);
+    } catch (...) {
+      // What made training fail is what the caller must hear of.
+    }
+  }
+}
+
+void Fit::train_epochs() {
   if (options_.verbose) progress_.emplace(stdout, epochs_, batches_, terminal_columns(stdout));
 
   const Interruptible ctrl_c(options_.interruptible);
@@ -134,22 +168,6 @@ History Fit::train() {
   weights_.clear_gradients();
   progress_.reset();
   call(&Callback::on_fit_end);
-  return history_;
-}
-
-void Fit::begin() {
-  weights_.clear_gradients();
-  const double lr = optimizer().lr();
-  try {
-    call(&Callback::on_fit_begin);
-    std::error_code none;
-    const bool there = std::filesystem::exists(options_.checkpoint, none);
-    if (there && options_.resume) resume();
-    if (!there) save();  // a place that cannot be written shall not cost an epoch
-  } catch (...) {
-    optimizer().lr(lr);  // which a Scheduler has changed
-    throw;
-  }
 }
 
 bool Fit::train_epoch(const Interruptible& ctrl_c) {

@@ -19,6 +19,9 @@ namespace ebb::optim {
 
 class Interruptible;
 
+/// Throws UsageError unless every row's weight is a number from 0 on.
+void check_weights(const data::Dataset& dataset);
+
 class Fit final : public Run {
  public:
   /// Throws UsageError for options that make no sense.
@@ -32,6 +35,7 @@ class Fit final : public Run {
 
  private:
   void begin();
+  void train_epochs();
   /// False if it ended before the epoch did.
   bool train_epoch(const Interruptible& ctrl_c);
   void train_batch(const data::Batch& batch);
@@ -49,6 +53,8 @@ class Fit final : public Run {
   void step();
   bool gradients_are_finite() const;
 
+  /// Has each callback that began let go of what it holds.
+  void fail() noexcept;
   template <class Method> void call(Method method) {
     for (const auto& callback : options_.callbacks) (*callback.*method)(*this);
   }
@@ -70,6 +76,7 @@ class Fit final : public Run {
   Weights weights_;
   Tally tally_;
   std::optional<Progress> progress_;
+  std::size_t begun_ = 0;  // callbacks
   std::int64_t unsaved_batches_ = 0;
   bool checked_parameters_ = false;
 };

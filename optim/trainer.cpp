@@ -80,6 +80,7 @@ void Trainer::check_parameters(const Graph& graph) const {
 Scores Trainer::evaluate(const data::Dataset& dataset, const EvaluateOptions& options) const {
   if (!dataset.y.defined())
     throw UsageError("Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none");
+  check_weights(dataset);
   const Pause pause;
   Tally tally(options_.metrics);
   data::Loader loader = data::loader(dataset, {.batch = options.batch});

@@ -82,7 +82,8 @@ class Trainer {
   /// those that the model's EBB_FIELDS list, a checkpoint of other training, and a loss or gradient that is not finite,
   /// saying where it came to be; the model is then that of the last good step.
   History fit(const data::Dataset& train, const FitOptions& options = {});
-  /// The loss and the metrics over all rows, without recording.  Throws UsageError if there are no answers y.
+  /// The loss and the metrics over all rows, without recording.  Throws UsageError if there are no answers y, or a
+  /// row's weight is negative.
   Scores evaluate(const data::Dataset& dataset, const EvaluateOptions& options = {}) const;
   /// What the model makes of x, without recording.
   Tensor predict(const Tensor& x) const;

@@ -318,6 +318,39 @@ TEST_CASE("the best of one reading is not the best of another when training goes
                        UsageError);
 }
 
+TEST_CASE("restore_best is as it is given when training goes on, not as it was") {
+  const Folder folder;
+  const std::string file = folder / "run";
+  const auto train = [&](bool restore_best, std::int64_t epochs) {
+    nn::Sequential model{nn::Dense(2, 1)};
+    optim::SGD sgd(model, {.lr = 0.05});
+    double reading = 0;  // of which the first is the best
+    const optim::Metric worse{"error", [&](const Tensor&, const Tensor&) { return ++reading; }};
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss, .metrics = {worse}});
+    std::vector<float> last;
+    trainer.fit(rows(), {.epochs = epochs,
+                         .batch = 45,
+                         .verbose = false,
+                         .callbacks = {optim::EarlyStopping({.monitor = "error", .restore_best = restore_best}),
+                                       optim::on_epoch_end([&](optim::Run& run) {
+                                         if (run.epoch() == epochs)
+                                           last = run.weights().at("0.weight").to_vector<float>();
+                                       })},
+                         .checkpoint = file,
+                         .resume = true});
+    return model.at<nn::Dense>(0).weight.value().to_vector<float>() == last;
+  };
+  CHECK(train(true, 1));
+  CHECK(train(false, 3));
+  CHECK_THROWS_WITH_AS(
+      train(true, 4),
+      (file + " is a checkpoint of other training: EarlyStopping::load_state: restore_best was off, so "
+              "the best epoch's weights are not kept. Nothing was loaded")
+          .c_str(),
+      UsageError);
+  CHECK(train(false, 4));
+}
+
 TEST_CASE("whatever a callback throws at its state, nothing has changed") {
   struct Stubborn : optim::Callback {
     io::Tensors state() const override { return {{"mood", ones({1})}}; }

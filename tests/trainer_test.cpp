@@ -13,6 +13,7 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -375,6 +376,11 @@ TEST_CASE("weights of rows and of classes multiply each row's loss in the mean o
   CHECK(weight_after(tensor({3, 0, 1}), {2, 0.5}) == doctest::Approx(1 - (6 * 2 + 0.5 * 12) / 3).epsilon(1e-12));
   CHECK_THROWS_WITH_AS(weight_after(tensor({3, -1, 1}), {}),
                        "Trainer: the weight of row 1 is -1; weights must not be negative", UsageError);
+  Line model;
+  optim::SGD sgd(model);
+  const data::Dataset negative{tensor({{1}, {2}}, f64), tensor({{0}, {1}}, f64), {}, tensor({1, -1})};
+  CHECK_THROWS_WITH_AS(optim::Trainer(model, sgd, {.loss = nn::mse_loss}).evaluate(negative),
+                       "Trainer: the weight of row 1 is -1; weights must not be negative", UsageError);
   CHECK_THROWS_WITH_AS(weight_after({}, {1}), "Trainer::fit: class_weights has 1 numbers, and row 1 is of class 1",
                        UsageError);
   CHECK_THROWS_WITH_AS(weight_after({}, {1, -2}), "Trainer::fit: class_weights must not be negative, got -2",
@@ -549,6 +555,63 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
                        UsageError);
   CHECK_THROWS_WITH_AS(optim::Scheduler(nullptr),
                        "Scheduler: there is no schedule; give one, e.g. optim::cosine({.steps = 50})", UsageError);
+}
+
+TEST_CASE("a Scheduler gives the lr back whatever ends training") {
+  const auto thrower = [](auto when) {
+    return when([](optim::Run& run) {
+      if (run.epoch() == 3) throw std::runtime_error("enough");
+    });
+  };
+  const auto lr_after = [](optim::Callbacks callbacks, const data::Dataset& data) {
+    nn::Sequential model{nn::Dense(2, 1)};
+    optim::SGD sgd(model, {.lr = 0.8});
+    optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+    CHECK_THROWS(trainer.fit(
+        data, {.epochs = 5, .batch = 2, .verbose = false, .accumulate = 2, .callbacks = std::move(callbacks)}));
+    CHECK_THROWS_AS(model.at<nn::Dense>(0).weight.grad(), GraphError);  // none waits
+    return sgd.lr();
+  };
+  const optim::Scheduler halves(optim::exponential(0.5)), steps(optim::exponential(0.5), {.each_step = true});
+  CHECK(lr_after({halves, thrower(optim::on_epoch_begin)}, two_blobs(4)) == 0.8);
+  CHECK(lr_after({thrower(optim::on_batch_end), steps}, two_blobs(4)) == 0.8);
+  CHECK(lr_after({halves, thrower(optim::on_epoch_end)}, two_blobs(4)) == 0.8);
+  data::Dataset spoilt = two_blobs(4);
+  spoilt.x = where(arange(16) == 15.0, NAN, reshape(spoilt.x, {16}));
+  spoilt.x = reshape(spoilt.x, {8, 2});
+  CHECK(lr_after({steps}, spoilt) == 0.8);
+  struct Late : optim::Callback {
+    void on_fit_end(optim::Run&) override { throw std::runtime_error("too late"); }
+  };
+  CHECK(lr_after({Late(), halves}, two_blobs(4)) == 0.8);
+}
+
+TEST_CASE("when training fails, callbacks that began are told, and the first failure is the one that is thrown") {
+  struct Diary : optim::Callback {
+    explicit Diary(std::string& t) : text(t) {}
+    std::string& text;
+    void on_fit_begin(optim::Run&) override { text += "("; }
+    void on_fit_end(optim::Run&) override { text += ")"; }
+    void on_fit_failed(optim::Run&) override {
+      text += "!";
+      throw std::runtime_error("mine");
+    }
+  };
+  struct Refusing : optim::Callback {
+    void on_fit_begin(optim::Run&) override { throw std::runtime_error("no"); }
+  };
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  std::string text;
+  const optim::Callbacks refused{Diary(text), Diary(text), Refusing(), Diary(text)};
+  CHECK_THROWS_WITH_AS(trainer.fit(two_blobs(4), {.verbose = false, .callbacks = refused}), "no", std::runtime_error);
+  CHECK(text == "((!!");
+  text.clear();
+  const optim::Callbacks stopped{Diary(text),
+                                 optim::on_batch_end([](optim::Run&) { throw std::runtime_error("now"); })};
+  CHECK_THROWS_WITH_AS(trainer.fit(two_blobs(4), {.verbose = false, .callbacks = stopped}), "now", std::runtime_error);
+  CHECK(text == "(!");
 }
 
 TEST_CASE("callbacks are called in their order, around fit, epochs and batches") {
