@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 #include <ebb/autograd/autograd.h>
+#include <ebb/autograd/kernels/threads.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -456,6 +460,39 @@ TEST_CASE("convolutions and pools give the same bits on any number of threads") 
   }
   set_num_threads(before);
   CHECK_THROWS_WITH_AS(set_num_threads(0), "set_num_threads: n must be in [1, 1024], got 0", UsageError);
+}
+
+TEST_CASE("the child of a fork has threads of its own, whatever those of its parent were at") {
+  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 6, 3, 3});
+  const int before = num_threads();
+  set_num_threads(3);
+  const std::vector<float> of_parent = conv2d(x, w).to_vector<float>();
+  std::atomic<int> at_work = 0;
+  std::atomic<bool> forked = false;
+  std::thread busy([&] {
+    kernels::parallel(3, [&](std::int64_t) {
+      ++at_work;
+      while (!forked) std::this_thread::yield();
+    });
+  });
+  while (at_work < 3) std::this_thread::yield();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // ends it if it waits for a thread that is not there
+    const auto same = [&] { return conv2d(x, w).to_vector<float>() == of_parent; };
+    const bool kept = num_threads() == 3 && same();
+    set_num_threads(2);
+    _exit(kept && num_threads() == 2 && same() ? 7 : 1);
+  }
+  forked = true;
+  busy.join();
+  REQUIRE(child >= 0);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(conv2d(x, w).to_vector<float>() == of_parent);
+  set_num_threads(before);
 }
 
 TEST_CASE("two threads of a program may convolve at once") {

@@ -1,5 +1,7 @@
 #include "threads.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
@@ -29,6 +31,11 @@ void in_turn(std::int64_t parts, const std::function<void(std::int64_t)>& f) {
 
 class Pool {
  public:
+  Pool() : threads_(at_start()) {}
+  /// For the child of a fork, in which no thread of the parent's pool is there to work, to be joined, or to unlock what
+  /// it locked.
+  explicit Pool(const Pool& of_parent) : threads_(of_parent.threads_), of_parent_(&of_parent) {}
+
   int threads() {
     const std::lock_guard lock(state_);
     return threads_;
@@ -57,7 +64,6 @@ class Pool {
     parts_ = left_ = parts;
     wake_.notify_all();
     take_parts(lock);
-    // Waits for the parts that were taken, not for the threads: after a fork there are none.
     done_.wait(lock, [this] { return left_ == 0; });
     parts_ = next_ = 0;
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -117,13 +123,15 @@ class Pool {
   std::int64_t next_ = 0, parts_ = 0, left_ = 0;  // the next part to take, their number, those not done
   std::exception_ptr failure_;
   bool stopping_ = false;
-  int threads_ = at_start();
+  int threads_;
   std::vector<std::thread> workers_;
+  [[maybe_unused]] const Pool* of_parent_ = nullptr;  // still known, so that nobody takes it for a leak
 };
 
 /// Never destroyed: its threads end with the program, whichever way it ends.
 Pool& pool() {
-  static Pool* const one = new Pool;
+  static Pool* one = new Pool;
+  [[maybe_unused]] static const int told = pthread_atfork(nullptr, nullptr, [] { one = new Pool(*one); });
   return *one;
 }
 
