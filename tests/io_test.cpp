@@ -159,6 +159,118 @@ TEST_CASE("a file of another model is refused and changes nothing") {
   CHECK_THROWS_WITH_AS(nn::load(empty, path), many.c_str(), UsageError);
 }
 
+namespace {
+
+struct Backbone {
+  nn::Dense fc1{2, 3};
+  Tensor mean = zeros({2});
+  EBB_FIELDS(fc1, mean)
+};
+struct Pretrained {
+  Backbone backbone;
+  nn::Dense head{3, 5, {.dtype = f64}};
+  EBB_FIELDS(backbone, head)
+};
+struct Tuned {
+  Backbone backbone;
+  nn::Dense head{3, 5}, fresh{5, 1};
+  EBB_FIELDS(backbone, head, fresh)
+};
+
+std::vector<double> of(const Parameter& p) { return p.value().to_vector<double>(); }
+std::vector<double> as_f32(const Parameter& p) { return p.value().to(f32).to_vector<double>(); }
+
+}  // namespace
+
+TEST_CASE("loading in part takes what both have, converts it, and tells the rest") {
+  const Folder folder;
+  Pretrained saved;
+  saved.backbone.mean = tensor({3, 4});
+  nn::save(saved, folder / "m");
+
+  Tuned model;
+  const std::vector<double> fresh = of(model.fresh.weight);
+  nn::LoadReport report = nn::load(model, folder / "m", {.strict = false});
+  CHECK(report.missing == std::vector<std::string>{"fresh.bias", "fresh.weight"});
+  CHECK(report.unknown.empty());
+  CHECK(of(model.backbone.fc1.weight) == of(saved.backbone.fc1.weight));
+  CHECK(model.backbone.mean.to_vector<float>() == std::vector<float>{3, 4});
+  CHECK(model.head.weight.dtype() == f32);
+  CHECK(of(model.head.weight) == as_f32(saved.head.weight));
+  CHECK(of(model.fresh.weight) == fresh);
+
+  Backbone alone;
+  report = nn::load(alone, folder / "m", {.prefix = "backbone."});
+  CHECK(report.missing.empty());
+  CHECK(report.unknown.empty());
+  CHECK(of(alone.fc1.weight) == of(saved.backbone.fc1.weight));
+
+  nn::Dense dense(2, 3);
+  report = nn::load(dense, folder / "m", {.strict = false, .prefix = "backbone.fc1."});
+  CHECK(of(dense.weight) == of(saved.backbone.fc1.weight));
+  struct Other {
+    nn::Dense fc1{2, 3};
+    EBB_FIELDS(fc1)
+  } other;
+  report = nn::load(other, folder / "m", {.strict = false, .prefix = "backbone."});
+  CHECK(report.unknown == std::vector<std::string>{"mean"});
+}
+
+TEST_CASE("loading in part refuses what cannot be meant, and changes nothing then") {
+  const Folder folder;
+  const std::string path = folder / "m";
+  nn::save(Pretrained(), path);
+  const auto message = [&](auto& model, const nn::LoadOptions& options) -> std::string {
+    try {
+      nn::load(model, path, options);
+    } catch (const UsageError& e) {
+      return std::string(e.what()).substr(path.size());
+    }
+    return "it was loaded";
+  };
+
+  struct Wider {
+    Backbone backbone;
+    nn::Dense head{3, 7};
+    EBB_FIELDS(backbone, head)
+  } wider;
+  const std::vector<double> before = of(wider.backbone.fc1.weight);
+  CHECK(message(wider, {.strict = false}) ==
+        " does not fit the model: head.bias is [5] in the file, [7] in the model, head.weight is [5, 3] in the file, "
+        "[7, 3] in the model. Nothing was loaded");
+  CHECK(of(wider.backbone.fc1.weight) == before);
+
+  struct Counting {
+    Backbone backbone;
+    struct {
+      Tensor bias = zeros({5}, i64);
+      EBB_FIELDS(bias)
+    } head;
+    EBB_FIELDS(backbone, head)
+  } counting;
+  CHECK(message(counting, {.strict = false}) ==
+        " does not fit the model: head.bias is f64 in the file, i64 in the model. Nothing was loaded");
+
+  Tuned tuned;
+  CHECK(message(tuned, {.prefix = "back"}) ==
+        " does not fit the model: missing in the file: backbone.fc1.bias, backbone.fc1.weight, backbone.mean, "
+        "fresh.bias, fresh.weight (+2 more); unknown: bone.fc1.bias, bone.fc1.weight, bone.mean. Nothing was loaded");
+  CHECK(message(tuned, {.prefix = "encoder."}) == ": no name begins with \"encoder.\"");
+
+  Backbone alone;
+  CHECK(message(alone, {}) ==
+        " does not fit the model: missing in the file: fc1.bias, fc1.weight, mean; unknown: backbone.fc1.bias, "
+        "backbone.fc1.weight, backbone.mean, head.bias, head.weight. Nothing was loaded\n"
+        "  help: the file's names begin with \"backbone.\": {.prefix = \"backbone.\"}");
+  CHECK(message(alone, {.strict = false}) ==
+        " has none of the model's names, such as fc1.bias. Nothing was loaded\n"
+        "  help: the file's names begin with \"backbone.\": {.prefix = \"backbone.\"}");
+  nn::Dense dense(2, 3);
+  CHECK(message(dense, {.strict = false, .prefix = "backbone."}) ==
+        " has none of the model's names, such as bias. Nothing was loaded\n"
+        "  help: the file's names begin with \"backbone.fc1.\": {.prefix = \"backbone.fc1.\"}");
+}
+
 TEST_CASE("a file cut anywhere is refused and changes nothing") {
   const Folder folder;
   Small saved, model;

@@ -4,6 +4,7 @@
 #include "safetensors.h"
 
 #include "../../autograd/error.h"
+#include "../../autograd/graph.h"
 #include "../../autograd/op.h"
 #include "file.h"
 #include "numbers.h"
@@ -17,6 +18,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -288,6 +290,54 @@ void write_safetensors(const std::string& path, const Tensors& tensors) {
 
 namespace ebb::nn {
 
+namespace {
+
+/// The tensors whose names begin with the prefix, without it.
+io::Tensors behind(const std::string& prefix, io::Tensors file, const std::string& path) {
+  if (prefix.empty()) return file;
+  io::Tensors found;
+  for (auto& [name, tensor] : file)
+    if (name.size() > prefix.size() && name.starts_with(prefix))
+      found.emplace(name.substr(prefix.size()), std::move(tensor));
+  if (found.empty()) throw UsageError(fmt::format("{}: no name begins with \"{}\"", path, io::shown(prefix)));
+  return found;
+}
+
+/// A line of help if most of what the model misses is in the file, behind one prefix; else "".
+std::string prefix_help(const io::Tensors& file, const io::Tensors& own, const std::string& before) {
+  std::map<std::string, std::size_t> behind_it;
+  std::size_t missing = 0;
+  for (const auto& [name, tensor] : own) {
+    if (file.contains(name)) continue;
+    ++missing;
+    for (const auto& [longer, other] : file)
+      if (longer.ends_with("." + name)) ++behind_it[longer.substr(0, longer.size() - name.size())];
+  }
+  for (const auto& [prefix, names] : behind_it)
+    if (2 * names > missing)
+      return fmt::format("\n  help: the file's names begin with \"{0}\": {{.prefix = \"{0}\"}}",
+                         io::shown(before + prefix));
+  return "";
+}
+
+/// The model's own numbers, and instead of them those that the file has.
+io::Tensors merged(io::Tensors own, const io::Tensors& file, LoadReport& report) {
+  for (const auto& [name, tensor] : own)
+    if (!file.contains(name)) report.missing.push_back(name);
+  for (const auto& [name, tensor] : file) {
+    const auto place = own.find(name);
+    if (place == own.end()) {
+      report.unknown.push_back(name);
+      continue;
+    }
+    const bool converts = is_floating(tensor.dtype()) && is_floating(place->second.dtype());
+    place->second = converts ? tensor.to(place->second.dtype()) : tensor;
+  }
+  return own;
+}
+
+}  // namespace
+
 io::Tensors numbers(const Contents& contents) {
   io::Tensors found;
   const auto add = [&found](const std::string& name, const Tensor& value) {
@@ -300,7 +350,8 @@ io::Tensors numbers(const Contents& contents) {
   return found;
 }
 
-void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source) {
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source,
+                 const std::string& help) {
   std::vector<std::string> differing, missing, unknown, complaints;
   for (const auto& [name, model] : wanted) {
     const auto file = given.find(name);
@@ -319,19 +370,33 @@ void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std:
   if (!unknown.empty()) complaints.push_back("unknown: " + io::listed(unknown, 5));
   if (!complaints.empty())
     throw UsageError(
-        fmt::format("{} does not fit the model: {}. Nothing was loaded", source, fmt::join(complaints, "; ")));
+        fmt::format("{} does not fit the model: {}. Nothing was loaded{}", source, fmt::join(complaints, "; "), help));
 }
 
-void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source) {
-  require_fit(given, numbers(contents), source);
+void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source,
+                  const std::string& help) {
+  require_fit(given, numbers(contents), source, help);
   // The model that was visited is not const: load() asks for that.
   for (const Contents::Trained& p : contents.parameters) const_cast<Parameter*>(p.parameter)->assign(given.at(p.name));
   for (const Contents::Kept& b : contents.buffers)
     if (b.tensor->defined()) *const_cast<Tensor*>(b.tensor) = given.at(b.name);
 }
 
-void load_contents(const Contents& contents, const std::string& path) {
-  give_numbers(contents, io::read_safetensors(path), path);
+LoadReport load_contents(const Contents& contents, const std::string& path, const LoadOptions& options) {
+  const Pause pause;  // what is converted here is no part of a graph
+  const io::Tensors file = behind(options.prefix, io::read_safetensors(path), path), own = numbers(contents);
+  const std::string help = prefix_help(file, own, options.prefix);
+  LoadReport report;
+  if (options.strict) {
+    give_numbers(contents, file, path, help);
+    return report;
+  }
+  const io::Tensors both = merged(own, file, report);
+  if (report.missing.size() == own.size() && !own.empty())
+    throw UsageError(fmt::format("{} has none of the model's names, such as {}. Nothing was loaded{}", path,
+                                 own.begin()->first, help));
+  give_numbers(contents, both, path);
+  return report;
 }
 
 }  // namespace ebb::nn

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ebb::io {
 
@@ -27,14 +28,30 @@ void write_safetensors(const std::string& path, const Tensors& tensors);
 
 namespace ebb::nn {
 
+/// How nn::load goes by a file: nn::load(model, "pretrained.safetensors", {.strict = false, .prefix = "backbone."});
+struct LoadOptions {
+  /// The file must have exactly the model's names and types.  Else names that only one of them has are left out, and F64
+  /// and f32 become what the model has; shapes must agree all the same.
+  bool strict = true;
+  std::string prefix = "";  ///< reads only the file's names that begin with it, as if they began behind it
+};
+
+/// What nn::load left out.
+struct LoadReport {
+  std::vector<std::string> missing;  ///< names that only the model has: their numbers stayed
+  std::vector<std::string> unknown;  ///< names that only the file has, without the prefix
+};
+
 /// The numbers of a model by name.  Throws UsageError if two have the same name.
 io::Tensors numbers(const Contents& contents);
 /// Gives a model the numbers of a file.
-void load_contents(const Contents& contents, const std::string& path);
-/// Gives a model these numbers; `source` is what they are from, for messages.
-void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source);
+LoadReport load_contents(const Contents& contents, const std::string& path, const LoadOptions& options);
+/// Gives a model these numbers; `source` is what they are from and `help` a last line, for messages.
+void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source,
+                  const std::string& help = "");
 /// Throws UsageError, beginning with `source`, unless `given` has exactly the names, shapes and types of `wanted`.
-void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source);
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source,
+                 const std::string& help = "");
 
 /// Writes a model's parameters and buffers to a safetensors file, in one step: on failure the old file stays.
 /// Throws IoError.
@@ -42,11 +59,13 @@ template <class Model> void save(const Model& model, const std::string& path) {
   io::write_safetensors(path, numbers(contents(model)));
 }
 
-/// Gives a model the numbers of a file that has exactly its names, shapes and types; else throws, having changed nothing.
-/// Throws IoError, ParseError (see read_safetensors), UsageError if the file belongs to another model.
-template <class Model> void load(Model& model, const std::string& path) {
+/// Gives a model the numbers of a file that has exactly its names, shapes and types, or with .strict = false those that
+/// both have; tells what was left out.  Else throws, having changed nothing.
+/// Throws IoError, ParseError (see read_safetensors), UsageError if the file belongs to another model: also if it has none
+/// of the model's names, whatever the options.
+template <class Model> LoadReport load(Model& model, const std::string& path, const LoadOptions& options = {}) {
   static_assert(!std::is_const_v<Model>, "nn::load changes its model, so it must not be const");
-  load_contents(contents(model), path);
+  return load_contents(contents(model), path, options);
 }
 
 }  // namespace ebb::nn
