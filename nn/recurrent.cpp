@@ -260,7 +260,6 @@ template <class Cell> void Recurrent<Cell>::ebb_visit(Visitor& visitor) const {
 template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll(const Tensor& x, const State& state,
                                                                                  const Tensor& lengths,
                                                                                  bool rows_wanted) const {
-  const Scope scope = label.scope();
   must_be_given(label, x);
   if (x.rank() != 3 || x.shape()[2] != in())
     refuse(label, x, Complaint::shape, fmt::format("x must be [batch, time, {}]", in()));
@@ -313,16 +312,16 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
 
 template <class Cell> Tensor Recurrent<Cell>::operator()(const Tensor& x) const {
   if (sequences) return run(x).outputs;
+  const Scope scope = label.scope();
   const std::vector<State> last = unroll(x, {}, {}, false).last;
   if (!bidirectional_) return shown(last.back());
-  const Scope scope = label.scope();
   return concat({shown(last[last.size() - 2]), shown(last.back())}, 1);
 }
 
 template <class Cell>
 Run<typename Cell::State> Recurrent<Cell>::run(const Tensor& x, const State& state, const Tensor& lengths) const {
-  const Unrolled unrolled = unroll(x, state, lengths, true);
   const Scope scope = label.scope();
+  const Unrolled unrolled = unroll(x, state, lengths, true);
   const std::int64_t n = x.shape()[0], time = x.shape()[1];
   return {transpose(reshape(unrolled.rows, {time, n, hidden() * directions()}), 0, 1), stacked(unrolled.last)};
 }
