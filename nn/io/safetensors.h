@@ -33,8 +33,10 @@ io::Tensors numbers(const Contents& contents);
 void load_contents(const Contents& contents, const std::string& path);
 /// Gives a model these numbers; `source` is what they are from, for messages.
 void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source);
-/// Throws UsageError, beginning with `source`, unless `given` has exactly the names, shapes and types of `wanted`.
-void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source);
+/// Throws UsageError unless `given` has exactly the names, shapes and types of `wanted`: "`source` does not fit the model:
+/// w is [1] in `holder`, [2] in the model. `outcome`".
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source, const char* holder,
+                 const char* outcome);
 
 /// Writes a model's parameters and buffers to a safetensors file, in one step: on failure the old file stays.
 /// Throws IoError.
