@@ -1,6 +1,7 @@
 #include "callbacks.h"
 
 #include "../autograd/error.h"
+#include "../nn/io/file.h"
 #include "average.h"
 #include "optimizer.h"
 #include "state.h"
@@ -12,7 +13,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace ebb::optim {
 
@@ -171,11 +174,14 @@ ModelCheckpoint::ModelCheckpoint(std::string path, const ModelCheckpointOptions&
 void ModelCheckpoint::on_fit_begin(Run& run) {
   if (options_.best_only) monitor_.begin(run, "ModelCheckpoint");
   const auto& names = run.names();
-  filled(path_, [&](const std::string& name) -> std::string {
-    if (name == "epoch" || std::find(names.begin(), names.end(), name) != names.end()) return "";
+  const std::string one_of_them = filled(path_, [&](const std::string& name) -> std::string {
+    if (name == "epoch" || std::find(names.begin(), names.end(), name) != names.end()) return "0";
     throw UsageError(fmt::format("ModelCheckpoint(\"{}\"): there is no \"{}\"; there are: epoch, {}", path_, name,
                                  fmt::join(names, ", ")));
   });
+  // A place that cannot be written shall not cost an epoch; a folder that goes by readings is not known yet.
+  const std::size_t slash = path_.rfind('/');
+  if (slash == std::string::npos || path_.find('{') > slash) io::require_writable(one_of_them);
 }
 
 void ModelCheckpoint::on_epoch_end(Run& run) {
@@ -225,12 +231,21 @@ void Scheduler::on_fit_end(Run& run) {
   if (share_) run.optimizer().lr(schedule_->base_lr());
 }
 
+io::Tensors Scheduler::state() const { return schedule_ ? schedule_->state() : io::Tensors(); }
+
+void Scheduler::load_state(const io::Tensors& state) {
+  if (!schedule_)
+    throw UsageError("Scheduler::load_state: there is no schedule before training begins. Nothing was loaded");
+  schedule_->load_state(state);
+}
+
 // ---- MovingAverage ----------------------------------------------------------------------------------------------
 
 void MovingAverage::check() const {
   if (!(decay_ >= 0 && decay_ <= 1))
     throw UsageError(fmt::format("MovingAverage: decay must be in [0, 1], got {}", decay_));
-  nn::require_fit(nn::numbers(average_()), nn::numbers(model_()), "MovingAverage: the average");
+  nn::require_fit(nn::numbers(average_()), nn::numbers(model_()), "MovingAverage: the average", "the average",
+                  "Make it a copy of the model");
 }
 
 void MovingAverage::on_batch_end(Run& run) {
@@ -242,7 +257,13 @@ void MovingAverage::load_state(const io::Tensors& state) { nn::give_numbers(aver
 
 // ---- CsvLog -----------------------------------------------------------------------------------------------------
 
-void CsvLog::on_fit_begin(Run&) { begun_ = false; }
+void CsvLog::on_fit_begin(Run&) {
+  begun_ = false;
+  // A place that cannot be written shall not cost an epoch, and what it holds now stays until there is one.
+  io::require_writable(path_);
+  std::error_code none;
+  if (std::filesystem::exists(path_, none)) append(path_, "");
+}
 
 void CsvLog::on_epoch_end(Run& run) {
   // The first row brings those before it along: after a checkpoint the file may lack some, or have some twice.

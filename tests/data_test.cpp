@@ -222,6 +222,9 @@ TEST_CASE("csv's options that contradict each other are refused") {
   CHECK(of({.label = "y", .categories = {{"c", {}}}}) == ": no column is called \"c\"; there are a, b, y");
   CHECK(of({.label = "y", .categories = {{"a", {"u", "u"}}}}) == ": a word is twice among the categories of \"a\"");
   CHECK(of({.label = "y", .classes = true, .class_names = {"u", "u"}}) == ": a name is twice among .class_names");
+  CHECK(of({.label = "y", .separator = '"'}) == ": .separator cannot be a quote");
+  CHECK(of({.label = "y", .separator = '\n'}) == ": .separator cannot be what ends a line");
+  CHECK(of({.label = "y", .separator = '\r'}) == ": .separator cannot be what ends a line");
   std::string many = "c,y\n";
   for (int i = 0; i < 1001; ++i) many += "w" + std::to_string(i) + ",1\n";
   CHECK(complaint(many, {.label = "y", .categories = {{"c", {}}}, .one_hot = true}) ==
@@ -510,6 +513,13 @@ TEST_CASE("a loader refuses what makes no batch") {
   CHECK_THROWS_WITH_AS(data::loader(numbered(0)), "loader: the dataset has no rows", UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 4, .drop_last = true}),
                        "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
+}
+
+TEST_CASE("inputs that hold nothing are said to") {
+  CHECK_THROWS_WITH_AS(data::loader({}), "Dataset: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Dataset().split(), "Dataset: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Standardizer({}), "Standardizer: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Standardizer(ones({2, 1}))({}), "Standardizer: x holds nothing", UsageError);
 }
 
 TEST_CASE("a loader refuses to begin or to look ahead where it cannot") {

@@ -586,6 +586,14 @@ TEST_CASE("a Scheduler gives the lr back whatever ends training") {
   CHECK(lr_after({Late(), halves}, two_blobs(4)) == 0.8);
 }
 
+TEST_CASE("a Scheduler that has not begun has no state, and takes none") {
+  optim::Scheduler halves(optim::exponential(0.5));
+  CHECK(halves.state().empty());
+  CHECK_THROWS_WITH_AS(halves.load_state({}),
+                       "Scheduler::load_state: there is no schedule before training begins. Nothing was loaded",
+                       UsageError);
+}
+
 TEST_CASE("when training fails, callbacks that began are told, and the first failure is the one that is thrown") {
   struct Diary : optim::Callback {
     explicit Diary(std::string& t) : text(t) {}
@@ -658,6 +666,33 @@ TEST_CASE("the log and the history are tables with a row for each epoch") {
   CHECK(rows == std::vector<std::size_t>{1, 2, 3});
   trained.csv(folder / "trained.csv");
   CHECK(contents(folder / "log.csv") == contents(folder / "trained.csv"));
+}
+
+TEST_CASE(
+    "what a callback cannot write is told before the first epoch, and an old file stays until there is a new one") {
+  const Folder folder;
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  const auto fit = [&](const optim::Callbacks& callbacks) {
+    trainer.fit(two_blobs(4), {.verbose = false, .callbacks = callbacks});
+  };
+  const std::string nowhere = folder / "no/where", why = "cannot write \"" + nowhere;
+  CHECK_THROWS_WITH_AS(fit({optim::CsvLog(nowhere)}), (why + "\": No such file or directory").c_str(), IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::ModelCheckpoint(nowhere)}), (why + "\": No such file or directory").c_str(),
+                       IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::ModelCheckpoint(nowhere + ".{epoch}.{loss}")}), doctest::Contains(why.c_str()),
+                       IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::CsvLog(folder / ".")}), doctest::Contains("it is no regular file"), IoError);
+  CHECK(sgd.steps() == 0);
+
+  std::ofstream(folder / "old") << "old";
+  const auto fail = optim::on_batch_end([](optim::Run&) { throw std::runtime_error("now"); });
+  CHECK_THROWS_AS(fit({optim::CsvLog(folder / "old"), optim::ModelCheckpoint(folder / "old"),
+                       optim::CsvLog(folder / "new"), optim::ModelCheckpoint(folder / "new.{loss}"), fail}),
+                  std::runtime_error);
+  CHECK(contents(folder / "old") == "old");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder / ""), {}) == 1);
 }
 
 TEST_CASE("a history takes no state but a history's") {
@@ -842,6 +877,25 @@ TEST_CASE("a copy of the model follows it through fit as in a loop of one's own"
   for (std::size_t i = 0; i < slow.size(); ++i) CHECK(std::abs(got[i] - slow[i]) < 1e-6f);
   CHECK_THROWS_WITH_AS(optim::MovingAverage(average, model, 1.5), "MovingAverage: decay must be in [0, 1], got 1.5",
                        UsageError);
+  nn::Sequential other{nn::Dense(2, 8), nn::Tanh(), nn::Dense(8, 2)};
+  CHECK_THROWS_WITH_AS(optim::MovingAverage(other, model, 0.5),
+                       "MovingAverage: the average does not fit the model: 2.bias is [2] in the average, [1] in the "
+                       "model, 2.weight is [2, 8] in the average, [1, 8] in the model. Make it a copy of the model",
+                       UsageError);
+}
+
+TEST_CASE("a run takes no weights but the model's") {
+  nn::Sequential model{nn::Dense(2, 1)};
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  const auto give = optim::on_batch_end([](optim::Run& run) {
+    run.weights({{"0.weight", ones({3})}, {"w", ones({1})}});
+  });
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(two_blobs(4), {.verbose = false, .callbacks = {give}}),
+      "Run::weights: what is given does not fit the model: 0.weight is [3] in it, [1, 2] in the model; "
+      "missing in it: 0.bias; unknown: w. Nothing has changed",
+      UsageError);
 }
 
 TEST_CASE("two layers trained without a model around them may bear the same names") {
