@@ -1,9 +1,10 @@
 // Files of other people's making: what they hold, and what is wrong with those that are refused.
+#include "folder.h"
+
 #include <doctest/doctest.h>
 #include <ebb/nn/nn.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -19,21 +20,6 @@ using namespace ebb;
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder of its own, gone at the end.
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "ebb-formats-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
 
 std::string bytes_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

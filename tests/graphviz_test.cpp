@@ -1,4 +1,6 @@
 // Pictures.  The texts of three are kept in tests/golden; EBB_UPDATE_GOLDEN=1 in the environment writes them anew.
+#include "folder.h"
+
 #include <doctest/doctest.h>
 #include <ebb/autograd/autograd.h>
 #include <ebb/tools/graphviz.h>
@@ -6,7 +8,6 @@
 #include <ebb/tools/graphviz/text.h>
 #include <ebb/tools/graphviz/write.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -85,16 +86,6 @@ bool dot_is_installed() {
   if (!installed) MESSAGE("dot (package graphviz) is not installed: what needs it is not tested");
   return installed;
 }
-
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("ebb-graphviz-" + std::to_string(::getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::string operator/(const char* name) const { return (path / name).string(); }
-};
 
 std::string read(const std::string& file) {
   std::ifstream in(file, std::ios::binary);

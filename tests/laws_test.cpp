@@ -1,5 +1,6 @@
 // Laws: what must hold between one computation and another, whatever the numbers, on at least 200 random cases each.
 #include "draw.h"
+#include "folder.h"
 #include "op_table.h"
 #include "programs.h"
 #include "reference.h"
@@ -8,9 +9,7 @@
 #include <ebb/nn/nn.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 
 using namespace ebb;
@@ -596,8 +595,8 @@ TEST_CASE("a call that throws leaves the graph and its gradients as they were") 
 // ---- files -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a model that was saved and loaded has the same numbers, bit for bit") {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("ebb-laws-" + std::to_string(std::rand()) + ".safetensors")).string();
+  const Folder folder;
+  const std::string path = folder / "model.safetensors";
   for_each_case([&](Case& c) {
     const int in = 1 + c.below(9), hidden = 1 + c.below(9);
     const auto model = [&](DType dtype) {
@@ -614,5 +613,4 @@ TEST_CASE("a model that was saved and loaded has the same numbers, bit for bit")
     REQUIRE(before.size() == 4);
     for (std::size_t i = 0; i < 4; ++i) CHECK(same_bits(after[i].parameter.value(), before[i].parameter.value()));
   });
-  std::filesystem::remove(path);
 }

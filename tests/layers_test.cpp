@@ -1,8 +1,9 @@
+#include "folder.h"
+
 #include <doctest/doctest.h>
 #include <ebb/nn/nn.h>
 
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <limits>
 #include <string>
@@ -709,12 +710,12 @@ TEST_CASE("the layers stand in a Sequential, a summary and a file under PyTorch'
     for (const nn::NamedParameter& p : nn::parameters(model)) CHECK_MESSAGE(p.parameter.has_grad(), p.name);
   }
 
-  const std::string path = (std::filesystem::temp_directory_path() / "ebb_layers_test.safetensors").string();
+  const Folder folder;
+  const std::string path = folder / "model.safetensors";
   nn::save(model, path);
   nn::Sequential loaded = made();
   CHECK_FALSE(same(loaded(x), model(x)));
   nn::load(loaded, path);
-  std::filesystem::remove(path);
   CHECK(same(loaded(x), model(x)));
   CHECK(loaded.at<nn::BatchNorm1d>(4).num_batches_tracked.item() == 1);
   nn::Sequential copy = model;

@@ -1,9 +1,10 @@
+#include "folder.h"
+
 #include <doctest/doctest.h>
 #include <ebb/optim/optim.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -492,14 +493,14 @@ TEST_CASE("a copied layer has its own numbers, and a moved one takes them along"
 }
 
 TEST_CASE("a file gives a model of recurrent layers its numbers back") {
-  const std::string path = (std::filesystem::temp_directory_path() / "ebb_recurrent_test.safetensors").string();
+  const Folder folder;
+  const std::string path = folder / "model.safetensors";
   nn::Sequential model{nn::GRU(3, 4, {.bidirectional = true, .sequences = true}), nn::LSTM(8, 5), nn::Dense(5, 1)};
   nn::Sequential other{nn::GRU(3, 4, {.bidirectional = true, .sequences = true}), nn::LSTM(8, 5), nn::Dense(5, 1)};
   const Tensor x = numbers({2, 3, 3}, 1, f32);
   CHECK(distance(model(x), other(x)) > 0);
   nn::save(model, path);
   nn::load(other, path);
-  std::filesystem::remove(path);
   CHECK(distance(model(x), other(x)) == 0);
 }
 

@@ -1,4 +1,6 @@
 // Trainer, History, Scores and what is printed while training.
+#include "folder.h"
+
 #include <doctest/doctest.h>
 #include <ebb/optim/optim.h>
 
@@ -69,21 +71,6 @@ template <class Write> std::string written(const Write& write) {
   std::fclose(file);
   return text;
 }
-
-/// A folder that goes when the test ends.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ebb_trainer_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string contents(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -118,8 +118,10 @@ optimizers = {
 }
 for case, make in optimizers.items():
     descend(case, make)
-for case in ("sgd.momentum", "adam.amsgrad", "adamw", "adamax", "nadam", "radam", "rmsprop.both", "adagrad", "adadelta"):
-    descend(case + ".f32", optimizers[case], torch.float32, steps=(1, 10))
+    # These two arrive before the 100th step, where a gradient is but rounding, and divide it by its own last sizes: they
+    # take steps of full size in a direction that its last bits choose.
+    arrived = case in ("adamax.decay", "rmsprop.momentum")
+    descend(case + ".f32", make, torch.float32, steps=(1, 10) if arrived else (1, 10, 100))
 descend("lbfgs", lambda p: O.LBFGS(p, lr=0.3, max_iter=4, history_size=3), closure=True, steps=(1, 4))
 descend("lbfgs.wolfe", lambda p: O.LBFGS(p, max_iter=5, line_search_fn="strong_wolfe"), closure=True, steps=(1, 2))
 descend("lbfgs.wolfe.far", lambda p: O.LBFGS(p, lr=20, max_iter=3, history_size=2, line_search_fn="strong_wolfe"),
