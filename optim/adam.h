@@ -83,7 +83,8 @@ struct NAdamOptions {
 
 /// Adam that looks ahead along its momentum:
 /// p ← p − lr·((1 − μₜ)/(1 − μ₁···μₜ)·g + μₜ₊₁/(1 − μ₁···μₜ₊₁)·m) / (√v̂ + epsilon).
-/// Source: Dozat 2016, "Incorporating Nesterov momentum into Adam".
+/// Source: Dozat 2016, "Incorporating Nesterov momentum into Adam"; as PyTorch's with foreach, while that of 1.13 without
+/// has μₜ twice in μ₁···μₜ₊₁.
 class NAdam : public Optimizer {
  public:
   explicit NAdam(const ParameterList& parameters, const NAdamOptions& options = {});

@@ -41,28 +41,17 @@ class Lion(torch.optim.Optimizer):
                 m.mul_(beta2).add_((1 - beta2) * p.grad)
 
 
-class NAdam(torch.optim.Optimizer):
-    """Dozat 2016: PyTorch 1.13 multiplies the momentum of the step into the next one's product once too often."""
+class NAdam(torch.optim.NAdam):
+    """PyTorch 1.13 has two: where it takes tensors one by one, the next step's product of momenta has this step's twice;
+    where it takes lists (foreach), once, as it should.  It keeps the product in the default type, which must be f64."""
 
-    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3):
-        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, decay=momentum_decay))
+    def __init__(self, params, **options):
+        super().__init__(params, foreach=True, **options)
 
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            (beta1, beta2), lr = group["betas"], group["lr"]
-            for p in group["params"]:
-                state = self.state[p]
-                t = state["step"] = state.get("step", 0) + 1
-                m = state.setdefault("exp_avg", torch.zeros_like(p))
-                v = state.setdefault("exp_avg_sq", torch.zeros_like(p))
-                mu, after = (beta1 * (1 - 0.5 * 0.96 ** (i * group["decay"])) for i in (t, t + 1))
-                product = state["product"] = state.get("product", 1.0) * mu
-                g = p.grad + group["weight_decay"] * p
-                m.mul_(beta1).add_((1 - beta1) * g)
-                v.mul_(beta2).add_((1 - beta2) * g * g)
-                root = (v / (1 - beta2 ** t)).sqrt() + group["eps"]
-                p.sub_(lr * ((1 - mu) / (1 - product) * g + after / (1 - product * after) * m) / root)
+    def step(self, closure=None):
+        torch.set_default_dtype(torch.float64)
+        super().step(closure)
+        torch.set_default_dtype(torch.float32)
 
 
 def descend(case, make, dtype=torch.float64, closure=False, steps=(1, 10, 100)):
