@@ -157,12 +157,20 @@ Tensor of_logits(const Tensor& z, const Tensor& y, const Options& options, const
 
 // ---- losses by class -----------------------------------------------------------------------------------------------
 
-/// Throws for labels that do not fit the predictions z [..., classes].
-void require_labels(const Tensor& z, const Tensor& labels) {
+/// "permute(logits, {0, 2, 3, 1})": classes from axis 1, where PyTorch has them, to the last.
+std::string classes_last(const char* called, int rank) {
+  std::string order = "0";
+  for (int axis = 2; axis < rank; ++axis) order += fmt::format(", {}", axis);
+  return fmt::format("permute({}, {{{}, 1}})", called, order);
+}
+
+/// Throws for labels that do not fit the predictions z [..., classes]; `called` is what messages call these.
+void require_labels(const Tensor& z, const Tensor& labels, const char* called) {
   const Shape &p = z.shape(), &y = labels.shape();
   if (const Shape wanted = p.without(-1); y != wanted) {
     std::string help;
     if (y == p) help = fmt::format("for one-hot rows use argmax(labels, {})", p.rank() - 1);
+    else if (y == p.without(1)) help = "classes lie on the last axis: " + classes_last(called, p.rank());
     else if (y.size() == wanted.size()) help = fmt::format("reshape(labels, {{{}}})", fmt::join(wanted, ", "));
     throw Complaint{Complaint::shape, fmt::format("labels must be whole class numbers of shape {}", to_string(wanted)),
                     std::move(help)};
@@ -332,7 +340,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   return asked_of(name, {&logits, &target}, [&] {
     require(logits.rank() >= 2, "logits must have a row for each label, [n, classes]");
     const bool soft = target.shape() == logits.shape() && target.dtype() != i64;
-    if (!soft) require_labels(logits, target);
+    if (!soft) require_labels(logits, target, "logits");
     require_row_weights(options.row_weights, logits.shape());
     require_class_weights(options.class_weights, logits.shape()[-1]);
     require(options.label_smoothing >= 0 && options.label_smoothing < 1, Complaint::usage,
@@ -353,7 +361,7 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels, const NllOptions& opt
   constexpr const char* name = "nll_loss";
   return asked_of(name, {&log_p, &labels}, [&] {
     require(log_p.rank() >= 2, "predictions must have a row for each label, [n, classes]");
-    require_labels(log_p, labels);
+    require_labels(log_p, labels, "log_p");
     require_row_weights(options.row_weights, log_p.shape());
     require_class_weights(options.class_weights, log_p.shape()[-1]);
     require_logarithms(log_p);

@@ -102,7 +102,9 @@ void BatchNorm::check(const Tensor& x, bool by_batch) const {
   if (by_batch && x.size() / channels_ < 2)
     refuse(Complaint::usage,
            fmt::format("training needs at least 2 numbers in each channel, and there are {}", x.size() / channels_),
-           "a larger batch; nn::Evaluating for one that is only looked at", name_, x);
+           "a larger batch, or .drop_last = true for a last one that is cut short; nn::Evaluating for one that is only "
+           "looked at",
+           name_, x);
 }
 
 void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n) const {

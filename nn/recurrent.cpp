@@ -65,8 +65,10 @@ std::string checked(const char* kind, std::int64_t in, std::int64_t hidden, std:
 }
 
 /// Refuses on behalf of a layer that was given x.
-[[noreturn]] void refuse(const Label& label, const Tensor& x, Complaint::Kind kind, std::string reason) {
-  ebb::detail::refuse({kind, std::move(reason), {}}, fmt::format("{}({})", label.kind(), to_string(x.shape())));
+[[noreturn]] void refuse(const Label& label, const Tensor& x, Complaint::Kind kind, std::string reason,
+                         std::string help = {}) {
+  ebb::detail::refuse({kind, std::move(reason), std::move(help)},
+                      fmt::format("{}({})", label.kind(), to_string(x.shape())));
 }
 
 void must_be_given(const Label& label, const Tensor& x) {
@@ -162,6 +164,14 @@ class Running {
   std::int64_t shortest_ = std::numeric_limits<std::int64_t>::max(), longest_ = shortest_;
   Tensor marks_;  // [time · batch, 1]
 };
+
+/// What may be meant by x of two axes.
+std::string sequence_help(const Tensor& x, std::int64_t in) {
+  if (x.rank() != 2) return "";
+  if (in == 1) return "unsqueeze(x, 2) is one number for each step";
+  if (x.shape()[1] != in) return "";
+  return "a recurrent layer before this one wants .sequences = true; unsqueeze(x, 0) is a batch of one";
+}
 
 }  // namespace
 
@@ -262,7 +272,7 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
                                                                                  bool rows_wanted) const {
   must_be_given(label, x);
   if (x.rank() != 3 || x.shape()[2] != in())
-    refuse(label, x, Complaint::shape, fmt::format("x must be [batch, time, {}]", in()));
+    refuse(label, x, Complaint::shape, fmt::format("x must be [batch, time, {}]", in()), sequence_help(x, in()));
   const std::int64_t n = x.shape()[0], time = x.shape()[1];
   const std::int64_t steps = n > 0 ? time : std::min<std::int64_t>(time, 1);  // of no rows, one step is as good as many
   const auto cells = static_cast<std::int64_t>(cells_.size());

@@ -441,6 +441,15 @@ std::vector<BadCall> bad_ops() {
       {[] { conv2d(zeros({3, 8, 8}), zeros({4, 3, 3, 3})); },
        "ShapeError: conv2d([3, 8, 8], [4, 3, 3, 3]): images are [n, channels, height, width]\n  help: unsqueeze(x, "
        "0) is a batch of one"},
+      {[] { conv2d(zeros({2, 28, 28}), zeros({4, 1, 3, 3})); },
+       "ShapeError: conv2d([2, 28, 28], [4, 1, 3, 3]): images are [n, channels, height, width]\n  help: unsqueeze(x, 1) is "
+       "one channel"},
+      {[] { conv_transpose2d(zeros({2, 28, 28}), zeros({1, 4, 3, 3})); },
+       "ShapeError: conv_transpose2d([2, 28, 28], [1, 4, 3, 3]): images are [n, channels, height, width]\n  help: "
+       "unsqueeze(x, 1) is one channel"},
+      {[] { conv1d(zeros({2, 28}), zeros({4, 1, 3})); },
+       "ShapeError: conv1d([2, 28], [4, 1, 3]): signals are [n, channels, length]\n  help: unsqueeze(x, 1) is one "
+       "channel"},
       {[] { conv2d(zeros({8, 8}), zeros({4, 3, 3, 3})); },
        "ShapeError: conv2d([8, 8], [4, 3, 3, 3]): images are [n, channels, height, width]"},
       {[] { conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3})); },

@@ -308,11 +308,13 @@ TEST_CASE("a batch of one number for each channel cannot train BatchNorm, and le
   const auto& norm = model.at<nn::BatchNorm1d>(0);
   {
     Graph graph;
-    CHECK(says<UsageError>([&] {
-            model(ones({1, 3}));
-          }) ==
-          "BatchNorm1d([1, 3]): training needs at least 2 numbers in each channel, and there are 1\n  in 0\n"
-          "  help: a larger batch; nn::Evaluating for one that is only looked at");
+    CHECK(
+        says<UsageError>([&] {
+          model(ones({1, 3}));
+        }) ==
+        "BatchNorm1d([1, 3]): training needs at least 2 numbers in each channel, and there are 1\n  in 0\n"
+        "  help: a larger batch, or .drop_last = true for a last one that is cut short; nn::Evaluating for one that is "
+        "only looked at");
     CHECK_THROWS_AS(model(ones({0, 3})), UsageError);
     CHECK(model(ones({1, 3, 2})).shape() == Shape{1, 3, 2});
   }

@@ -133,6 +133,14 @@ TEST_CASE("cross_entropy wants class numbers") {
                        "cross_entropy([32, 10], [32, 1]): labels must be whole class numbers of shape [32]\n"
                        "  help: reshape(labels, {32})",
                        ShapeError);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(zeros({2, 3, 4, 5}), zeros({2, 4, 5}, i64)),
+                       "cross_entropy([2, 3, 4, 5], [2, 4, 5]): labels must be whole class numbers of shape [2, 3, 4]\n"
+                       "  help: classes lie on the last axis: permute(logits, {0, 2, 3, 1})",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(nn::nll_loss(zeros({2, 3, 4}), zeros({2, 4}, i64)),
+                       "nll_loss([2, 3, 4], [2, 4]): labels must be whole class numbers of shape [2, 3]\n"
+                       "  help: classes lie on the last axis: permute(log_p, {0, 2, 1})",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(nn::cross_entropy(zeros({10}), labels),
                        "cross_entropy([10], [32]): logits must have a row for each label, [n, classes]", ShapeError);
   std::vector<std::int64_t> numbers(32, 3);

@@ -567,7 +567,19 @@ TEST_CASE("layers say what is wrong with what they are given, and record nothing
   };
   ShapeError* const shape = nullptr;
   refused(shape, "LSTM(3 -> 5, bidirectional)([2, 7, 4]): x must be [batch, time, 3]", [&] { lstm(zeros({2, 7, 4})); });
-  refused(shape, "LSTM(3 -> 5, bidirectional)([7, 3]): x must be [batch, time, 3]", [&] { lstm(zeros({7, 3})); });
+  CHECK_THROWS_WITH_AS(
+      lstm(zeros({7, 3})),
+      ("LSTM(3 -> 5, bidirectional)([7, 3]): x must be [batch, time, 3]" + where +
+       "\n  help: a recurrent layer before this one wants .sequences = true; unsqueeze(x, 0) is a batch "
+       "of one")
+          .c_str(),
+      ShapeError);
+  refused(shape, "LSTM(3 -> 5, bidirectional)([7, 4]): x must be [batch, time, 3]", [&] { lstm(zeros({7, 4})); });
+  CHECK_THROWS_WITH_AS(nn::GRU(1, 5)(zeros({7, 12})),
+                       "GRU(1 -> 5)([7, 12]): x must be [batch, time, 1]\n"
+                       "  in GRU(1 -> 5)\n"
+                       "  help: unsqueeze(x, 2) is one number for each step",
+                       ShapeError);
   refused(shape, asked + "the state h must be [2, 2, 5], not [1, 2, 5]", [&] {
     lstm.run(x, {zeros({1, 2, 5}), zeros({2, 2, 5})});
   });

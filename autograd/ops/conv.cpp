@@ -250,11 +250,13 @@ template <int axes> const char* last_axis() { return axes == 1 ? "length" : "wid
 
 DType floating(DType type) { return type == i64 ? f32 : type; }
 
-template <int axes> void must_be_images(const Tensor& x) {
+/// `one_channel`: nothing but x with one channel would do.
+template <int axes> void must_be_images(const Tensor& x, bool one_channel = false) {
   if (x.rank() == axes + 2) return;
+  const char* help = "";
+  if (x.rank() == axes + 1) help = one_channel ? "unsqueeze(x, 1) is one channel" : "unsqueeze(x, 0) is a batch of one";
   throw Complaint{Complaint::shape,
-                  axes == 1 ? "signals are [n, channels, length]" : "images are [n, channels, height, width]",
-                  x.rank() == axes + 1 ? "unsqueeze(x, 0) is a batch of one" : ""};
+                  axes == 1 ? "signals are [n, channels, length]" : "images are [n, channels, height, width]", help};
 }
 
 /// Applies the op of an image and a weight, or that with a bias besides, to operands of one floating type.
@@ -270,9 +272,9 @@ Tensor convolved(const Tensor& x, const Tensor& w, const Tensor* bias, const aut
   return bias == nullptr ? asked_of(Plain::name, {&x, &w}, body) : asked_of(Plain::name, {&x, &w, bias}, body);
 }
 
-/// What both convolutions ask of their operands.
-template <int axes> void must_convolve(const Tensor& x, const Tensor& w, std::int64_t groups) {
-  must_be_images<axes>(x);
+/// What both convolutions ask of their operands; the weight has the input channels of a group on `in_axis`.
+template <int axes> void must_convolve(const Tensor& x, const Tensor& w, int in_axis, std::int64_t groups) {
+  must_be_images<axes>(x, w.rank() == axes + 2 && w.shape()[in_axis] == 1 && groups == 1);
   require(w.rank() == axes + 2, "the weight must have {} axes, not {}", axes + 2, w.rank());
   require(groups >= 1, Complaint::usage, "there must be at least 1 group, got {}", groups);
   must_count("number of groups", groups);
@@ -299,7 +301,7 @@ Convolution counted(const Convolution& c) {
 template <int axes>
 Tensor convolve(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dOptions& options) {
   return convolved<Conv<axes, false>, Conv<axes, true>>(x, w, bias, [&] {
-    must_convolve<axes>(x, w, options.groups);
+    must_convolve<axes>(x, w, 1, options.groups);
     const std::int64_t in = x.shape()[1], out = w.shape()[0], groups = options.groups;
     must_divide(groups, in, "input");
     must_divide(groups, out, "output");
@@ -334,7 +336,7 @@ Axis unfolded(const char* what, Axis a, std::int64_t output_padding) {
 
 Tensor transpose_convolve(const Tensor& x, const Tensor& w, const Tensor* bias, const ConvTranspose2dOptions& options) {
   return convolved<ConvTranspose<2, false>, ConvTranspose<2, true>>(x, w, bias, [&] {
-    must_convolve<2>(x, w, options.groups);
+    must_convolve<2>(x, w, 0, options.groups);
     const Shape &sx = x.shape(), &sw = w.shape();
     const std::int64_t groups = options.groups;
     require(sw[0] == sx[1], "the weight is for {} input channels, x has {}", sw[0], sx[1]);
