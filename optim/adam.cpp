@@ -20,9 +20,7 @@ Adam::Adam(std::string_view name, const ParameterList& parameters, const AdamOpt
                  .kept = options.amsgrad ? KeptNumbers{{"exp_avg"}, {"exp_avg_sq"}, {"max_exp_avg_sq"}}
                                          : KeptNumbers{{"exp_avg"}, {"exp_avg_sq"}}}),
       options_(options) {
-  check_share("beta1", options.beta1);
-  check_share("beta2", options.beta2);
-  check_epsilon(options.epsilon);
+  check_moments(options);
 }
 
 void Adam::update() {
@@ -53,9 +51,7 @@ Adamax::Adamax(const ParameterList& parameters, const AdamaxOptions& options)
                  .allow_missing = options.allow_missing,
                  .kept = {{"exp_avg"}, {"exp_inf"}}}),
       options_(options) {
-  check_share("beta1", options.beta1);
-  check_share("beta2", options.beta2);
-  check_epsilon(options.epsilon);
+  check_moments(options);
 }
 
 void Adamax::update() {
@@ -73,9 +69,7 @@ NAdam::NAdam(const ParameterList& parameters, const NAdamOptions& options)
                  .allow_missing = options.allow_missing,
                  .kept = {{"exp_avg"}, {"exp_avg_sq"}}}),
       options_(options) {
-  check_share("beta1", options.beta1);
-  check_share("beta2", options.beta2);
-  check_epsilon(options.epsilon);
+  check_moments(options);
   check_not_negative("momentum_decay", options.momentum_decay);
 }
 
@@ -112,9 +106,7 @@ RAdam::RAdam(const ParameterList& parameters, const RAdamOptions& options)
                  .allow_missing = options.allow_missing,
                  .kept = {{"exp_avg"}, {"exp_avg_sq"}}}),
       options_(options) {
-  check_share("beta1", options.beta1);
-  check_share("beta2", options.beta2);
-  check_epsilon(options.epsilon);
+  check_moments(options);
 }
 
 void RAdam::update() {

@@ -168,6 +168,12 @@ class Optimizer {
   void check_not_negative(std::string_view option, double got) const;
   /// Throws unless the option is a share that something keeps each step: in [0, 1).
   void check_share(std::string_view option, double got) const;
+  /// Throws unless the options' beta1 and beta2 are shares, and epsilon what check_epsilon() wants.
+  void check_moments(const auto& options) const {
+    check_share("beta1", options.beta1);
+    check_share("beta2", options.beta2);
+    check_epsilon(options.epsilon);
+  }
   /// Throws unless it is positive, also as a float: 0 / 0 would make NaN of a parameter whose gradient is 0.
   void check_epsilon(double got) const;
 
