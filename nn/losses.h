@@ -69,7 +69,8 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   Tensor row_weights = {};
-  Tensor class_weights = {};   ///< [classes], none negative: the mean is weighted, Σ w[label]·loss / Σ w[label]
+  Tensor class_weights = {};   ///< [classes], none negative: the mean is weighted, Σ w[label]·loss / Σ w[label],
+                               ///< while row_weights and FitOptions::class_weights divide by the rows alone
   double label_smoothing = 0;  ///< in [0, 1): the share of each target that is spread evenly over all classes
   std::optional<std::int64_t> ignore_index = -100;  ///< rows with this label do not count, and get no gradient
 };

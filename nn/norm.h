@@ -27,7 +27,9 @@ struct BatchNormOptions {
 /// What BatchNorm1d and BatchNorm2d share: (x - mean) / √(variance + eps) · weight + bias, for each channel (axis 1).
 /// While it trains (see mode.h) mean and variance are the batch's own, and the running statistics move towards them with
 /// every call, but not when backward() runs a checkpoint() again; otherwise they are the running ones, and these stay.
-/// So a model that is called only to look at it while a graph records wants an Evaluating guard.
+/// So a model that is called only to look at it while a graph records wants an Evaluating guard, and gradcheck() and
+/// differences of one's own want a Training guard: without, they compare gradients by the batch with values by the running
+/// statistics.
 /// The running statistics belong to no graph; running_var is unbiased (n - 1), what normalises is not.
 /// Source: Ioffe & Szegedy 2015.  Throws UsageError for a batch of fewer than 2 numbers in a channel while it trains.
 struct BatchNorm {

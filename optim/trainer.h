@@ -43,7 +43,9 @@ struct FitOptions {
   bool verbose = true;      ///< prints progress: a live line on a terminal, else about 15 plain lines
   std::optional<data::Dataset> validation_data = std::nullopt;  ///< judges training in place of a share of its rows
   bool drop_last = false;                  ///< leave out a last batch that is not full, as BatchNorm may want
-  std::vector<double> class_weights = {};  ///< how much rows of each class count in training, beside their own weight
+  std::vector<double> class_weights = {};  ///< factors of the losses of each class's rows in training, beside their own
+                                           ///< weight; the mean divides by the rows, not by Σ w as class_weights of
+                                           ///< nn::cross_entropy do
   std::int64_t accumulate = 1;             ///< batches in a step, whose gradient is the mean over all their rows
   double clip_norm = std::numeric_limits<double>::infinity();   ///< how long all gradients together may be
   double clip_value = std::numeric_limits<double>::infinity();  ///< how large each of their numbers may be
