@@ -225,6 +225,14 @@ void Scheduler::on_fit_end(Run& run) {
   if (share_) run.optimizer().lr(schedule_->base_lr());
 }
 
+io::Tensors Scheduler::state() const { return schedule_ ? schedule_->state() : io::Tensors(); }
+
+void Scheduler::load_state(const io::Tensors& state) {
+  if (!schedule_)
+    throw UsageError("Scheduler::load_state: there is no schedule before training begins. Nothing was loaded");
+  schedule_->load_state(state);
+}
+
 // ---- MovingAverage ----------------------------------------------------------------------------------------------
 
 void MovingAverage::check() const {

@@ -179,8 +179,8 @@ class Scheduler : public Callback {
   void on_epoch_end(Run& run) override;
   void on_fit_end(Run& run) override;
   void on_fit_failed(Run& run) override { on_fit_end(run); }
-  io::Tensors state() const override { return schedule_->state(); }
-  void load_state(const io::Tensors& state) override { schedule_->load_state(state); }
+  io::Tensors state() const override;
+  void load_state(const io::Tensors& state) override;
 
  private:
   Share share_;

@@ -586,6 +586,14 @@ TEST_CASE("a Scheduler gives the lr back whatever ends training") {
   CHECK(lr_after({Late(), halves}, two_blobs(4)) == 0.8);
 }
 
+TEST_CASE("a Scheduler that has not begun has no state, and takes none") {
+  optim::Scheduler halves(optim::exponential(0.5));
+  CHECK(halves.state().empty());
+  CHECK_THROWS_WITH_AS(halves.load_state({}),
+                       "Scheduler::load_state: there is no schedule before training begins. Nothing was loaded",
+                       UsageError);
+}
+
 TEST_CASE("when training fails, callbacks that began are told, and the first failure is the one that is thrown") {
   struct Diary : optim::Callback {
     explicit Diary(std::string& t) : text(t) {}
