@@ -238,7 +238,8 @@ void Scheduler::load_state(const io::Tensors& state) {
 void MovingAverage::check() const {
   if (!(decay_ >= 0 && decay_ <= 1))
     throw UsageError(fmt::format("MovingAverage: decay must be in [0, 1], got {}", decay_));
-  nn::require_fit(nn::numbers(average_()), nn::numbers(model_()), "MovingAverage: the average");
+  nn::require_fit(nn::numbers(average_()), nn::numbers(model_()), "MovingAverage: the average", "the average",
+                  "Make it a copy of the model");
 }
 
 void MovingAverage::on_batch_end(Run& run) {

@@ -57,7 +57,8 @@ std::vector<io::Tensors> dealt(const std::string& path, const std::vector<Part>&
 }  // namespace
 
 Part weights_part(Weights& weights) {
-  return {"model", [&] { return weights.get(); }, [&](const io::Tensors& state) { weights.set(state, "it"); }};
+  return {"model", [&] { return weights.get(); },
+          [&](const io::Tensors& state) { weights.set(state, "it", "the file", "Nothing was loaded"); }};
 }
 
 Part optimizer_part(Optimizer& optimizer) {

@@ -31,7 +31,9 @@ class Fit final : public Run {
 
   Optimizer& optimizer() override { return *trainer_.optimizer_; }
   io::Tensors weights() const override { return weights_.get(); }
-  void weights(const io::Tensors& numbers) override { weights_.set(numbers, "Run::weights"); }
+  void weights(const io::Tensors& numbers) override {
+    weights_.set(numbers, "Run::weights: what is given", "it", "Nothing has changed");
+  }
 
  private:
   void begin();

@@ -40,8 +40,8 @@ io::Tensors Weights::get() const {
   return numbers;
 }
 
-void Weights::set(const io::Tensors& numbers, const std::string& source) {
-  nn::require_fit(numbers, get(), source);
+void Weights::set(const io::Tensors& numbers, const std::string& source, const char* holder, const char* outcome) {
+  nn::require_fit(numbers, get(), source, holder, outcome);
   for (const Trained& t : trained_) t.parameter->value = numbers.at(t.name);
   for (const Kept& k : kept_) *k.tensor = numbers.at(k.name);
 }

@@ -23,7 +23,7 @@ class Weights {
   io::Tensors get() const;
   /// Throws UsageError, beginning with `source`, unless these are the same names, shapes and types; nothing has changed
   /// then.
-  void set(const io::Tensors& numbers, const std::string& source);
+  void set(const io::Tensors& numbers, const std::string& source, const char* holder, const char* outcome);
 
   /// Of all parameters, also those that rest.
   void clear_gradients();

@@ -850,6 +850,25 @@ TEST_CASE("a copy of the model follows it through fit as in a loop of one's own"
   for (std::size_t i = 0; i < slow.size(); ++i) CHECK(std::abs(got[i] - slow[i]) < 1e-6f);
   CHECK_THROWS_WITH_AS(optim::MovingAverage(average, model, 1.5), "MovingAverage: decay must be in [0, 1], got 1.5",
                        UsageError);
+  nn::Sequential other{nn::Dense(2, 8), nn::Tanh(), nn::Dense(8, 2)};
+  CHECK_THROWS_WITH_AS(optim::MovingAverage(other, model, 0.5),
+                       "MovingAverage: the average does not fit the model: 2.bias is [2] in the average, [1] in the "
+                       "model, 2.weight is [2, 8] in the average, [1, 8] in the model. Make it a copy of the model",
+                       UsageError);
+}
+
+TEST_CASE("a run takes no weights but the model's") {
+  nn::Sequential model{nn::Dense(2, 1)};
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  const auto give = optim::on_batch_end([](optim::Run& run) {
+    run.weights({{"0.weight", ones({3})}, {"w", ones({1})}});
+  });
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(two_blobs(4), {.verbose = false, .callbacks = {give}}),
+      "Run::weights: what is given does not fit the model: 0.weight is [3] in it, [1, 2] in the model; "
+      "missing in it: 0.bias; unknown: w. Nothing has changed",
+      UsageError);
 }
 
 TEST_CASE("two layers trained without a model around them may bear the same names") {

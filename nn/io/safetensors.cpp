@@ -350,32 +350,31 @@ io::Tensors numbers(const Contents& contents) {
   return found;
 }
 
-void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source,
-                 const std::string& help) {
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source, const char* holder,
+                 const std::string& outcome) {
   std::vector<std::string> differing, missing, unknown, complaints;
   for (const auto& [name, model] : wanted) {
-    const auto file = given.find(name);
-    if (file == given.end()) missing.push_back(name);
-    else if (file->second.shape() != model.shape())
-      differing.push_back(fmt::format("{} is {} in the file, {} in the model", name, to_string(file->second.shape()),
+    const auto found = given.find(name);
+    if (found == given.end()) missing.push_back(name);
+    else if (found->second.shape() != model.shape())
+      differing.push_back(fmt::format("{} is {} in {}, {} in the model", name, to_string(found->second.shape()), holder,
                                       to_string(model.shape())));
-    else if (file->second.dtype() != model.dtype())
-      differing.push_back(fmt::format("{} is {} in the file, {} in the model", name, to_string(file->second.dtype()),
+    else if (found->second.dtype() != model.dtype())
+      differing.push_back(fmt::format("{} is {} in {}, {} in the model", name, to_string(found->second.dtype()), holder,
                                       to_string(model.dtype())));
   }
   for (const auto& [name, tensor] : given)
     if (!wanted.contains(name)) unknown.push_back(io::shown(name));
   if (!differing.empty()) complaints.push_back(io::listed(differing, 5));
-  if (!missing.empty()) complaints.push_back("missing in the file: " + io::listed(missing, 5));
+  if (!missing.empty()) complaints.push_back(fmt::format("missing in {}: {}", holder, io::listed(missing, 5)));
   if (!unknown.empty()) complaints.push_back("unknown: " + io::listed(unknown, 5));
   if (!complaints.empty())
-    throw UsageError(
-        fmt::format("{} does not fit the model: {}. Nothing was loaded{}", source, fmt::join(complaints, "; "), help));
+    throw UsageError(fmt::format("{} does not fit the model: {}. {}", source, fmt::join(complaints, "; "), outcome));
 }
 
 void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source,
                   const std::string& help) {
-  require_fit(given, numbers(contents), source, help);
+  require_fit(given, numbers(contents), source, "the file", "Nothing was loaded" + help);
   // The model that was visited is not const: load() asks for that.
   for (const Contents::Trained& p : contents.parameters) const_cast<Parameter*>(p.parameter)->assign(given.at(p.name));
   for (const Contents::Kept& b : contents.buffers)

@@ -49,9 +49,10 @@ LoadReport load_contents(const Contents& contents, const std::string& path, cons
 /// Gives a model these numbers; `source` is what they are from and `help` a last line, for messages.
 void give_numbers(const Contents& contents, const io::Tensors& given, const std::string& source,
                   const std::string& help = "");
-/// Throws UsageError, beginning with `source`, unless `given` has exactly the names, shapes and types of `wanted`.
-void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source,
-                 const std::string& help = "");
+/// Throws UsageError unless `given` has exactly the names, shapes and types of `wanted`: "`source` does not fit the model:
+/// w is [1] in `holder`, [2] in the model. `outcome`".
+void require_fit(const io::Tensors& given, const io::Tensors& wanted, const std::string& source, const char* holder,
+                 const std::string& outcome);
 
 /// Writes a model's parameters and buffers to a safetensors file, in one step: on failure the old file stays.
 /// Throws IoError.
