@@ -1,6 +1,7 @@
 #include "callbacks.h"
 
 #include "../autograd/error.h"
+#include "../nn/io/file.h"
 #include "average.h"
 #include "optimizer.h"
 #include "state.h"
@@ -12,7 +13,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace ebb::optim {
 
@@ -171,11 +174,14 @@ ModelCheckpoint::ModelCheckpoint(std::string path, const ModelCheckpointOptions&
 void ModelCheckpoint::on_fit_begin(Run& run) {
   if (options_.best_only) monitor_.begin(run, "ModelCheckpoint");
   const auto& names = run.names();
-  filled(path_, [&](const std::string& name) -> std::string {
-    if (name == "epoch" || std::find(names.begin(), names.end(), name) != names.end()) return "";
+  const std::string one_of_them = filled(path_, [&](const std::string& name) -> std::string {
+    if (name == "epoch" || std::find(names.begin(), names.end(), name) != names.end()) return "0";
     throw UsageError(fmt::format("ModelCheckpoint(\"{}\"): there is no \"{}\"; there are: epoch, {}", path_, name,
                                  fmt::join(names, ", ")));
   });
+  // A place that cannot be written shall not cost an epoch; a folder that goes by readings is not known yet.
+  const std::size_t slash = path_.rfind('/');
+  if (slash == std::string::npos || path_.find('{') > slash) io::require_writable(one_of_them);
 }
 
 void ModelCheckpoint::on_epoch_end(Run& run) {
@@ -251,7 +257,13 @@ void MovingAverage::load_state(const io::Tensors& state) { nn::give_numbers(aver
 
 // ---- CsvLog -----------------------------------------------------------------------------------------------------
 
-void CsvLog::on_fit_begin(Run&) { begun_ = false; }
+void CsvLog::on_fit_begin(Run&) {
+  begun_ = false;
+  // A place that cannot be written shall not cost an epoch, and what it holds now stays until there is one.
+  io::require_writable(path_);
+  std::error_code none;
+  if (std::filesystem::exists(path_, none)) append(path_, "");
+}
 
 void CsvLog::on_epoch_end(Run& run) {
   // The first row brings those before it along: after a checkpoint the file may lack some, or have some twice.

@@ -145,6 +145,7 @@ struct ModelCheckpointOptions {
 
 /// Saves the model after epochs, as nn::save does.  In the path {epoch} stands for the epoch's number and {val_loss}
 /// for that reading: "model.{epoch}.safetensors"; without either, one file is written again and again.
+/// A place that cannot be written is an IoError before the first epoch.
 class ModelCheckpoint : public Callback {
  public:
   explicit ModelCheckpoint(std::string path, const ModelCheckpointOptions& options = {});
@@ -213,7 +214,8 @@ class MovingAverage : public Callback {
   double decay_;
 };
 
-/// Writes a table (RFC 4180), a row as soon as its epoch is done.
+/// Writes a table (RFC 4180), a row as soon as its epoch is done; the first takes the place of what the file held.
+/// A place that cannot be written is an IoError before the first epoch.
 class CsvLog : public Callback {
  public:
   explicit CsvLog(std::string path) : path_(std::move(path)) {}

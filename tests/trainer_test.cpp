@@ -668,6 +668,33 @@ TEST_CASE("the log and the history are tables with a row for each epoch") {
   CHECK(contents(folder / "log.csv") == contents(folder / "trained.csv"));
 }
 
+TEST_CASE(
+    "what a callback cannot write is told before the first epoch, and an old file stays until there is a new one") {
+  const Folder folder;
+  nn::Sequential model = small_model();
+  optim::SGD sgd(model);
+  optim::Trainer trainer(model, sgd, {.loss = nn::mse_loss});
+  const auto fit = [&](const optim::Callbacks& callbacks) {
+    trainer.fit(two_blobs(4), {.verbose = false, .callbacks = callbacks});
+  };
+  const std::string nowhere = folder / "no/where", why = "cannot write \"" + nowhere;
+  CHECK_THROWS_WITH_AS(fit({optim::CsvLog(nowhere)}), (why + "\": No such file or directory").c_str(), IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::ModelCheckpoint(nowhere)}), (why + "\": No such file or directory").c_str(),
+                       IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::ModelCheckpoint(nowhere + ".{epoch}.{loss}")}), doctest::Contains(why.c_str()),
+                       IoError);
+  CHECK_THROWS_WITH_AS(fit({optim::CsvLog(folder / ".")}), doctest::Contains("it is no regular file"), IoError);
+  CHECK(sgd.steps() == 0);
+
+  std::ofstream(folder / "old") << "old";
+  const auto fail = optim::on_batch_end([](optim::Run&) { throw std::runtime_error("now"); });
+  CHECK_THROWS_AS(fit({optim::CsvLog(folder / "old"), optim::ModelCheckpoint(folder / "old"),
+                       optim::CsvLog(folder / "new"), optim::ModelCheckpoint(folder / "new.{loss}"), fail}),
+                  std::runtime_error);
+  CHECK(contents(folder / "old") == "old");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder / ""), {}) == 1);
+}
+
 TEST_CASE("a history takes no state but a history's") {
   optim::History history;
   for (const char* const key : {"", ".", "0", "0.", "loss", ".loss", "1.loss", "-1.loss"})

@@ -35,6 +35,10 @@ class Descriptor {
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
 
   int get() const { return fd_; }
   bool open() const { return fd_ >= 0; }
@@ -63,6 +67,27 @@ std::string folder_of(const std::string& path) {
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
 }
+
+/// A new file in the folder of the one that it is to replace.
+struct Successor {
+  std::string target, folder, path;
+  mode_t mode;  // of the old one; 0 if there is none
+  Descriptor file;
+
+  explicit Successor(const std::string& of) : target(behind_links(of)), folder(folder_of(target)), mode(0), file(-1) {
+    struct stat info;
+    if (::stat(target.c_str(), &info) == 0) {
+      if (!S_ISREG(info.st_mode)) fail("write", of, "it is no regular file");
+      mode = info.st_mode & 07777;
+    }
+    for (int attempt = 0; !file.open() && attempt < 100; ++attempt) {
+      path = fmt::format("{}/.ebb-{}-{}.new", folder, ::getpid(), attempt);
+      file = Descriptor(open_retrying(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+      if (!file.open() && errno != EEXIST) break;
+    }
+    if (!file.open()) fail("write", of, errno);
+  }
+};
 
 }  // namespace
 
@@ -93,29 +118,13 @@ std::string read_file(const std::string& path) {
 }
 
 void replace_file(const std::string& path, std::span<const std::span<const char>> parts) {
-  const std::string target = behind_links(path), folder = folder_of(target);
-  mode_t mode = 0;
-  struct stat info;
-  if (::stat(target.c_str(), &info) == 0) {
-    if (!S_ISREG(info.st_mode)) fail("write", path, "it is no regular file");
-    mode = info.st_mode & 07777;
-  }
-
-  std::string temporary;
-  int fd = -1;
-  for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
-    temporary = fmt::format("{}/.ebb-{}-{}.new", folder, ::getpid(), attempt);
-    fd = open_retrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0 && errno != EEXIST) break;
-  }
-  if (fd < 0) fail("write", path, errno);
-
-  Descriptor file(fd);
+  Successor next(path);
+  const int fd = next.file.get();
   const auto give_up = [&](int error) {
-    ::unlink(temporary.c_str());
+    ::unlink(next.path.c_str());
     fail("write", path, error);
   };
-  if (mode != 0 && ::fchmod(fd, mode) != 0) give_up(errno);
+  if (next.mode != 0 && ::fchmod(fd, next.mode) != 0) give_up(errno);
   for (const std::span<const char> part : parts)
     for (std::size_t put = 0; put < part.size();) {
       const ssize_t n = ::write(fd, part.data() + put, part.size() - put);
@@ -124,12 +133,17 @@ void replace_file(const std::string& path, std::span<const std::span<const char>
       put += static_cast<std::size_t>(n);
     }
   if (::fsync(fd) != 0) give_up(errno);
-  if (file.close() != 0) give_up(errno);
-  if (::rename(temporary.c_str(), target.c_str()) != 0) give_up(errno);
+  if (next.file.close() != 0) give_up(errno);
+  if (::rename(next.path.c_str(), next.target.c_str()) != 0) give_up(errno);
 
   // The new name must outlive a power cut, too; file systems that cannot promise it say EINVAL.
-  const Descriptor directory(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor directory(open_retrying(next.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.open() || (::fsync(directory.get()) != 0 && errno != EINVAL)) fail("write", path, errno);
+}
+
+void require_writable(const std::string& path) {
+  const Successor next(path);
+  ::unlink(next.path.c_str());
 }
 
 }  // namespace ebb::io

@@ -13,4 +13,7 @@ std::string read_file(const std::string& path);
 /// did before or all of them.  Throws IoError.
 void replace_file(const std::string& path, std::span<const std::span<const char>> parts);
 
+/// Throws the IoError that replace_file would for a place where nothing can be written.  Leaves everything as it is.
+void require_writable(const std::string& path);
+
 }  // namespace ebb::io
