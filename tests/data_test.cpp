@@ -222,6 +222,9 @@ TEST_CASE("csv's options that contradict each other are refused") {
   CHECK(of({.label = "y", .categories = {{"c", {}}}}) == ": no column is called \"c\"; there are a, b, y");
   CHECK(of({.label = "y", .categories = {{"a", {"u", "u"}}}}) == ": a word is twice among the categories of \"a\"");
   CHECK(of({.label = "y", .classes = true, .class_names = {"u", "u"}}) == ": a name is twice among .class_names");
+  CHECK(of({.label = "y", .separator = '"'}) == ": .separator cannot be a quote");
+  CHECK(of({.label = "y", .separator = '\n'}) == ": .separator cannot be what ends a line");
+  CHECK(of({.label = "y", .separator = '\r'}) == ": .separator cannot be what ends a line");
   std::string many = "c,y\n";
   for (int i = 0; i < 1001; ++i) many += "w" + std::to_string(i) + ",1\n";
   CHECK(complaint(many, {.label = "y", .categories = {{"c", {}}}, .one_hot = true}) ==

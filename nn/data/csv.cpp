@@ -370,6 +370,9 @@ Tensor beside_each_other(const std::vector<std::vector<float>>& columns, std::in
 }  // namespace
 
 Dataset csv(const std::string& path, const CsvOptions& options) {
+  if (std::string_view("\"\r\n").find(options.separator) != std::string_view::npos)
+    throw UsageError(
+        fmt::format("{}: .separator cannot be {}", path, options.separator == '"' ? "a quote" : "what ends a line"));
   const std::string text = io::read_unpacked(path, longest_unpacked);
   Reader reader(text, options.separator, path);
   std::vector<Cell> first;

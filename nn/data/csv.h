@@ -20,9 +20,9 @@ enum class Missing {
 
 /// How csv() reads a table.
 struct CsvOptions {
-  std::string label = {};  ///< the column that holds the answers
-  bool classes = false;    ///< answers are classes, as numbers or names: y is [n] i64 and not [n, 1] f32
-  char separator = ',';
+  std::string label = {};                ///< the column that holds the answers
+  bool classes = false;                  ///< answers are classes, as numbers or names: y is [n] i64 and not [n, 1] f32
+  char separator = ',';                  ///< no quote, and nothing that ends a line
   std::vector<std::string> labels = {};  ///< instead of `label`, several columns of answers: y is [n, labels] f32
   bool labelled = true;                  ///< false: no column holds answers, and y holds nothing
   bool header = true;                    ///< the first line names the columns; false: they are called "0", "1", ...
