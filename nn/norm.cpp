@@ -93,6 +93,7 @@ BatchNorm::BatchNorm(const char* name, std::int64_t channels, const BatchNormOpt
 }
 
 void BatchNorm::check(const Tensor& x, bool by_batch) const {
+  if (!x.defined()) undefined_operand(name_, 0);
   if (x.rank() < least_rank_ || x.rank() > most_rank_)
     refuse(Complaint::shape, fmt::format("wants {}", wants_), "", name_, x);
   if (x.shape()[1] != channels_)
@@ -150,6 +151,7 @@ LayerNorm::LayerNorm(const Shape& of, const LayerNormOptions& o)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   const Scope scope = label.scope();
+  if (!x.defined()) undefined_operand("LayerNorm", 0);
   const Shape& all = x.shape();
   if (all.rank() < shape.rank() || !std::equal(shape.begin(), shape.end(), all.end() - shape.rank()))
     refuse(Complaint::shape, fmt::format("the layer is for last axes {}", to_string(shape)), "", "LayerNorm", x);

@@ -515,6 +515,13 @@ TEST_CASE("a loader refuses what makes no batch") {
                        "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
 }
 
+TEST_CASE("inputs that hold nothing are said to") {
+  CHECK_THROWS_WITH_AS(data::loader({}), "Dataset: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Dataset().split(), "Dataset: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Standardizer({}), "Standardizer: x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Standardizer(ones({2, 1}))({}), "Standardizer: x holds nothing", UsageError);
+}
+
 TEST_CASE("a loader refuses to begin or to look ahead where it cannot") {
   CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.batch = 3, .first_batch = 4}),
                        "loader: first_batch must be in [0, 3], got 4", UsageError);

@@ -334,6 +334,9 @@ TEST_CASE("norms refuse other shapes and options") {
           nn::LayerNorm({2, 3})(zeros({5, 3, 2}));
         }) == "LayerNorm([5, 3, 2]): the layer is for last axes [2, 3]\n  in LayerNorm(2, 3)");
   CHECK_THROWS_AS(nn::LayerNorm({2, 3})(zeros({3})), ShapeError);
+  const std::string nothing = ": the first operand holds nothing: a Tensor made without a value\n  in ";
+  CHECK(says<UsageError>([] { nn::BatchNorm2d(3)({}); }) == "BatchNorm2d" + nothing + "BatchNorm2d(3)");
+  CHECK(says<UsageError>([] { nn::LayerNorm(3)({}); }) == "LayerNorm" + nothing + "LayerNorm(3)");
   CHECK_THROWS_WITH_AS(nn::BatchNorm1d(0), "BatchNorm1d(0): sizes must be at least 1", UsageError);
   CHECK_THROWS_WITH_AS(nn::BatchNorm1d(-3), "BatchNorm1d(-3): sizes must be at least 1", UsageError);
   CHECK_THROWS_WITH_AS(nn::BatchNorm2d(3, {.eps = 0}), "BatchNorm2d(3): eps must be positive, got 0", UsageError);

@@ -35,6 +35,7 @@ std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed) {
 }  // namespace
 
 std::int64_t Dataset::size() const {
+  if (!x.defined()) throw UsageError("Dataset: x holds nothing");
   if (x.rank() < 1) throw ShapeError("Dataset: x [] has no rows");
   if (y.defined() && (y.rank() < 1 || x.shape()[0] != y.shape()[0]))
     throw ShapeError(fmt::format("Dataset: x {} and y {} must have one row for each other", to_string(x.shape()),
@@ -87,6 +88,7 @@ std::vector<Split> Dataset::folds(std::int64_t k, std::uint64_t seed, bool stand
 }
 
 Standardizer::Standardizer(const Tensor& x) {
+  if (!x.defined()) throw UsageError("Standardizer: x holds nothing");
   if (!is_floating(x.dtype()))
     throw DTypeError(fmt::format("Standardizer: columns must be f32 or f64, not {}", to_string(x.dtype())));
   if (x.rank() < 1 || x.shape()[0] == 0)
@@ -97,6 +99,7 @@ Standardizer::Standardizer(const Tensor& x) {
 }
 
 Tensor Standardizer::operator()(const Tensor& x) const {
+  if (!x.defined()) throw UsageError("Standardizer: x holds nothing");
   if (x.rank() < 1 || x.shape().without(0) != mean_.shape())
     throw ShapeError(fmt::format("Standardizer: learned columns of shape {}, got {}", to_string(mean_.shape()),
                                  to_string(x.shape())));

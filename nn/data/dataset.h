@@ -29,7 +29,8 @@ struct Dataset {
   std::map<std::string, std::vector<std::string>> categories =
       {};  ///< of columns that were words: the word of each number
 
-  /// The number of rows.  Throws ShapeError if x, y and weight disagree about it.
+  /// The number of rows.  Throws UsageError if x holds nothing, ShapeError if x, y and weight
+  /// disagree about it.
   std::int64_t size() const;
   /// Rows begin <= i < end, without copying.  Throws IndexError.
   Dataset rows(std::int64_t begin, std::int64_t end) const;
