@@ -7,8 +7,8 @@
 // Everything is fitted to the years before the judged ones, the scale of the numbers too.  Window, sizes, learning rate,
 // epochs and the number of models were chosen by the 60 years before (--validation judges by those, 1889-1948, what was
 // fitted to the years before 1889), not by the last 60.
-// Usage: sunspots [--short] [--validation] [sunspots.csv]; writes sunspots_rnn.svg, sunspots_lstm.svg and
-// sunspots_gru.svg, how gradients flow back through the years, into the current folder (not with --short).
+// Usage: sunspots [--short] [--validation] [sunspots.csv]; writes sunspots_rnn.svg (how training went) and
+// sunspots_rnn_flow.svg (how gradients flow back through the years), and so for lstm and gru, into the current folder.
 #include <ebb/optim/optim.h>
 #include <ebb/tools/graphviz.h>
 
@@ -130,9 +130,10 @@ double error_of(const Series& forecasts, const Series& spots, std::int64_t first
   return std::sqrt(sum / static_cast<double>(forecasts.size()));
 }
 
-std::string picture(std::string kind) {
+/// The pictures of a kind are called this and an ending.
+std::string pictures(std::string kind) {
   for (char& letter : kind) letter = static_cast<char>(std::tolower(letter));
-  return "sunspots_" + kind + ".svg";
+  return "sunspots_" + kind;
 }
 
 /// One batch forward and backward through the last 4 years of each window, under observation, drawn.
@@ -156,8 +157,8 @@ Series forecasts(const std::string& kind, const Series& spots, std::int64_t firs
   optim::Trainer trainer(ensemble, adam,
                          {.loss = [](const Tensor& each, const Tensor& y) { return mean(square(each - y)); }});
   const data::Dataset train = windows(spots, scale, window, first);
-  trainer.fit(train, {.epochs = is_short ? 15 : 60, .seed = 1});
-  if (!is_short) draw(ensemble.members[0], train.rows(0, 32), kind, picture(kind));
+  trainer.fit(train, {.epochs = is_short ? 15 : 60, .seed = 1}).svg(pictures(kind) + ".svg");
+  draw(ensemble.members[0], train.rows(0, 32), kind, pictures(kind) + "_flow.svg");
 
   const Tensor scaled = trainer.predict(windows(spots, scale, first, end).x);
   Series all;
@@ -217,11 +218,10 @@ int main(int argc, char** argv) try {
     std::printf("  %-4s                          %6.2f%s\n", kind, error, error < goal ? "" : "  too much");
     reached = reached && error < goal;
   }
-  if (!is_short) {
-    std::printf("\n");
-    for (const auto& [kind, years] : networks)
-      std::printf("%-5s %s\n", kind, std::filesystem::absolute(picture(kind)).string().c_str());
-  }
+  std::printf("\nhow training went, and how gradients flow\n");
+  for (const auto& [kind, years] : networks)
+    for (const char* const ending : {".svg", "_flow.svg"})
+      std::printf("  %-5s %s\n", kind, std::filesystem::absolute(pictures(kind) + ending).string().c_str());
   if (reached) return 0;
   std::printf("sunspots: each network must err less than %s, %.2f\n", is_short ? "persistence" : "AR(9)", goal);
   return 1;

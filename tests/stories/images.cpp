@@ -1,6 +1,7 @@
 // A convolutional network, straight from IDX files.
 //
 // It must reach an accuracy of 0.7 on the test images after two passes over 2,000 training images.
+// Given a path, it writes the model there: tests/same.py compares them.
 #include <ebb/optim/optim.h>
 
 #include <cstdio>
@@ -8,7 +9,7 @@
 
 using namespace ebb;
 
-int main() {
+int main(int argc, char** argv) {
   const std::string folder = EBB_SOURCE_ROOT "/examples/data/fashion-mnist/";
   // [story]
   seed(1);
@@ -21,6 +22,7 @@ int main() {
   trainer.fit(train, {.epochs = 2, .batch = 32, .seed = 42});
   optim::Scores scores = trainer.evaluate(test);
   // [/story]
+  if (argc > 1) nn::save(model, argv[1]);
   std::printf("accuracy %.3f of %lld images\n", scores["accuracy"], static_cast<long long>(test.size()));
   return scores["accuracy"] >= 0.7 ? 0 : 1;
 }
