@@ -95,6 +95,8 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
       weights_(trainer.contents_ ? trainer.contents_() : nn::Contents(), *trainer.optimizer_),
       tally_(trainer.options_.metrics) {
   check(options);
+  data::detail::require_filled(train, "Trainer::fit");
+  if (validation_) data::detail::require_filled(*validation_, "Trainer::fit: validation_data");
   if (!train.y.defined()) throw UsageError("Trainer::fit: the dataset has no answers y to aim at");
   if (validation_ && !validation_->y.defined())
     throw UsageError("Trainer::fit: validation_data has no answers y to judge by");

@@ -78,6 +78,7 @@ void Trainer::check_parameters(const Graph& graph) const {
 }
 
 Scores Trainer::evaluate(const data::Dataset& dataset, const EvaluateOptions& options) const {
+  data::detail::require_filled(dataset, "Trainer::evaluate");
   if (!dataset.y.defined())
     throw UsageError("Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none");
   const Pause pause;
@@ -96,6 +97,7 @@ Tensor Trainer::predict(const Tensor& x) const {
 }
 
 Tensor Trainer::predict(const data::Dataset& dataset, const EvaluateOptions& options) const {
+  data::detail::require_filled(dataset, "Trainer::predict");
   const Pause pause;
   std::vector<Tensor> parts;
   data::Loader loader = data::loader(dataset, {.batch = options.batch});

@@ -515,6 +515,8 @@ TEST_CASE("a loader refuses what makes no batch") {
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 0}), "loader: a batch must have at least 1 row, got 0",
                        UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(0)), "loader: the dataset has no rows", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader({}, {}), "loader: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Dataset{}.split(), "Dataset: the dataset is empty: its x holds nothing", UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 4, .drop_last = true}),
                        "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
 }

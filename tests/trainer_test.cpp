@@ -283,6 +283,13 @@ TEST_CASE("what a Trainer cannot work with is refused with a sentence") {
                        "Trainer::fit: validation_data has no answers y to judge by", UsageError);
   CHECK_THROWS_WITH_AS(trainer.evaluate(questions),
                        "Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.fit({}), "Trainer::fit: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.fit(blobs, {.validation_data = data::Dataset{}}),
+                       "Trainer::fit: validation_data: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.evaluate({}), "Trainer::evaluate: the dataset is empty: its x holds nothing",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(trainer.predict(data::Dataset{}), "Trainer::predict: the dataset is empty: its x holds nothing",
+                       UsageError);
 }
 
 TEST_CASE("off a terminal every epoch is one plain line") {
