@@ -18,6 +18,8 @@ std::string type(const Tensor& t) {
 
 }  // namespace
 
+double unsigned_nan(double v) { return std::isnan(v) ? std::numeric_limits<double>::quiet_NaN() : v; }
+
 Tensor StateReader::take(const std::string& name, const Tensor& like) {
   const auto found = rest_.find(name);
   if (found == rest_.end()) {

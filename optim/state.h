@@ -11,6 +11,9 @@
 
 namespace ebb::optim {
 
+/// A NaN prints as "nan", whatever its sign.
+double unsigned_nan(double v);
+
 class StateReader {
  public:
   StateReader(std::string_view who, io::Tensors state) : who_(who), rest_(std::move(state)) {}
