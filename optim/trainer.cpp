@@ -37,6 +37,9 @@ History Trainer::fit(const data::Dataset& train, const FitOptions& options) {
 }
 
 void Trainer::check_optimizer(const char* who) const {
+  if (optimizer_->parameters().empty())
+    throw UsageError(fmt::format(
+        "{}: the optimizer was moved from\n  help: make the Trainer with the one that it was moved to", who));
   if (!contents_) return;
   const nn::Contents contents = contents_();
   const auto& held = optimizer_->parameters();
