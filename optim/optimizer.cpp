@@ -157,6 +157,7 @@ void Optimizer::load_state(const io::Tensors& state) {
   for (std::size_t i = 0; i < keys_.size(); ++i)
     for (std::size_t k = 0; k < kept_names_.size(); ++k)
       kept.push_back(reader.take(kept_names_[k] + "." + keys_[i], kept_[i * kept_names_.size() + k]));
+  reader.note_dotted();  // its own state has names without one
   load_own_state(reader.rest());
 
   steps_ = steps;

@@ -49,8 +49,13 @@ std::int64_t StateReader::count(const std::string& name) {
   return 0;
 }
 
+void StateReader::note_dotted() {
+  for (const auto& [name, tensor] : rest_)
+    if (name.find('.') != std::string::npos) unknown_.push_back(io::shown(name));
+}
+
 io::Tensors StateReader::rest() const {
-  if (!differing_.empty() || !missing_.empty()) refuse();
+  if (!differing_.empty() || !missing_.empty() || !unknown_.empty()) refuse();
   return rest_;
 }
 
