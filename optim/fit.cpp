@@ -68,6 +68,16 @@ double seconds_since(std::chrono::steady_clock::time_point started) {
 /// Exact, while tensor(v, i64) goes by a double.
 Tensor whole_number(std::int64_t v) { return from(std::span<const std::int64_t>(&v, 1), {}); }
 
+/// Throws unless the loss is a value of this graph.
+void must_be_recorded(const Graph& graph, const Tensor& loss) {
+  const std::uint32_t place = detail::impl(loss).graph;
+  if (detail::recorded_in(place)) return;
+  throw UsageError(fmt::format(
+      "Trainer::fit: the loss has no gradient: {}\n  help: compute it from the prediction, without detach(), "
+      "Pause, item() or whole numbers on the way",
+      place == 0 ? "nothing in it depends on a parameter" : graph.explain(loss)));
+}
+
 /// Lines of a message, moved in below another.
 std::string indented(const std::string& text) {
   std::string lines = "\n  ";
@@ -94,6 +104,8 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
       weights_(trainer.contents_ ? trainer.contents_() : nn::Contents(), *trainer.optimizer_),
       tally_(trainer.options_.metrics) {
   check(options);
+  data::detail::require_filled(train, "Trainer::fit");
+  if (validation_) data::detail::require_filled(*validation_, "Trainer::fit: validation_data");
   if (!train.y.defined()) throw UsageError("Trainer::fit: the dataset has no answers y to aim at");
   if (validation_ && !validation_->y.defined())
     throw UsageError("Trainer::fit: validation_data has no answers y to judge by");
@@ -238,6 +250,7 @@ Fit::Outcome Fit::forward_and_backward(const data::Batch& batch, Graph& graph, b
   Outcome outcome;
   outcome.prediction = trainer_.model_(batch.x);
   const Tensor loss = trainer_.options_.loss(outcome.prediction, batch.y, batch.weight);
+  must_be_recorded(graph, loss);
   if (check_parameters) trainer_.check_parameters(graph);
   outcome.loss = loss.item();
   outcome.finite = std::isfinite(outcome.loss);
@@ -287,8 +300,8 @@ void Fit::explain_not_finite(const data::Batch& batch, double loss) {
   throw UsageError(fmt::format(
       "Trainer::fit: the {} in epoch {}, batch {} of {}{}\n  help: try a smaller lr than {}, standardize the inputs, "
       "and look for NaN among them",
-      std::isfinite(loss) ? "gradient is not finite" : fmt::format("loss is {}", loss), epoch_, batch_, batches_,
-      where.empty() ? "" : indented(where), optimizer().lr()));
+      std::isfinite(loss) ? "gradient is not finite" : fmt::format("loss is {}", unsigned_nan(loss)), epoch_, batch_,
+      batches_, where.empty() ? "" : indented(where), optimizer().lr()));
 }
 
 void Fit::step() {

@@ -126,7 +126,7 @@ double LBFGS::iterate(const Loss& closure, Course& course) {
     throw UsageError(
         fmt::format("LBFGS::step: the loss is {}, and the largest number of its gradient {}\n"
                     "  help: try line_search, or a smaller lr",
-                    point.loss, largest(point.gradient)));
+                    unsigned_nan(point.loss), largest(point.gradient)));
   };
   const auto flat = [&](const Point& point) { return largest(point.gradient) <= options_.tolerance_gradient; };
 

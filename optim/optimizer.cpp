@@ -107,6 +107,7 @@ void Optimizer::lr(double rate) {
 }
 
 double Optimizer::group_lr(std::size_t group) const {
+  must_be_here("group_lr");
   if (group >= rates_.size())
     throw IndexError(fmt::format("{}: there is no group {}; they are 0 to {}", name_, group, rates_.size() - 1));
   const std::optional<double>& own = rates_[group];
@@ -129,7 +130,14 @@ void Optimizer::check_epsilon(double got) const {
   check(static_cast<float>(got) > 0 && std::isfinite(got), "epsilon", "must be positive, also as an f32", got);
 }
 
+void Optimizer::must_be_here(std::string_view asked) const {
+  if (!parameters_.empty()) return;
+  throw UsageError(
+      fmt::format("Optimizer::{}: this optimizer was moved from\n  help: use the one that it was moved to", asked));
+}
+
 io::Tensors Optimizer::state() const {
+  must_be_here("state");
   io::Tensors state = own_state();
   state["step"] = full({}, static_cast<double>(steps_), i64);
   state["lr"] = full({}, lr_, f64);
@@ -140,6 +148,7 @@ io::Tensors Optimizer::state() const {
 }
 
 void Optimizer::load_state(const io::Tensors& state) {
+  must_be_here("load_state");
   StateReader reader(name_, state);
   const std::int64_t steps = reader.count("step");
   const double rate = reader.number("lr");
@@ -148,6 +157,7 @@ void Optimizer::load_state(const io::Tensors& state) {
   for (std::size_t i = 0; i < keys_.size(); ++i)
     for (std::size_t k = 0; k < kept_names_.size(); ++k)
       kept.push_back(reader.take(kept_names_[k] + "." + keys_[i], kept_[i * kept_names_.size() + k]));
+  reader.note_dotted();  // its own state has names without one
   load_own_state(reader.rest());
 
   steps_ = steps;
@@ -158,6 +168,7 @@ void Optimizer::load_state(const io::Tensors& state) {
 void Optimizer::load_own_state(const io::Tensors& state) { StateReader(name_, state).finish(); }
 
 void Optimizer::check_gradients() const {
+  must_be_here("step");
   const auto lacks = [](const auto& parameter) { return !parameter->grad.defined(); };
   const auto missing = static_cast<std::size_t>(std::count_if(parameters_.begin(), parameters_.end(), lacks));
   if (missing == parameters_.size())

@@ -144,7 +144,7 @@ class Optimizer {
   virtual void prepare() {}
   /// One step; steps() counts it already.  Must not throw.
   virtual void update() = 0;
-  /// Throws what step() throws if there are no gradients to go by.
+  /// Throws what step() throws if there are no gradients to go by, and UsageError if this was moved from.
   void check_gradients() const;
   /// For one that makes its steps itself: counts one, and throws the gradients away.
   void count_step();
@@ -162,6 +162,8 @@ class Optimizer {
     }
   }
 
+  /// Throws UsageError if this was moved from; `asked` is what was called.
+  void must_be_here(std::string_view asked) const;
   /// Throws UsageError "Adam: beta1 must be in [0, 1), got 2" unless `good`.
   void check(bool good, std::string_view option, std::string_view must, double got) const;
   /// Throws unless the option is a number from 0 on.

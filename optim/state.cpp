@@ -18,6 +18,8 @@ std::string type(const Tensor& t) {
 
 }  // namespace
 
+double unsigned_nan(double v) { return std::isnan(v) ? std::numeric_limits<double>::quiet_NaN() : v; }
+
 Tensor StateReader::take(const std::string& name, const Tensor& like) {
   const auto found = rest_.find(name);
   if (found == rest_.end()) {
@@ -47,8 +49,13 @@ std::int64_t StateReader::count(const std::string& name) {
   return 0;
 }
 
+void StateReader::note_dotted() {
+  for (const auto& [name, tensor] : rest_)
+    if (name.find('.') != std::string::npos) unknown_.push_back(io::shown(name));
+}
+
 io::Tensors StateReader::rest() const {
-  if (!differing_.empty() || !missing_.empty()) refuse();
+  if (!differing_.empty() || !missing_.empty() || !unknown_.empty()) refuse();
   return rest_;
 }
 

@@ -1,4 +1,4 @@
-// StateReader: takes a saved state apart, and complains once about all that does not fit.
+// What reads saved states: StateReader takes one apart, and complains once about all that does not fit.
 #pragma once
 
 #include "../nn/io/safetensors.h"
@@ -10,6 +10,9 @@
 #include <vector>
 
 namespace ebb::optim {
+
+/// A NaN prints as "nan", whatever its sign.
+double unsigned_nan(double v);
 
 class StateReader {
  public:
@@ -24,6 +27,8 @@ class StateReader {
 
   /// Notes why something does not fit.
   void complain(std::string why) { differing_.push_back(std::move(why)); }
+  /// Notes the names with a dot that were not taken: nobody else will.
+  void note_dotted();
   /// Throws UsageError "Adam::load_state: ... Nothing was loaded" if there were complaints.  Gives back what was not taken.
   io::Tensors rest() const;
   /// The same, and what was not taken is a complaint too.

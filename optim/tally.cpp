@@ -34,9 +34,9 @@ void Tally::add(const Tensor& prediction, const Tensor& target, double loss) {
 }
 
 std::vector<Reading> Tally::so_far() const {
-  std::vector<Reading> readings{{"loss", means_[0]}};
+  std::vector<Reading> readings{{"loss", unsigned_nan(means_[0])}};
   for (std::size_t i = 0; i < metrics_->size(); ++i)
-    if ((*metrics_)[i].over == Over::rows) readings.emplace_back((*metrics_)[i].name, means_[i + 1]);
+    if ((*metrics_)[i].over == Over::rows) readings.emplace_back((*metrics_)[i].name, unsigned_nan(means_[i + 1]));
   return readings;
 }
 
@@ -44,11 +44,11 @@ std::vector<Reading> Tally::readings() const {
   if (!keeps_) return so_far();
   const Pause pause;
   const Tensor predictions = concat(predictions_, 0), targets = concat(targets_, 0);
-  std::vector<Reading> readings{{"loss", means_[0]}};
+  std::vector<Reading> readings{{"loss", unsigned_nan(means_[0])}};
   for (std::size_t i = 0; i < metrics_->size(); ++i)
-    readings.emplace_back((*metrics_)[i].name, (*metrics_)[i].over == Over::rows
-                                                   ? means_[i + 1]
-                                                   : (*metrics_)[i].function(predictions, targets));
+    readings.emplace_back((*metrics_)[i].name, unsigned_nan((*metrics_)[i].over == Over::rows
+                                                                ? means_[i + 1]
+                                                                : (*metrics_)[i].function(predictions, targets)));
   return readings;
 }
 

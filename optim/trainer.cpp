@@ -37,6 +37,9 @@ History Trainer::fit(const data::Dataset& train, const FitOptions& options) {
 }
 
 void Trainer::check_optimizer(const char* who) const {
+  if (optimizer_->parameters().empty())
+    throw UsageError(fmt::format(
+        "{}: the optimizer was moved from\n  help: make the Trainer with the one that it was moved to", who));
   if (!contents_) return;
   const nn::Contents contents = contents_();
   const auto& held = optimizer_->parameters();
@@ -78,6 +81,7 @@ void Trainer::check_parameters(const Graph& graph) const {
 }
 
 Scores Trainer::evaluate(const data::Dataset& dataset, const EvaluateOptions& options) const {
+  data::detail::require_filled(dataset, "Trainer::evaluate");
   if (!dataset.y.defined())
     throw UsageError("Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none");
   check_weights(dataset);
@@ -97,6 +101,7 @@ Tensor Trainer::predict(const Tensor& x) const {
 }
 
 Tensor Trainer::predict(const data::Dataset& dataset, const EvaluateOptions& options) const {
+  data::detail::require_filled(dataset, "Trainer::predict");
   const Pause pause;
   std::vector<Tensor> parts;
   data::Loader loader = data::loader(dataset, {.batch = options.batch});

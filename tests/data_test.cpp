@@ -106,7 +106,14 @@ TEST_CASE("csv says where a table is wrong") {
   CHECK(complaint("a,y\n1,2,3\n") == ":2:1: the row has 3 cells, the header names 2 columns");
   CHECK(complaint("a,y\n\"1,2\n") == ":2:1: a quote begins here and never ends");
   CHECK(complaint("a,y\n\"1\"2,2\n") == ":2:4: text behind a closing quote; a quote within quotes is written \"\"");
-  CHECK(complaint("\"a\nb\",y\n1,2\n1,x\n") == ":4:3: column 2 (\"y\") wants a number, got \"x\"");
+  CHECK(complaint("\"a\nb\",y\n1,2\n1,x\n") ==
+        ":4:3: column 2 (\"y\") wants a number, got \"x\"\n"
+        "  help: .classes = true reads names of classes");
+  CHECK(complaint("colour,y\nred,1\n") ==
+        ":2:1: column 1 (\"colour\") wants a number, got \"red\"\n"
+        "  help: .categories = {{\"colour\", {}}} reads a column of words");
+  CHECK(complaint("a,y\ninf,1\n") == ":2:1: column 1 (\"a\") wants a number, got \"inf\"");
+  CHECK(complaint("a,y,z\n1,red,2\n", {.labels = {"y", "z"}}) == ":2:3: column 2 (\"y\") wants a number, got \"red\"");
   CHECK(complaint("a,y,a\n1,2,3\n") == ":1:1: two columns are called \"a\"");
   CHECK(complaint("") == ": the file is empty; its first line should name the columns");
   CHECK(complaint("\n\n") == ": the file is empty; its first line should name the columns");
@@ -511,6 +518,8 @@ TEST_CASE("a loader refuses what makes no batch") {
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 0}), "loader: a batch must have at least 1 row, got 0",
                        UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(0)), "loader: the dataset has no rows", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader({}, {}), "loader: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(data::Dataset{}.split(), "Dataset: the dataset is empty: its x holds nothing", UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(3), {.batch = 4, .drop_last = true}),
                        "loader: 3 rows do not fill one batch of 4, and drop_last leaves the rest out", UsageError);
 }

@@ -733,7 +733,31 @@ TEST_CASE("a state that is not this optimizer's is refused whole") {
   without.erase("mu_product");
   check_refused(without, "NAdam::load_state: missing: mu_product. Nothing was loaded");
   check_refused(optim::SGD({w, v}, {.momentum = 0.5}).state(),
-                "NAdam::load_state: missing: exp_avg.0, exp_avg_sq.0, exp_avg.1, exp_avg_sq.1. Nothing was loaded");
+                "NAdam::load_state: missing: exp_avg.0, exp_avg_sq.0, exp_avg.1, exp_avg_sq.1; unknown: "
+                "momentum_buffer.0, momentum_buffer.1. Nothing was loaded");
+  nn::Sequential model{nn::Dense(2, 1)};
+  check_refused(
+      optim::NAdam(model).state(),
+      "NAdam::load_state: missing: exp_avg.0, exp_avg_sq.0, exp_avg.1, exp_avg_sq.1; unknown: exp_avg.0.bias, "
+      "exp_avg.0.weight, exp_avg_sq.0.bias, exp_avg_sq.0.weight. Nothing was loaded");
+}
+
+TEST_CASE("an optimizer that was moved from says so") {
+  Parameter w(zeros({2}));
+  optim::Adam old({w});
+  const optim::Adam held = std::move(old);
+  const auto message = [](const char* asked) {
+    return std::string("Optimizer::") + asked +
+           ": this optimizer was moved from\n  help: use the one that it was moved to";
+  };
+  CHECK_THROWS_WITH_AS(old.step(), message("step").c_str(), UsageError);
+  CHECK_THROWS_WITH_AS(old.state(), message("state").c_str(), UsageError);
+  CHECK_THROWS_WITH_AS(old.load_state(held.state()), message("load_state").c_str(), UsageError);
+  CHECK_THROWS_WITH_AS(old.group_lr(0), message("group_lr").c_str(), UsageError);
+  nn::Dense dense(1, 1);
+  CHECK_THROWS_WITH_AS(
+      optim::Trainer(dense, old, {.loss = nn::mse_loss}),
+      "Trainer: the optimizer was moved from\n  help: make the Trainer with the one that it was moved to", UsageError);
 }
 
 TEST_CASE("a state that was loaded is not changed by the steps that follow") {

@@ -228,6 +228,50 @@ TEST_CASE("a layer that the optimizer was not given stays as it is") {
   CHECK(model.at<nn::Dense>(2).weight.value().to_vector<float>() != head);
 }
 
+TEST_CASE("a loss that leads back to no parameter is refused in words of its own") {
+  nn::Sequential model{nn::Dense(1, 1)};
+  optim::SGD sgd(model, {.lr = 0.5});
+  const data::Dataset rows{ones({3, 1}), ones({3, 1}), {}};
+  const auto message = [&](auto loss) -> std::string {
+    try {
+      optim::Trainer(model, sgd, {.loss = loss}).fit(rows, {.verbose = false});
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+    return "it trained";
+  };
+  const std::string
+      says = "Trainer::fit: the loss has no gradient: ",
+      cut = says + "this value is no part of the graph and gets no gradient: ",
+      help =
+          "\n  help: compute it from the prediction, without detach(), Pause, item() or whole numbers on the "
+          "way";
+  CHECK(message([](const Tensor& p, const Tensor& y) { return mean(square(detach(p) - y)); }) ==
+        cut + "detach() cut it at affine (node 4, in 0)" + help);
+  CHECK(message([](const Tensor& p, const Tensor& y) { return sum((p > y).to(i64)); }) ==
+        cut + "greater of affine (node 4, in 0) gives whole numbers, which have no gradient" + help);
+  CHECK(message([](const Tensor&, const Tensor& y) { return mean(y); }) ==
+        says + "nothing in it depends on a parameter" + help);
+}
+
+TEST_CASE("a loss that is NaN of either sign is called nan") {
+  const float negative = std::copysign(std::numeric_limits<float>::quiet_NaN(), -1.0F);
+  nn::Sequential model{nn::Dense(1, 1)};
+  optim::SGD sgd(model, {.lr = 0.5});
+  const std::vector<optim::Metric> metrics{{"worst", [=](const Tensor&, const Tensor&) { return double{negative}; }}};
+  optim::Trainer trainer(
+      model, sgd, {.loss = [=](const Tensor& p, const Tensor&) { return sum(p) * negative; }, .metrics = metrics});
+  const data::Dataset rows{ones({3, 1}), ones({3, 1}), {}};
+  CHECK(!std::signbit(trainer.evaluate(rows)["loss"]));
+  CHECK(!std::signbit(trainer.evaluate(rows)["worst"]));
+  try {
+    trainer.fit(rows, {.verbose = false});
+    FAIL("it trained");
+  } catch (const UsageError& e) {
+    CHECK(std::string(e.what()).starts_with("Trainer::fit: the loss is nan in epoch 1, batch 1 of 1\n"));
+  }
+}
+
 TEST_CASE("training stops at a loss that is not finite and says where") {
   nn::Sequential model{nn::Dense(1, 1)};
   optim::SGD sgd(model, {.lr = 0.5});
@@ -271,6 +315,13 @@ TEST_CASE("what a Trainer cannot work with is refused with a sentence") {
                        "Trainer::fit: validation_data has no answers y to judge by", UsageError);
   CHECK_THROWS_WITH_AS(trainer.evaluate(questions),
                        "Trainer::evaluate: the dataset has no answers y\n  help: predict() asks for none", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.fit({}), "Trainer::fit: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.fit(blobs, {.validation_data = data::Dataset{}}),
+                       "Trainer::fit: validation_data: the dataset is empty: its x holds nothing", UsageError);
+  CHECK_THROWS_WITH_AS(trainer.evaluate({}), "Trainer::evaluate: the dataset is empty: its x holds nothing",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(trainer.predict(data::Dataset{}), "Trainer::predict: the dataset is empty: its x holds nothing",
+                       UsageError);
 }
 
 TEST_CASE("off a terminal every epoch is one plain line") {

@@ -164,6 +164,15 @@ bool is_missing(const Cell& cell, bool words) {
   return std::find(std::begin(missing), std::end(missing), text) != std::end(missing);
 }
 
+/// Whether it begins as words do and is neither a number, be it infinite, nor missing.
+bool is_word(const Cell& cell) {
+  const std::string_view text = trimmed(cell.text);
+  const auto first = static_cast<unsigned char>(text.empty() ? '\0' : text.front());
+  const bool letter = (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z') || first >= 0x80;
+  double number = 0;
+  return letter && !parse(text, number) && !is_missing(cell, false);
+}
+
 /// Words and their numbers: those that were given, or what is found.
 class Words {
  public:
@@ -303,10 +312,18 @@ class Table {
   }
   static bool holds_words(const Column& c) { return c.words || c.undecided || c.role == Role::class_name; }
 
-  [[noreturn]] void refuse(std::size_t i, const Cell& cell, const std::string& wanted) const {
+  [[noreturn]] void refuse(std::size_t i, const Cell& cell, const std::string& wanted,
+                           const std::string& help = "") const {
     reader_.fail(cell.line, cell.column,
-                 fmt::format("column {} (\"{}\") wants {}, got \"{}\"", i + 1, shown(columns_[i].name), wanted,
-                             shown(cell.text)));
+                 fmt::format("column {} (\"{}\") wants {}, got \"{}\"{}", i + 1, shown(columns_[i].name), wanted,
+                             shown(cell.text), help));
+  }
+  /// What may be meant by a word in a column of numbers.
+  std::string word_help(const Column& column, const Cell& cell) const {
+    if (!is_word(cell)) return "";
+    if (column.role == Role::input)
+      return fmt::format("\n  help: .categories = {{{{\"{}\", {{}}}}}} reads a column of words", shown(column.name));
+    return options_.labels.empty() ? "\n  help: .classes = true reads names of classes" : "";
   }
 
   void take(std::size_t i, const Cell& cell) {
@@ -325,7 +342,7 @@ class Table {
       column.missing.push_back(column.numbers.size());
       number = static_cast<float>(options_.fill);
     }
-    if (!number) refuse(i, cell, "a number");
+    if (!number) refuse(i, cell, "a number", word_help(column, cell));
     column.numbers.push_back(*number);
   }
 

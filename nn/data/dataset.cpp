@@ -34,8 +34,12 @@ std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed) {
 
 }  // namespace
 
+void detail::require_filled(const Dataset& dataset, std::string_view who) {
+  if (!dataset.x.defined()) throw UsageError(fmt::format("{}: the dataset is empty: its x holds nothing", who));
+}
+
 std::int64_t Dataset::size() const {
-  if (!x.defined()) throw UsageError("Dataset: x holds nothing");
+  detail::require_filled(*this, "Dataset");
   if (x.rank() < 1) throw ShapeError("Dataset: x [] has no rows");
   if (y.defined() && (y.rank() < 1 || x.shape()[0] != y.shape()[0]))
     throw ShapeError(fmt::format("Dataset: x {} and y {} must have one row for each other", to_string(x.shape()),

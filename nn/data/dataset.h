@@ -7,6 +7,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ebb::data {
@@ -29,8 +30,7 @@ struct Dataset {
   std::map<std::string, std::vector<std::string>> categories =
       {};  ///< of columns that were words: the word of each number
 
-  /// The number of rows.  Throws UsageError if x holds nothing, ShapeError if x, y and weight
-  /// disagree about it.
+  /// The number of rows.  Throws ShapeError if x, y and weight disagree about it, UsageError if x holds nothing.
   std::int64_t size() const;
   /// Rows begin <= i < end, without copying.  Throws IndexError.
   Dataset rows(std::int64_t begin, std::int64_t end) const;
@@ -48,6 +48,11 @@ struct Dataset {
 struct Split {
   Dataset train, test;
 };
+
+namespace detail {
+/// Throws UsageError, beginning with `who`, for a Dataset that was made without x.
+void require_filled(const Dataset& dataset, std::string_view who);
+}  // namespace detail
 
 /// Scales each column to mean 0 and deviation 1 over the rows that it was made from.
 class Standardizer {

@@ -128,6 +128,7 @@ Loader::Loader(Dataset dataset, const LoaderOptions& options)
     : dataset_(std::move(dataset)), options_(options), epoch_(options.epoch) {
   if (options_.batch < 1)
     throw UsageError(fmt::format("loader: a batch must have at least 1 row, got {}", options_.batch));
+  detail::require_filled(dataset_, "loader");
   if (dataset_.size() == 0) throw UsageError("loader: the dataset has no rows");
   if (size() == 0)
     throw UsageError(fmt::format("loader: {} rows do not fill one batch of {}, and drop_last leaves the rest out",
