@@ -39,7 +39,7 @@ template <class Optimizer, class Options> Make with(const Options& options) {
   return [options](Hill& hill) { return std::make_unique<Optimizer>(optim::ParameterList{hill.w, hill.u}, options); };
 }
 
-void check_descent(const std::string& one, DType dtype, const std::function<void(Hill&)>& step, Hill& hill) {
+void check_descent(const std::string& one, const std::function<void(Hill&)>& step, Hill& hill) {
   for (int t = 1; t <= 100; ++t) {
     const std::string at = std::to_string(t);
     step(hill);
@@ -56,7 +56,7 @@ void check_optimizer(const std::string& one, const Make& make) {
     Hill hill(dtype);
     const auto optimizer = make(hill);
     check_descent(
-        which, dtype,
+        which,
         [&](Hill& on) {
           on.descend();
           optimizer->step();
