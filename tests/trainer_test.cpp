@@ -542,6 +542,14 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
       two_blobs(4),
       {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
   CHECK(sgd.lr() == 0.2);
+  optim::SGD other(model, {.lr = 0.1});
+  optim::Schedule of_other(other, optim::exponential(0.5));
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(two_blobs(4), {.epochs = 1, .verbose = false, .callbacks = {optim::Scheduler(of_other)}}),
+      "Scheduler: its schedule moves the lr of another optimizer, of type SGD, than the SGD that trains\n"
+      "  help: make the schedule of the optimizer that the Trainer has",
+      UsageError);
+  CHECK(sgd.lr() == 0.2);
   CHECK_THROWS_WITH_AS(optim::Scheduler(optim::exponential(0.5), {.monitor = "script"}),
                        "Scheduler: monitor is for a Plateau; a function of steps reads nothing", UsageError);
   CHECK_THROWS_WITH_AS(optim::Scheduler(plateau, {.each_step = true, .monitor = "script"}),
