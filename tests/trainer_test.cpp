@@ -588,6 +588,10 @@ TEST_CASE("the log and the history are tables with a row for each epoch") {
   CHECK(contents(folder / "h.csv") == "epoch,loss,\"a \"\"b\"\", c\"\r\n1,0.5,1e-07\r\n2,0.1,3\r\n");
   CHECK_THROWS_WITH_AS(history.add(std::vector<optim::Reading>{{"loss", 1}}),
                        "History: an epoch has other names than those before, which are: loss, a \"b\", c", UsageError);
+  optim::History twice;
+  CHECK_THROWS_WITH_AS(twice.add(std::vector<optim::Reading>{{"loss", 1}, {"b", 2}, {"loss", 3}}),
+                       "History: an epoch has two readings \"loss\"", UsageError);
+  CHECK(twice.epochs() == 0);
   CHECK_THROWS_WITH_AS(optim::History().csv("h.csv"), "History::csv: there are no epochs to write", UsageError);
 
   nn::Sequential model = small_model();
@@ -611,6 +615,8 @@ TEST_CASE("a history takes no state but a history's") {
     CHECK_THROWS_WITH_AS(history.load_state({{key, ones({2}, f64)}}),
                          ("History::load_state: \"" + std::string(key) + "\" is no column of a history").c_str(),
                          UsageError);
+  CHECK_THROWS_WITH_AS(history.load_state({{"0.loss", ones({2}, f64)}, {"1.loss", ones({2}, f64)}}),
+                       "History::load_state: there are two columns \"loss\"", UsageError);
   history.load_state({{"0.loss", ones({2}, f64)}});
   CHECK(history.epochs() == 2);
   history.load_state({{"0.seconds", ones({2}, f64)}});
