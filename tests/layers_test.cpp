@@ -343,9 +343,20 @@ TEST_CASE("norms refuse other shapes and options") {
   CHECK_THROWS_WITH_AS(nn::LayerNorm(3, {.eps = -1}), "LayerNorm(3): eps must be positive, got -1", UsageError);
 }
 
+TEST_CASE("gradcheck checks layers as they train, with the same random numbers each time") {
+  const nn::BatchNorm1d batch(3, {.dtype = f64});
+  const nn::Dropout drop(0.5);
+  bool always_trained = true;
+  const auto f = [&](const Tensor& x) {
+    always_trained &= nn::training();
+    return square(drop(batch(x)));
+  };
+  CHECK(gradcheck(f, randn({5, 3}, f64)) < 1e-7);
+  CHECK(always_trained);
+}
+
 TEST_CASE("the gradients of norms agree with differences, to second order") {
   seed(9);
-  const nn::Training on;
   nn::BatchNorm1d batch(3, {.dtype = f64});
   nn::BatchNorm2d images(2, {.affine = false, .dtype = f64});
   nn::LayerNorm layer(5, {.dtype = f64});
