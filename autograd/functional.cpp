@@ -357,7 +357,7 @@ void gradcheck_takes(std::size_t takes, std::size_t given) {
     throw UsageError(fmt::format("gradcheck(): the function takes {} tensors, and {} were given", takes, given));
 }
 
-double check_gradients(const Function& f, const std::vector<Tensor>& given, const GradcheckOptions& options) {
+double check_gradients(const Function& asked, const std::vector<Tensor>& given, const GradcheckOptions& options) {
   if (recording())
     throw GraphError("gradcheck(): a graph is recording on this thread\n  help: call it outside of any graph");
   if (options.order != 1 && options.order != 2)
@@ -366,8 +366,16 @@ double check_gradients(const Function& f, const std::vector<Tensor>& given, cons
   std::vector<Tensor> inputs;
   for (const Tensor& input : given) inputs.push_back(detach(input.to(f64)));
 
-  double worst = worst_error([&](const std::vector<Tensor>& x) { return weighed(f(x)).item(); }, inputs,
-                             first_order(f, inputs), options.step);
+  // On both sides a graph records, and random numbers are the same, so that a layer that trains is one function.
+  const Function f = [&asked, before = default_generator()](const std::vector<Tensor>& x) {
+    default_generator() = before;
+    return asked(x);
+  };
+  const auto value_at = [&](const std::vector<Tensor>& at) {
+    Graph graph;
+    return weighed(f(variables(graph, at))).item();
+  };
+  double worst = worst_error(value_at, inputs, first_order(f, inputs), options.step);
   if (options.order == 2 && !std::isnan(worst)) {
     std::vector<Tensor> second;
     {

@@ -95,8 +95,8 @@ void gradcheck_takes(std::size_t takes, std::size_t given);
 
 /// The worst relative error of f's gradients against 6th-order differences, in f64: |ad - fd| / max(1, |fd|), over all
 /// elements of all inputs; NaN if any gradient is.  f takes 1 to 4 tensors, or a vector of any number, and returns a
-/// Scalar, or a tensor of any shape, of which random weights make one number.  Keep inputs away from kinks.  Parameters
-/// that f uses get no gradient.  Throws GraphError while a graph records, UsageError if f takes another number.
+/// tensor or Scalar; a graph records while it runs, so layers train in it, always with the same random numbers.  Keep
+/// inputs away from kinks.  Parameters get no gradient.  Throws GraphError in a graph, UsageError if f takes others.
 template <class F>
 double gradcheck(const F& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {}) {
   using T = Tensor;

@@ -3,6 +3,7 @@
 #include "../autograd/error.h"
 #include "../autograd/ops.h"
 #include "../autograd/require.h"
+#include "../autograd/telling.h"
 
 #include <fmt/format.h>
 
@@ -46,6 +47,19 @@ Tensor within_lengths(const Tensor& lengths, const Shape& scores) {
   return arange(k) < reshape(lengths, rows);
 }
 
+/// Throws UsageError for a mask of other numbers than 0 and 1, such as one that is meant to be added to the scores.
+void require_yes_or_no(const Tensor& mask) {
+  ebb::detail::dispatch(mask.dtype(), [&]<class T>(T) {
+    const Elements<T> numbers = mask.data<T>();
+    const auto* const wrong = std::find_if(numbers.begin(), numbers.end(), [](T v) { return v != T(0) && v != T(1); });
+    if (wrong == numbers.end()) return;
+    throw Complaint{Complaint::usage,
+                    fmt::format("mask{} = {}, and it must be 1 where a query may look and 0 where not",
+                                ebb::detail::place_text(mask.shape(), wrong - numbers.begin()), *wrong),
+                    "of a mask that is added, with 0 where a query may look, make mask == 0"};
+  });
+}
+
 Sight sight_of(const AttentionOptions& options, const Shape& scores) {
   Sight sight;
   const std::int64_t q = scores[-2], k = scores[-1];
@@ -64,6 +78,7 @@ Sight sight_of(const AttentionOptions& options, const Shape& scores) {
       fits = options.mask.shape()[back] == scores[back] || options.mask.shape()[back] == 1;
     require(fits, "a mask of shape {} does not broadcast to the scores {}", to_string(options.mask.shape()),
             to_string(scores));
+    require_yes_or_no(options.mask);
     sight.restrict_to(options.mask != 0);
     sight.some_see_nothing = true;  // for all that is known
   }

@@ -14,14 +14,16 @@ namespace ebb::nn {
 /// What queries may look at.  All that is given holds together; a query that may look nowhere gets zeros, and sends no
 /// gradient.
 struct AttentionOptions {
-  Tensor mask = {};         ///< not 0 where a query may look at a key: of a shape that broadcasts to [..., q, k]
+  Tensor mask = {};         ///< 1 where a query may look at a key, else 0: of a shape that broadcasts to [..., q, k].
+                            ///< PyTorch's masks of bool are the other way round in MultiheadAttention, True = hidden
   bool causal = false;      ///< the queries are the last q of the k places, and none looks at a later one
   Tensor key_lengths = {};  ///< i64 [n], for the first axis of [n, ..., k, d]: keys from there on are padding
 };
 
 /// How much each query looks at each key: softmax(query·keyᵀ / √d) over the keys.
 /// query [..., q, d], key [..., k, d] -> [..., q, k]; a row adds up to 1, or is 0 if it may look nowhere.
-/// Throws ShapeError or DTypeError for operands or options that do not fit, UsageError for a length outside [0, k].
+/// Throws ShapeError or DTypeError for operands or options that do not fit, UsageError for a length outside [0, k] and
+/// for a mask of other numbers than 0 and 1, e.g. one with -inf that is meant to be added.
 Tensor attention_weights(const Tensor& query, const Tensor& key, const AttentionOptions& options = {});
 
 /// softmax(query·keyᵀ / √d)·value.  query [..., q, d], key [..., k, d], value [..., k, dv] -> [..., q, dv].

@@ -343,13 +343,13 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
     if (!soft) require_labels(logits, target, "logits");
     require_row_weights(options.row_weights, logits.shape());
     require_class_weights(options.class_weights, logits.shape()[-1]);
-    require(options.label_smoothing >= 0 && options.label_smoothing < 1, Complaint::usage,
-            "label_smoothing must be in [0, 1), not {}", options.label_smoothing);
+    require(options.label_smoothing >= 0 && options.label_smoothing <= 1, Complaint::usage,
+            "label_smoothing must be in [0, 1], not {}", options.label_smoothing);
     if (made_by(logits, "softmax"))
       throw Complaint{Complaint::usage, "the prediction went through softmax already, which is part of this loss",
                       "leave the last Softmax out; the largest stays the largest without it"};
     if (!soft) return of_labels(name, logits, target, options, {true, options.label_smoothing});
-    require(!options.ignore_index || *options.ignore_index == *CrossEntropyOptions().ignore_index, Complaint::usage,
+    require(!options.ignore_index || *options.ignore_index == ignored_label, Complaint::usage,
             "ignore_index is for class numbers, and the target has probabilities");
     require_unit(name, "target", target, false);
     require_distributions(target);

@@ -66,13 +66,16 @@ struct BceWithLogitsOptions {
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const BceWithLogitsOptions& options = {});
 
+/// The class number of rows that do not count, unless a loss is told another one; to metrics it is always that.
+inline constexpr std::int64_t ignored_label = -100;
+
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   Tensor row_weights = {};
   Tensor class_weights = {};   ///< [classes], none negative: the mean is weighted, Σ w[label]·loss / Σ w[label],
                                ///< while row_weights and FitOptions::class_weights divide by the rows alone
-  double label_smoothing = 0;  ///< in [0, 1): the share of each target that is spread evenly over all classes
-  std::optional<std::int64_t> ignore_index = -100;  ///< rows with this label do not count, and get no gradient
+  double label_smoothing = 0;  ///< in [0, 1]: the share of each target that is spread evenly over all classes
+  std::optional<std::int64_t> ignore_index = ignored_label;  ///< rows with this label do not count, and get no gradient
 };
 /// -log softmax(logits)[label]: logits [..., classes] against class numbers [...] (i64, from zero), or against
 /// probabilities [..., classes] (soft labels), of which the mean divides by the number of rows.
@@ -85,8 +88,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
 struct NllOptions {
   Reduction reduction = Reduction::mean;
   Tensor row_weights = {};
-  Tensor class_weights = {};                        ///< as in CrossEntropyOptions
-  std::optional<std::int64_t> ignore_index = -100;  ///< as in CrossEntropyOptions
+  Tensor class_weights = {};                                 ///< as in CrossEntropyOptions
+  std::optional<std::int64_t> ignore_index = ignored_label;  ///< as in CrossEntropyOptions
 };
 /// -log_p[label]: logarithms of probabilities [..., classes], as log_softmax gives them, against class numbers [...].
 /// Throws as cross_entropy.

@@ -4,6 +4,7 @@
 #include "../autograd/ops.h"
 #include "../autograd/require.h"
 #include "../autograd/telling.h"
+#include "losses.h"
 
 #include <fmt/format.h>
 
@@ -34,8 +35,14 @@ template <class Body> auto metric(const char* name, const Tensor& prediction, co
 
 bool are_yes_or_no(const Shape& p, const Shape& t) { return p == t && (p.rank() == 1 || (p.rank() == 2 && p[1] == 1)); }
 
+/// Predictions and their class numbers.
+struct Rows {
+  Tensor prediction, target;
+};
+
+/// The rows that count: all in their own shapes, or [n, classes] and [n].
 /// Throws for a target that is not of the classes of predictions [..., classes].
-void require_classes(const Tensor& prediction, const Tensor& target, const char* wanted) {
+Rows counted(const Tensor& prediction, const Tensor& target, const char* wanted) {
   const Shape &p = prediction.shape(), &t = target.shape();
   if (p.rank() < 2 || p[-1] == 1 || t != p.without(-1)) {
     std::string help;
@@ -47,9 +54,18 @@ void require_classes(const Tensor& prediction, const Tensor& target, const char*
     throw Complaint{Complaint::dtype, fmt::format("class numbers must be i64, not {}", to_string(target.dtype())),
                     "target.to(i64)"};
   const Elements<std::int64_t> labels = target.data<std::int64_t>();
-  for (std::int64_t i = 0; i < target.size(); ++i)
+  std::vector<std::int64_t> kept;
+  for (std::int64_t i = 0; i < target.size(); ++i) {
+    if (labels[i] == ignored_label) continue;
     require(labels[i] >= 0 && labels[i] < p[-1], Complaint::index, "target{} = {} is outside [0, {})", place_text(t, i),
             labels[i], p[-1]);
+    kept.push_back(i);
+  }
+  const auto count = static_cast<std::int64_t>(kept.size());
+  if (count == target.size()) return {prediction, target};
+  require(count > 0, Complaint::usage, "all labels are {}, which does not count, so there are no rows", ignored_label);
+  const Tensor places = from(kept, {count});
+  return {take(reshape(prediction, {-1, p[-1]}), places), take(reshape(target, {-1}), places)};
 }
 
 constexpr const char* either = "wants [n] or [n, 1] of one shape, or [n, classes] and class numbers [n]";
@@ -91,8 +107,9 @@ Decisions decide(const char* metric, const Tensor& prediction, const Tensor& tar
     require_probabilities(metric, prediction);
     return {yes(prediction), yes(target), 2};
   }
-  require_classes(prediction, target, either);
-  return {argmax(prediction, -1).to_vector<std::int64_t>(), target.to_vector<std::int64_t>(), prediction.shape()[-1]};
+  const Rows rows = counted(prediction, target, either);
+  return {argmax(rows.prediction, -1).to_vector<std::int64_t>(), rows.target.to_vector<std::int64_t>(),
+          prediction.shape()[-1]};
 }
 
 /// How often a class was right, was predicted, and is.
@@ -157,11 +174,11 @@ double accuracy(const Tensor& prediction, const Tensor& target) {
 
 double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64_t k) {
   return metric("top_k_accuracy", prediction, target, [&] {
-    require_classes(prediction, target, "wants [n, classes] and class numbers [n]");
-    const std::int64_t classes = prediction.shape()[-1], rows = target.size();
+    const auto [scores, classes_of] = counted(prediction, target, "wants [n, classes] and class numbers [n]");
+    const std::int64_t classes = prediction.shape()[-1], rows = classes_of.size();
     require(k >= 1 && k <= classes, Complaint::usage, "k must be in [1, {}], not {}", classes, k);
-    const std::vector<double> numbers = prediction.to_vector<double>();
-    const std::vector<std::int64_t> labels = target.to_vector<std::int64_t>();
+    const std::vector<double> numbers = scores.to_vector<double>();
+    const std::vector<std::int64_t> labels = classes_of.to_vector<std::int64_t>();
     std::int64_t right = 0;
     for (std::int64_t r = 0; r < rows; ++r) {
       const double* const row = numbers.data() + r * classes;

@@ -74,7 +74,11 @@ std::string Visitor::below(std::string_view name) const {
 
 void Visitor::part(std::string_view name, const void* object, std::size_t bytes, const std::type_info& type,
                    Enter enter) {
+  if (depth_ == most_deep)
+    throw UsageError(
+        fmt::format("nn::parameters: parts lie in parts {} deep: the model has itself as a part", most_deep));
   const std::string outer_path = std::exchange(path_, below(name));
+  ++depth_;
   const std::size_t outer_part = part_, met_before = met_.size();
   if (path_.empty()) {
     contents_.parts[0].kind = type_name(type);
@@ -95,6 +99,7 @@ void Visitor::part(std::string_view name, const void* object, std::size_t bytes,
 
   path_ = outer_path;
   part_ = outer_part;
+  --depth_;
 }
 
 void Visitor::parameter(std::string_view name, const Parameter& p) {

@@ -98,9 +98,12 @@ concept IsReference = requires(const T& reference) {
   { reference.get() } -> std::same_as<typename T::type&>;
 };
 
-/// Goes through a model's fields and notes what it meets.
+/// Goes through a model's fields and notes what it meets.  Throws UsageError for a model that has itself as a part.
 class Visitor {
  public:
+  /// Parts within parts that a model may have; one that has more is taken to have itself as a part.
+  static constexpr std::size_t most_deep = 1000;
+
   Visitor();
   /// One field: a Parameter, a Label, a Tensor, a struct with fields, or a container or pointer of these.
   template <class F> void field(std::string_view name, const F& held);
@@ -136,7 +139,7 @@ class Visitor {
   std::vector<const Parameter*> met_;
   std::vector<std::pair<const Label*, std::string>> labels_;
   std::string path_;
-  std::size_t part_ = 0;
+  std::size_t part_ = 0, depth_ = 0;
 };
 
 template <class F> void Visitor::field(std::string_view name, const F& held) {

@@ -24,6 +24,15 @@ Sequential& Sequential::operator=(const Sequential& other) {
 
 Tensor Sequential::operator()(const Tensor& x) const {
   static_cast<void>(here_.state());  // throws if the layers were moved away
+  // A layer may be a reference to a Sequential that has this one as a layer.
+  static thread_local std::size_t depth = 0;
+  const struct Deeper {
+    Deeper() { ++depth; }
+    ~Deeper() { --depth; }
+  } deeper;
+  if (depth > Visitor::most_deep)
+    throw UsageError(
+        fmt::format("Sequential: calls lie in calls {} deep: it has itself as a layer", Visitor::most_deep));
   Tensor y = x;
   for (const auto& child : children_) y = child->call(y);
   return y;
@@ -44,6 +53,10 @@ Sequential::Child& Sequential::child(std::size_t i, const std::type_info& type) 
 
 void Sequential::cannot_copy(const std::type_info& type) {
   throw UsageError(fmt::format("Sequential: a {} cannot be copied; move the model instead", type_name(type)));
+}
+
+void Sequential::holds_nothing(std::size_t i) {
+  throw UsageError(fmt::format("Sequential: layer {} is a function that holds nothing", i));
 }
 
 }  // namespace ebb::nn

@@ -42,12 +42,17 @@ class Sequential {
   Sequential& operator=(Sequential&& other) noexcept = default;
   ~Sequential() = default;
 
-  /// Puts a layer at the end.
+  /// Puts a layer at the end.  Throws UsageError for a function that holds nothing.
   template <Layer L> Sequential& add(L&& layer) {
-    children_.push_back(std::make_unique<Holder<std::decay_t<L>>>(std::forward<L>(layer)));
+    using T = std::decay_t<L>;
+    auto child = std::make_unique<Holder<T>>(std::forward<L>(layer));
+    if constexpr (std::is_constructible_v<T, std::nullptr_t> && requires(const T& t) { t == nullptr; })
+      if (child->layer == nullptr) holds_nothing(size());
+    children_.push_back(std::move(child));
     return *this;
   }
 
+  /// Throws UsageError if it has itself as a layer.
   Tensor operator()(const Tensor& x) const;
 
   std::size_t size() const { return children_.size(); }
@@ -71,6 +76,7 @@ class Sequential {
 
   Child& child(std::size_t i, const std::type_info& type) const;
   [[noreturn]] static void cannot_copy(const std::type_info& type);
+  [[noreturn]] static void holds_nothing(std::size_t i);
 
   std::vector<std::unique_ptr<Child>> children_;
   // Its layers' Parameters lie elsewhere; this empty one stands among a model's fields for them, so that a Sequential that

@@ -213,6 +213,11 @@ Scheduler::Scheduler(Schedule& schedule, const SchedulerOptions& options)
 }
 
 void Scheduler::on_fit_begin(Run& run) {
+  if (!share_ && &schedule_->optimizer() != &run.optimizer())
+    throw UsageError(
+        fmt::format("Scheduler: its schedule moves the lr of another optimizer, of type {}, than the {} that trains\n"
+                    "  help: make the schedule of the optimizer that the Trainer has",
+                    schedule_->optimizer().name(), run.optimizer().name()));
   Monitor monitor(options_.monitor, Better::smaller);  // which way is better is the schedule's own matter
   monitor.begin(run, "Scheduler");
   measured_ = monitor.name();

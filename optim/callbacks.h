@@ -172,7 +172,7 @@ class Scheduler : public Callback {
  public:
   /// Of the lr that the optimizer has when training begins, and has again when it ends or fails.
   explicit Scheduler(Share share, const SchedulerOptions& options = {});
-  /// The schedule must be of the optimizer that trains, and stay where it is.
+  /// The schedule must be of the optimizer that trains, or fit() throws UsageError, and stay where it is.
   explicit Scheduler(Schedule& schedule, const SchedulerOptions& options = {});
 
   void on_fit_begin(Run& run) override;

@@ -37,8 +37,13 @@ std::vector<std::string> History::names() const {
 }
 
 void History::add(std::span<const Reading> epoch) {
-  if (columns_.empty())
+  if (columns_.empty()) {
+    for (std::size_t i = 0; i < epoch.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (epoch[i].first == epoch[j].first)
+          throw UsageError(fmt::format("History: an epoch has two readings \"{}\"", io::shown(epoch[i].first)));
     for (const Reading& reading : epoch) columns_.push_back({reading.first, {}});
+  }
   const auto same = [](const auto& column, const Reading& reading) { return column.first == reading.first; };
   if (!std::equal(columns_.begin(), columns_.end(), epoch.begin(), epoch.end(), same))
     throw UsageError(
@@ -85,7 +90,10 @@ void History::load_state(const io::Tensors& state) {
                       values.dtype() == f64 && values.rank() == 1 && values.size() > 0 &&
                       values.size() == state.begin()->second.size();
     if (!good) throw UsageError(fmt::format("History::load_state: \"{}\" is no column of a history", io::shown(key)));
-    columns[place] = {key.substr(dot + 1), values.to_vector<double>()};
+    const std::string name = key.substr(dot + 1);
+    if (std::any_of(columns.begin(), columns.end(), [&](const auto& column) { return column.first == name; }))
+      throw UsageError(fmt::format("History::load_state: there are two columns \"{}\"", io::shown(name)));
+    columns[place] = {name, values.to_vector<double>()};
   }
   columns_ = std::move(columns);
 }

@@ -50,7 +50,7 @@ class History {
   /// Writes it as a table (RFC 4180), a row for each epoch.  Throws IoError, or UsageError if there are no epochs.
   void csv(const std::string& path) const;
 
-  /// Adds an epoch: the same names every time, or UsageError.
+  /// Adds an epoch.  Throws UsageError, having changed nothing, unless it has the same names every time, each once.
   void add(std::span<const Reading> epoch);
   void interrupted(bool was) { interrupted_ = was; }
 

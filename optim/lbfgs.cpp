@@ -52,15 +52,22 @@ double cubic_minimum(double x1, double y1, double slope1, double x2, double y2, 
   return std::isfinite(x) ? std::clamp(x, low, high) : (low + high) / 2;
 }
 
+std::int64_t five_quarters(std::int64_t n) {
+  std::int64_t more = 0;
+  return __builtin_add_overflow(n, n / 4, &more) ? std::numeric_limits<std::int64_t>::max() : more;
+}
+
 }  // namespace
 
 LBFGS::LBFGS(const ParameterList& parameters, const LBFGSOptions& options)
-    : Optimizer("LBFGS", parameters, {.lr = options.lr, .allow_missing = options.allow_missing}), options_(options) {
+    : Optimizer("LBFGS", parameters, {.lr = options.lr, .allow_missing = options.allow_missing}),
+      options_(options),
+      max_evaluations_(options.max_evaluations.value_or(five_quarters(options.max_iterations))) {
   const auto at_least_1 = [&](const char* option, std::int64_t got) {
     check(got >= 1, option, "must be at least 1", static_cast<double>(got));
   };
   at_least_1("max_iterations", options.max_iterations);
-  at_least_1("max_evaluations", options.max_evaluations);
+  at_least_1("max_evaluations", max_evaluations_);
   check_not_negative("tolerance_gradient", options.tolerance_gradient);
   check_not_negative("tolerance_change", options.tolerance_change);
   at_least_1("history", options.history);
@@ -156,7 +163,7 @@ double LBFGS::iterate(const Loss& closure, Course& course) {
       ++evaluations;
       demand_finite(here);
     }
-    if (evaluations >= options_.max_evaluations || flat(here) || largest(course.move) <= options_.tolerance_change ||
+    if (evaluations >= max_evaluations_ || flat(here) || largest(course.move) <= options_.tolerance_change ||
         std::abs(here.loss - loss_before) < options_.tolerance_change)
       break;
   }

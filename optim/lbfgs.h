@@ -6,18 +6,20 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
 namespace ebb::optim {
 
 struct LBFGSOptions {
-  double lr = 1;                      ///< share of the quasi-Newton step that is gone, or tried first by a line search
-  std::int64_t max_iterations = 20;   ///< of one call of step()
-  std::int64_t max_evaluations = 25;  ///< no new iteration after so many losses; a line search may go beyond
-  double tolerance_gradient = 1e-7;   ///< ends when no number of the gradient is larger
-  double tolerance_change = 1e-9;     ///< ends when neither parameters nor loss change more
-  std::int64_t history = 100;         ///< how many steps the curvature is known from; two numbers each for every number
+  double lr = 1;                     ///< share of the quasi-Newton step that is gone, or tried first by a line search
+  std::int64_t max_iterations = 20;  ///< of one call of step()
+  std::optional<std::int64_t> max_evaluations = {};  ///< no new iteration after so many losses (a line search may go
+                                                     ///< beyond); if nothing is given, 5/4 of max_iterations
+  double tolerance_gradient = 1e-7;                  ///< ends when no number of the gradient is larger
+  double tolerance_change = 1e-9;                    ///< ends when neither parameters nor loss change more
+  std::int64_t history = 100;  ///< how many steps the curvature is known from; two numbers each for every number
   bool line_search = false;    ///< chooses each step's length by the strong Wolfe conditions; evaluates more often
   bool allow_missing = false;  ///< parameters without a gradient rest, instead of being an error
 };
@@ -40,7 +42,7 @@ class LBFGS : public Optimizer {
     if constexpr (std::is_convertible_v<std::invoke_result_t<F&>, double>) return minimize(closure);
     else return minimize([&closure] { return closure().item(); });
   }
-  /// Throws UsageError: there is no way without a closure.
+  /// Throws UsageError, with gradients or without: there is no way without a closure.
   void step() { Optimizer::step(); }
 
  private:
@@ -68,6 +70,7 @@ class LBFGS : public Optimizer {
   void load_own_state(const io::Tensors& state) override;
 
   LBFGSOptions options_;
+  std::int64_t max_evaluations_;
   std::int64_t size_ = 0;  // of all parameters together
   Course course_;
 };

@@ -189,8 +189,8 @@ void Optimizer::check_gradients() const {
 }
 
 void Optimizer::step() {
-  check_gradients();
   prepare();
+  check_gradients();
   // Only here can memory run out (a buffer that someone else still holds is copied): before anything has changed.
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     detail::ParameterState& parameter = *parameters_[i];

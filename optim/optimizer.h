@@ -140,7 +140,7 @@ class Optimizer {
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
-  /// Whatever of a step can fail; called before anything has changed.
+  /// Whatever of a step can fail; called before anything has changed, and before gradients are asked for.
   virtual void prepare() {}
   /// One step; steps() counts it already.  Must not throw.
   virtual void update() = 0;

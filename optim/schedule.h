@@ -93,6 +93,8 @@ class Schedule {
   void step(std::optional<double> measured = {});
   /// How many steps were made.
   std::int64_t steps() const { return steps_; }
+  /// Whose step size it moves.
+  const Optimizer& optimizer() const { return *optimizer_; }
   /// The whole lr, of which it takes shares.
   double base_lr() const { return base_lr_; }
 

@@ -534,6 +534,8 @@ TEST_CASE("a loader refuses to begin or to look ahead where it cannot") {
                        "loader: first_batch must be in [0, 3], got 4", UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.batch = 3, .first_batch = -1}),
                        "loader: first_batch must be in [0, 3], got -1", UsageError);
+  CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.epoch = -2}), "loader: epoch must be at least 0, got -2",
+                       UsageError);
   CHECK_THROWS_WITH_AS(data::loader(numbered(7), {.prefetch = -1}), "loader: prefetch must be at least 0, got -1",
                        UsageError);
 }

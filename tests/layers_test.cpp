@@ -349,9 +349,20 @@ TEST_CASE("norms refuse other shapes and options") {
   CHECK_THROWS_WITH_AS(nn::LayerNorm(3, {.eps = -1}), "LayerNorm(3): eps must be positive, got -1", UsageError);
 }
 
+TEST_CASE("gradcheck checks layers as they train, with the same random numbers each time") {
+  const nn::BatchNorm1d batch(3, {.dtype = f64});
+  const nn::Dropout drop(0.5);
+  bool always_trained = true;
+  const auto f = [&](const Tensor& x) {
+    always_trained &= nn::training();
+    return square(drop(batch(x)));
+  };
+  CHECK(gradcheck(f, randn({5, 3}, f64)) < 1e-7);
+  CHECK(always_trained);
+}
+
 TEST_CASE("the gradients of norms agree with differences, to second order") {
   seed(9);
-  const nn::Training on;
   nn::BatchNorm1d batch(3, {.dtype = f64});
   nn::BatchNorm2d images(2, {.affine = false, .dtype = f64});
   nn::LayerNorm layer(5, {.dtype = f64});
@@ -632,6 +643,14 @@ TEST_CASE("attention refuses what does not fit, and says why") {
         }) ==
         "attention_weights([2, 3, 4], [2, 3, 4]): a mask of shape [1, 2, 3, 3] does not broadcast to the scores "
         "[2, 3, 3]");
+  const double inf = std::numeric_limits<double>::infinity();
+  CHECK(says<UsageError>([&] {
+          nn::attention_weights(x, x, {.mask = tensor({{0, 0, 0}, {0, 0, -inf}, {0, -inf, -inf}})});
+        }) ==
+        "attention_weights([2, 3, 4], [2, 3, 4]): mask[1, 2] = -inf, and it must be 1 where a query may look and 0 "
+        "where not\n  help: of a mask that is added, with 0 where a query may look, make mask == 0");
+  CHECK_THROWS_AS(nn::attention(x, x, x, {.mask = tensor({1, 2, 0}, i64)}), UsageError);
+  CHECK_THROWS_AS(nn::attention(x, x, x, {.mask = tensor({1, std::nan(""), 0})}), UsageError);
   CHECK(says<DTypeError>([&] { nn::attention_weights(x, x, {.key_lengths = ones({2})}); }) ==
         "attention_weights(f32 [2, 3, 4], f32 [2, 3, 4]): key_lengths must be i64, not f32");
   CHECK(says<ShapeError>([&] { nn::attention_weights(x, x, {.key_lengths = tensor({1}, i64)}); }) ==

@@ -319,9 +319,10 @@ TEST_CASE("binary cross-entropy with weights is as safe as without") {
 
 TEST_CASE("soft labels that are one-hot give what class numbers give") {
   const Tensor z = randn({5, 4}, f64), labels = tensor({3, 1, 0, 0, 2}, i64), soft = one_hot(labels, 4, f64);
-  for (const double smoothing : {0.0, 0.3})
+  for (const double smoothing : {0.0, 0.3, 1.0})
     CHECK(nn::cross_entropy(z, soft, {.label_smoothing = smoothing}).item() ==
           doctest::Approx(nn::cross_entropy(z, labels, {.label_smoothing = smoothing}).item()));
+  CHECK(nn::cross_entropy(z, labels, {.label_smoothing = 1}).item() == doctest::Approx(-mean(log_softmax(z)).item()));
 }
 
 TEST_CASE("kl_div_loss is 0 between equals, and cross_entropy less the target's entropy else") {
@@ -374,8 +375,8 @@ TEST_CASE("losses say which option does not fit") {
                        ShapeError);
   CHECK_THROWS_WITH_AS(nn::nll_loss(p, labels, {.class_weights = tensor({1, -1, 0})}),
                        "nll_loss([4, 3], [4]): class_weights[1] = -1, and none may be negative", UsageError);
-  CHECK_THROWS_WITH_AS(nn::cross_entropy(p, labels, {.label_smoothing = 1}),
-                       "cross_entropy([4, 3], [4]): label_smoothing must be in [0, 1), not 1", UsageError);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(p, labels, {.label_smoothing = 1.1}),
+                       "cross_entropy([4, 3], [4]): label_smoothing must be in [0, 1], not 1.1", UsageError);
   CHECK_THROWS_WITH_AS(nn::cross_entropy(p, full({4}, -100, i64)),
                        "cross_entropy([4, 3], [4]): all labels are ignore_index, -100, so there is nothing to take the "
                        "mean of",

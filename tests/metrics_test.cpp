@@ -31,6 +31,22 @@ TEST_CASE("accuracy of sequences counts each step") {
   CHECK(nn::accuracy(z, tensor({{0, 1, 1}, {1, 0, 0}}, i64)) == doctest::Approx(4.0 / 6));
 }
 
+TEST_CASE("rows that cross_entropy ignores do not count in metrics of classes") {
+  const Tensor z = tensor({{1, 2, 0}, {5, 1, 1}, {0, 3, 1}, {4, 3, 1}}), labels = tensor({1, -100, 2, 1}, i64);
+  const Tensor without = take(z, tensor({0, 2, 3}, i64)), counted = tensor({1, 2, 1}, i64);
+  CHECK(nn::accuracy(z, labels) == doctest::Approx(1.0 / 3));
+  CHECK(nn::accuracy(reshape(z, {2, 2, 3}), reshape(labels, {2, 2})) == doctest::Approx(1.0 / 3));
+  CHECK(nn::top_k_accuracy(z, labels, 2) == 1);
+  CHECK(nn::confusion_matrix(z, labels).to_vector<std::int64_t>() ==
+        std::vector<std::int64_t>{0, 0, 0, 1, 1, 0, 0, 1, 0});
+  CHECK(nn::f1(z, labels) == nn::f1(without, counted));
+  CHECK_THROWS_WITH_AS(nn::accuracy(z, full({4}, -100, i64)),
+                       "accuracy([4, 3], [4]): all labels are -100, which does not count, so there are no rows",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(nn::accuracy(z, tensor({1, -100, -1, 0}, i64)),
+                       "accuracy([4, 3], [4]): target[2] = -1 is outside [0, 3)", IndexError);
+}
+
 TEST_CASE("a row is right in the top k if fewer than k come before its class") {
   const Tensor z = tensor({{4, 3, 2, 1}, {1, 2, 3, 4}, {5, 5, 5, 5}}), labels = tensor({1, 1, 2}, i64);
   CHECK(nn::top_k_accuracy(z, labels, 1) == 0);
@@ -159,8 +175,8 @@ TEST_CASE("metrics say what they cannot measure") {
   const Tensor z = zeros({4, 3});
   CHECK_THROWS_WITH_AS(nn::precision(z, tensor({0, 1, 2, 3}, i64)),
                        "precision([4, 3], [4]): target[3] = 3 is outside [0, 3)", IndexError);
-  CHECK_THROWS_WITH_AS(nn::accuracy(z, tensor({0, -100, 2, 2}, i64)),
-                       "accuracy([4, 3], [4]): target[1] = -100 is outside [0, 3)", IndexError);
+  CHECK_THROWS_WITH_AS(nn::accuracy(z, tensor({0, -1, 2, 2}, i64)),
+                       "accuracy([4, 3], [4]): target[1] = -1 is outside [0, 3)", IndexError);
   CHECK_THROWS_WITH_AS(nn::f1(tensor({0, 2, 1}, i64), tensor({0, 2, 1}, i64)),
                        "f1([3], [3]): target[1] = 2 is outside [0, 1]\n"
                        "  help: of several classes the prediction has a number for each, [n, classes]",

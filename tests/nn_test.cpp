@@ -183,6 +183,33 @@ TEST_CASE("shared weights are listed once, under their first name") {
   CHECK(names(model) == Names{"0.weight", "0.bias"});
 }
 
+TEST_CASE("a Sequential that has itself as a layer says so, visited and called") {
+  nn::Sequential outer{nn::Dense(2, 2), nn::ReLU()}, inner{nn::ReLU(), std::ref(outer)};
+  CHECK_NOTHROW(inner(zeros({1, 2})));
+  outer.add(std::ref(inner));
+  CHECK_THROWS_WITH_AS(nn::parameters(outer),
+                       "nn::parameters: parts lie in parts 1000 deep: the model has itself as a part", UsageError);
+  const char* const called = "Sequential: calls lie in calls 1000 deep: it has itself as a layer";
+  CHECK_THROWS_WITH_AS(outer(zeros({1, 2})), called, UsageError);
+  CHECK_THROWS_WITH_AS(inner(zeros({1, 2})), called, UsageError);
+  Graph graph;
+  CHECK_THROWS_WITH_AS(outer(zeros({1, 2})), called, UsageError);
+  nn::Dense alone(2, 2);
+  CHECK(nn::Sequential{std::ref(alone)}(zeros({1, 2})).shape() == Shape{1, 2});
+}
+
+TEST_CASE("a function that holds nothing is no layer") {
+  using Function = std::function<Tensor(const Tensor&)>;
+  CHECK_THROWS_WITH_AS((nn::Sequential{nn::ReLU(), Function()}), "Sequential: layer 1 is a function that holds nothing",
+                       UsageError);
+  Tensor (*const none)(const Tensor&) = nullptr;
+  nn::Sequential model{nn::ReLU()};
+  CHECK_THROWS_WITH_AS(model.add(none), "Sequential: layer 1 is a function that holds nothing", UsageError);
+  CHECK(model.size() == 1);
+  model.add(Function([](const Tensor& x) { return x * 2; })).add([](const Tensor& x) { return x + 1; });
+  CHECK(model(ones({1})).item() == 3);
+}
+
 TEST_CASE("a copied model has its own numbers and no path until it is visited") {
   struct Net {
     Block a;

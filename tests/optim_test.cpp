@@ -773,7 +773,7 @@ TEST_CASE("a state that was loaded is not changed by the steps that follow") {
 
 TEST_CASE("a state of LBFGS that does not fit is refused") {
   Parameter w(zeros({2}, f64));
-  optim::LBFGS lbfgs({w}, {.max_iterations = 3, .history = 2});
+  optim::LBFGS lbfgs({w}, {.max_iterations = 4, .history = 2});
   const auto closure = [&] {
     Graph graph;
     const Tensor loss = sum(square(w - tensor({1, 2}, f64)) * tensor({1, 5}, f64));
@@ -819,14 +819,36 @@ TEST_CASE("LBFGS finds the lowest point of Rosenbrock's valley") {
   CHECK_FALSE(w.has_grad());
 }
 
+TEST_CASE("LBFGS may compute more losses the more iterations it is given, unless told how many") {
+  const auto evaluations = [](const optim::LBFGSOptions& options) {
+    Parameter w(tensor({3, -4, 5, 7}, f64));
+    optim::LBFGS lbfgs({w}, options);
+    int count = 0;
+    lbfgs.step([&] {
+      ++count;
+      Graph graph;
+      const Tensor loss = sum(square(square(w)) * tensor({1, 9, 25, 81}, f64));
+      loss.backward();
+      return loss;
+    });
+    return count;
+  };
+  // Without a line search it is one for each iteration, but the last iteration's is not computed.
+  CHECK(evaluations({.lr = 1e-3, .max_iterations = 1}) == 1);
+  CHECK(evaluations({.lr = 1e-3, .max_iterations = 30}) == 30);
+  CHECK(evaluations({.lr = 1e-3, .max_iterations = 30, .max_evaluations = 7}) == 7);
+  CHECK(evaluations({.lr = 1e-3, .max_iterations = 40, .max_evaluations = 25}) == 25);
+}
+
 TEST_CASE("LBFGS needs a closure, a gradient and finite numbers, and changes nothing without") {
   Parameter w(tensor({3, 4}, f64)), idle(zeros({2}));
   optim::LBFGS lbfgs({w}, {.lr = 1e200, .max_iterations = 5});
   optim::Optimizer& base = lbfgs;
-  give_gradient(w, {1, 1});
   const char* const message =
       "LBFGS::step: it computes the loss several times, and must be told how\n"
       "  help: step([&] { Graph graph; ...; loss.backward(); return loss; })";
+  CHECK_THROWS_WITH_AS(lbfgs.step(), message, UsageError);
+  give_gradient(w, {1, 1});
   CHECK_THROWS_WITH_AS(base.step(), message, UsageError);
   CHECK_THROWS_WITH_AS(lbfgs.step(), message, UsageError);
   CHECK(w.has_grad());

@@ -167,12 +167,11 @@ TEST_CASE("groups go where PyTorch's go") {
 }
 
 TEST_CASE("LBFGS goes where PyTorch's goes, with and without a line search") {
-  check_lbfgs("lbfgs", 4, {.lr = 0.3, .max_iterations = 4, .max_evaluations = 5, .history = 3});
-  check_lbfgs("lbfgs.wolfe", 2, {.max_iterations = 5, .max_evaluations = 6, .line_search = true});
-  check_lbfgs("lbfgs.wolfe.far", 2,
-              {.lr = 20, .max_iterations = 3, .max_evaluations = 3, .history = 2, .line_search = true});
-  check_lbfgs("lbfgs.wolfe.near", 2, {.lr = 0.01, .max_iterations = 3, .max_evaluations = 3, .line_search = true});
-  check_lbfgs("lbfgs.wolfe.f32", 2, {.max_iterations = 3, .max_evaluations = 3, .line_search = true});
+  check_lbfgs("lbfgs", 4, {.lr = 0.3, .max_iterations = 4, .history = 3});
+  check_lbfgs("lbfgs.wolfe", 2, {.max_iterations = 5, .line_search = true});
+  check_lbfgs("lbfgs.wolfe.far", 2, {.lr = 20, .max_iterations = 3, .history = 2, .line_search = true});
+  check_lbfgs("lbfgs.wolfe.near", 2, {.lr = 0.01, .max_iterations = 3, .line_search = true});
+  check_lbfgs("lbfgs.wolfe.f32", 2, {.max_iterations = 3, .line_search = true});
 }
 
 TEST_CASE("LBFGS's line search goes where PyTorch's goes, through valleys and waves") {
@@ -183,8 +182,7 @@ TEST_CASE("LBFGS's line search goes where PyTorch's goes, through valleys and wa
     if (!golden().has(one, "start")) continue;
     ++searches;
     Parameter x(golden()(one, "start"));
-    optim::LBFGS lbfgs(
-        {x}, {.lr = golden()(one, "lr").item(), .max_iterations = 2, .max_evaluations = 2, .line_search = true});
+    optim::LBFGS lbfgs({x}, {.lr = golden()(one, "lr").item(), .max_iterations = 2, .line_search = true});
     for (int t = 0; t < 4; ++t) {
       lbfgs.step([&] {
         Graph graph;

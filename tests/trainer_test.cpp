@@ -586,6 +586,14 @@ TEST_CASE("a schedule moves on after epochs or steps, and the lr is what it was 
       two_blobs(4),
       {.epochs = 3, .batch = 8, .verbose = false, .callbacks = {optim::Scheduler(plateau, {.monitor = "script"})}});
   CHECK(sgd.lr() == 0.2);
+  optim::SGD other(model, {.lr = 0.1});
+  optim::Schedule of_other(other, optim::exponential(0.5));
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(two_blobs(4), {.epochs = 1, .verbose = false, .callbacks = {optim::Scheduler(of_other)}}),
+      "Scheduler: its schedule moves the lr of another optimizer, of type SGD, than the SGD that trains\n"
+      "  help: make the schedule of the optimizer that the Trainer has",
+      UsageError);
+  CHECK(sgd.lr() == 0.2);
   CHECK_THROWS_WITH_AS(optim::Scheduler(optim::exponential(0.5), {.monitor = "script"}),
                        "Scheduler: monitor is for a Plateau; a function of steps reads nothing", UsageError);
   CHECK_THROWS_WITH_AS(optim::Scheduler(plateau, {.each_step = true, .monitor = "script"}),
@@ -689,6 +697,10 @@ TEST_CASE("the log and the history are tables with a row for each epoch") {
   CHECK(contents(folder / "h.csv") == "epoch,loss,\"a \"\"b\"\", c\"\r\n1,0.5,1e-07\r\n2,0.1,3\r\n");
   CHECK_THROWS_WITH_AS(history.add(std::vector<optim::Reading>{{"loss", 1}}),
                        "History: an epoch has other names than those before, which are: loss, a \"b\", c", UsageError);
+  optim::History twice;
+  CHECK_THROWS_WITH_AS(twice.add(std::vector<optim::Reading>{{"loss", 1}, {"b", 2}, {"loss", 3}}),
+                       "History: an epoch has two readings \"loss\"", UsageError);
+  CHECK(twice.epochs() == 0);
   CHECK_THROWS_WITH_AS(optim::History().csv("h.csv"), "History::csv: there are no epochs to write", UsageError);
 
   nn::Sequential model = small_model();
@@ -739,6 +751,8 @@ TEST_CASE("a history takes no state but a history's") {
     CHECK_THROWS_WITH_AS(history.load_state({{key, ones({2}, f64)}}),
                          ("History::load_state: \"" + std::string(key) + "\" is no column of a history").c_str(),
                          UsageError);
+  CHECK_THROWS_WITH_AS(history.load_state({{"0.loss", ones({2}, f64)}, {"1.loss", ones({2}, f64)}}),
+                       "History::load_state: there are two columns \"loss\"", UsageError);
   history.load_state({{"0.loss", ones({2}, f64)}});
   CHECK(history.epochs() == 2);
   history.load_state({{"0.seconds", ones({2}, f64)}});

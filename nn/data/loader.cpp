@@ -133,6 +133,7 @@ Loader::Loader(Dataset dataset, const LoaderOptions& options)
   if (size() == 0)
     throw UsageError(fmt::format("loader: {} rows do not fill one batch of {}, and drop_last leaves the rest out",
                                  dataset_.size(), options_.batch));
+  if (options_.epoch < 0) throw UsageError(fmt::format("loader: epoch must be at least 0, got {}", options_.epoch));
   if (options_.first_batch < 0 || options_.first_batch > size())
     throw UsageError(fmt::format("loader: first_batch must be in [0, {}], got {}", size(), options_.first_batch));
   if (options_.prefetch < 0)
