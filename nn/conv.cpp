@@ -150,6 +150,7 @@ Tensor AvgPool2d::operator()(const Tensor& x) const {
 
 Tensor GlobalAvgPool::operator()(const Tensor& x) const {
   const Scope scope = label.scope();
+  if (!x.defined()) ebb::detail::undefined_operand("GlobalAvgPool", 0);
   if (x.rank() < 3 || x.size() == 0) {
     const Tensor* const in[] = {&x};
     ebb::detail::refuse({ebb::detail::Complaint::shape, "wants [n, channels, ...] with numbers in each channel", ""},

@@ -223,6 +223,8 @@ TEST_CASE("a wrong image is refused with the layer's name") {
 TEST_CASE("GlobalAvgPool takes signals and volumes too") {
   CHECK(numbers(nn::GlobalAvgPool()(tensor({{{1, 2, 3}, {4, 5, 9}}}))) == Numbers{2, 6});
   CHECK(nn::GlobalAvgPool()(zeros({2, 3, 4, 5, 6})).shape() == Shape{2, 3});
+  CHECK(says<UsageError>([] { nn::GlobalAvgPool()({}); }) ==
+        "GlobalAvgPool: the first operand holds nothing: a Tensor made without a value\n  in GlobalAvgPool");
 }
 
 // ---- BatchNorm, LayerNorm ------------------------------------------------------------------------------------------
