@@ -70,26 +70,14 @@ Rows counted(const Tensor& prediction, const Tensor& target, const char* wanted)
 
 constexpr const char* either = "wants [n] or [n, 1] of one shape, or [n, classes] and class numbers [n]";
 
-/// Throws for a number outside [0, 1].
-void require_unit(const char* what, const Tensor& t, bool takes_nan, const std::string& help) {
-  const std::vector<double> numbers = t.to_vector<double>();
-  const auto wrong = std::find_if(numbers.begin(), numbers.end(),
-                                  [&](double v) { return takes_nan ? v < 0 || v > 1 : !(v >= 0 && v <= 1); });
-  if (wrong == numbers.end()) return;
-  const std::string place = place_text(t.shape(), wrong - numbers.begin());
-  throw Complaint{Complaint::usage, fmt::format("{}{} = {} is outside [0, 1]", what, place, *wrong), help};
-}
-
+/// Throws for a target outside [0, 1].
 void require_yes_or_no(const Tensor& target) {
-  require_unit("target", target, false, "of several classes the prediction has a number for each, [n, classes]");
-}
-
-/// Half of a logit, or of any other number, is no threshold.
-void require_probabilities(const char* metric, const Tensor& prediction) {
-  require_unit("prediction", prediction, true,
-               fmt::format("of logits take sigmoid(prediction), or prediction >= a threshold of yours; as a metric: "
-                           "{{\"{0}\", [](const auto& p, const auto& y) {{ return nn::{0}(sigmoid(p), y); }}}}",
-                           metric));
+  const std::vector<double> numbers = target.to_vector<double>();
+  const auto wrong = std::find_if(numbers.begin(), numbers.end(), [](double v) { return !(v >= 0 && v <= 1); });
+  if (wrong == numbers.end()) return;
+  const std::string place = place_text(target.shape(), wrong - numbers.begin());
+  throw Complaint{Complaint::usage, fmt::format("target{} = {} is outside [0, 1]", place, *wrong),
+                  "of several classes the prediction has a number for each, [n, classes]"};
 }
 
 /// 1 for yes, 0 for no.
@@ -101,10 +89,9 @@ struct Decisions {
   std::int64_t classes;
 };
 
-Decisions decide(const char* metric, const Tensor& prediction, const Tensor& target) {
+Decisions decide(const Tensor& prediction, const Tensor& target) {
   if (are_yes_or_no(prediction.shape(), target.shape())) {
     require_yes_or_no(target);
-    require_probabilities(metric, prediction);
     return {yes(prediction), yes(target), 2};
   }
   const Rows rows = counted(prediction, target, either);
@@ -121,7 +108,7 @@ struct Counts {
 template <class Of>
 double score(const char* name, const Tensor& prediction, const Tensor& target, Average average, Of&& of) {
   return metric(name, prediction, target, [&] {
-    const Decisions rows = decide(name, prediction, target);
+    const Decisions rows = decide(prediction, target);
     std::vector<Counts> counts(static_cast<std::size_t>(rows.classes));
     for (std::size_t i = 0; i < rows.actual.size(); ++i) {
       Counts& is = counts[static_cast<std::size_t>(rows.actual[i])];
@@ -165,7 +152,7 @@ Tensor distance(const Tensor& prediction, const Tensor& target) {
 
 double accuracy(const Tensor& prediction, const Tensor& target) {
   return metric("accuracy", prediction, target, [&] {
-    const Decisions rows = decide("accuracy", prediction, target);
+    const Decisions rows = decide(prediction, target);
     const auto right = std::transform_reduce(rows.predicted.begin(), rows.predicted.end(), rows.actual.begin(),
                                              std::int64_t{0}, std::plus<>(), std::equal_to<>());
     return static_cast<double>(right) / static_cast<double>(rows.actual.size());
@@ -194,7 +181,7 @@ double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64
 
 Tensor confusion_matrix(const Tensor& prediction, const Tensor& target) {
   return metric("confusion_matrix", prediction, target, [&] {
-    const Decisions rows = decide("confusion_matrix", prediction, target);
+    const Decisions rows = decide(prediction, target);
     std::vector<std::int64_t> cell = rows.actual;
     for (std::size_t i = 0; i < cell.size(); ++i) cell[i] = cell[i] * rows.classes + rows.predicted[i];
     const Shape cells{static_cast<std::int64_t>(cell.size())};
@@ -266,9 +253,10 @@ double r2(const Tensor& prediction, const Tensor& target) {
 }
 
 const KnownMetric* known_metric(double (*function)(const Tensor&, const Tensor&)) {
-  static constexpr KnownMetric known[] = {
-      {"accuracy", accuracy, true}, {"mae", mae, true}, {"mse", mse, true},          {"precision", precision, false},
-      {"recall", recall, false},    {"f1", f1, false},  {"roc_auc", roc_auc, false}, {"r2", r2, false}};
+  static constexpr KnownMetric known[] = {{"accuracy", accuracy, true, true}, {"precision", precision, false, true},
+                                          {"recall", recall, false, true},    {"f1", f1, false, true},
+                                          {"roc_auc", roc_auc, false, false}, {"mae", mae, true, false},
+                                          {"mse", mse, true, false},          {"r2", r2, false, false}};
   const auto* const found =
       std::find_if(std::begin(known), std::end(known), [&](const KnownMetric& k) { return k.function == function; });
   return found == std::end(known) ? nullptr : found;

@@ -1,15 +1,15 @@
 // Metrics: numbers for people, not for training.
 //
-// prediction [n] or [n, 1], target of the same shape, both in [0, 1]: they count as yes from 0.5 on, NaN of a prediction
-// as no; for another threshold give precision(p >= 0.3, y), for logits accuracy(sigmoid(z), y).  prediction
-// [..., classes], target [...] i64: the largest of a row is the class, and a row of class ignored_label, -100, does not
-// count.  mae, mse and r2 take any numbers of one shape.
+// prediction [n] or [n, 1], target of the same shape in [0, 1]: both count as yes from 0.5 on, so logits want
+// accuracy(sigmoid(z), y) (a Trainer whose loss takes logits does that by itself), and another threshold
+// precision(p >= 0.3, y).  prediction [..., classes], target [...] i64: the largest of a row is the class, and a row of
+// class ignored_label, -100, does not count.  mae, mse and r2 take any numbers of one shape.
 //
 // accuracy, top_k_accuracy, mae and mse are means over rows: those of batches, weighed by their rows that count, give
 // that of the whole.  precision, recall, f1, roc_auc, r2 and confusion_matrix are not: they want all rows at once.
 //
 // All throw ShapeError for other shapes, DTypeError for class numbers that are not i64, IndexError for one outside
-// [0, classes), UsageError for another prediction or target outside [0, 1] and if there are no rows, or none that counts.
+// [0, classes), UsageError for another target outside [0, 1] and if there are no rows, or none that counts.
 #pragma once
 
 #include "../autograd/tensor.h"
@@ -63,6 +63,7 @@ struct KnownMetric {
   const char* name;
   double (*function)(const Tensor& prediction, const Tensor& target);
   bool mean_over_rows;
+  bool cuts_at_half;  ///< tells yes from no by probabilities, not by logits
 };
 /// What is known of a function; nullptr if it is none of these.
 const KnownMetric* known_metric(double (*function)(const Tensor&, const Tensor&));

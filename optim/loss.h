@@ -28,7 +28,7 @@ class Loss {
   /// Throws UsageError for Reduction::sum, which is no mean, and for row_weights, which a Dataset carries.
   template <LossOptions Options> Loss(Tensor (*function)(const Tensor&, const Tensor&, const Options&),
                                       const std::type_identity_t<Options>& options = {})
-      : takes_weights_(true) {
+      : takes_weights_(true), takes_logits_(std::same_as<Options, nn::BceWithLogitsOptions>) {
     check(options.reduction, options.row_weights);
     if (function == nullptr) return;
     function_ = [function, options](const Tensor& prediction, const Tensor& target, const Tensor& weights) {
@@ -50,6 +50,8 @@ class Loss {
 
   /// Whether there is one.
   explicit operator bool() const { return function_ != nullptr; }
+  /// Whether predictions of yes and no are logits to it: binary_cross_entropy_with_logits.
+  bool takes_logits() const { return takes_logits_; }
   /// The mean over rows of the losses, each times its weight if `weights` [n] holds something: one element.
   /// Throws ShapeError for a loss of another shape, UsageError if it cannot weigh rows.
   Tensor operator()(const Tensor& prediction, const Tensor& target, const Tensor& weights = {}) const;
@@ -58,7 +60,7 @@ class Loss {
   static void check(nn::Reduction reduction, const Tensor& row_weights);
 
   std::function<Tensor(const Tensor& prediction, const Tensor& target, const Tensor& weights)> function_;
-  bool takes_weights_ = false;
+  bool takes_weights_ = false, takes_logits_ = false;
 };
 
 }  // namespace ebb::optim

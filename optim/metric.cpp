@@ -13,8 +13,10 @@ Metric::Metric(double (*measure)(const Tensor&, const Tensor&)) : Metric("", mea
 
 Metric::Metric(std::string called, double (*measure)(const Tensor&, const Tensor&)) : name(std::move(called)) {
   if (measure != nullptr) function = measure;
-  if (const nn::KnownMetric* const known = nn::known_metric(measure); known != nullptr && !known->mean_over_rows)
-    over = Over::dataset;
+  if (const nn::KnownMetric* const known = nn::known_metric(measure); known != nullptr) {
+    if (!known->mean_over_rows) over = Over::dataset;
+    cuts_at_half = known->cuts_at_half;
+  }
 }
 
 }  // namespace ebb::optim

@@ -40,6 +40,7 @@ struct Metric {
   std::string name;
   Function function;
   Over over = Over::rows;
+  bool cuts_at_half = false;  ///< it wants probabilities: a Trainer whose loss takes logits gives it their sigmoid
 };
 
 }  // namespace ebb::optim

@@ -28,6 +28,12 @@ Trainer::Trainer(Call model, Visit contents, Optimizer& optimizer, TrainerOption
                       metric.name.empty() ? "it needs a name" : "val_ marks those of the validation part"));
     names.push_back(metric.name);
   }
+  if (options_.loss.takes_logits())
+    for (Metric& metric : options_.metrics)
+      if (metric.cuts_at_half)
+        metric.function = [measure = metric.function](const Tensor& p, const Tensor& y) {
+          return measure(sigmoid(p), y);
+        };
   check_optimizer("Trainer");
 }
 

@@ -30,7 +30,7 @@ class Fit;
 /// What a Trainer aims at.
 struct TrainerOptions {
   Loss loss = {};
-  std::vector<Metric> metrics = {};
+  std::vector<Metric> metrics = {};  ///< accuracy and its kin see sigmoid(prediction) if the loss takes logits
 };
 
 /// How Trainer::fit goes about it.

@@ -961,3 +961,13 @@ TEST_CASE("two layers trained without a model around them may bear the same name
       trainer.fit(two_blobs(8), {.epochs = 2, .verbose = false, .callbacks = {optim::EarlyStopping()}});
   CHECK(history.last("loss") < history["loss"].front());
 }
+
+TEST_CASE("a loss of logits shows metrics of yes and no their sigmoid") {
+  const data::Dataset rows{tensor({{-3}, {0.2}, {4}, {0.7}}), tensor({{0}, {1}, {1}, {0}})};
+  Parameter scale(ones({1}));
+  const auto model = [&](const Tensor& x) { return x * scale; };
+  optim::SGD sgd({scale});
+  optim::Trainer trainer(model, sgd, {.loss = nn::binary_cross_entropy_with_logits, .metrics = {nn::accuracy, nn::mae}});
+  CHECK(trainer.evaluate(rows)["accuracy"] == 0.75);
+  CHECK(trainer.evaluate(rows)["mae"] == doctest::Approx((3 + 0.8 + 3 + 0.7) / 4));
+}
