@@ -21,17 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::string put(const std::string& path, std::string_view bytes) {
-  fs::remove(path);  // a new file is not waited for as one that is written over
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), std::ssize(bytes));
-  return path;
-}
-
 /// Bytes written as "00 00 08 01".
 std::string hex(std::string_view digits) {
   std::string bytes;

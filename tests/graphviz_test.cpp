@@ -94,8 +94,6 @@ std::string read(const std::string& file) {
   return text.str();
 }
 
-void put(const std::string& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
-
 std::size_t times(const std::string& text, const std::string& part) {
   std::size_t n = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
