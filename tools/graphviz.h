@@ -1,45 +1,69 @@
 // Pictures of a graph: values flow forward, gradients back.
 #pragma once
 
-#include <string>
+#include "graphviz/trace.h"
 
-namespace ebb {
-class Graph;
-}
+#include <string>
+#include <vector>
 
 namespace ebb::graphviz {
 
-enum class Theme { light, dark };
+enum class Theme {
+  automatic,  ///< the reader's: .svg and .html hold both and follow the screen's setting; elsewhere light
+  light,
+  dark
+};
 
 /// How the ops are laid out.
 enum class View {
-  automatic,  ///< a ladder if the graph is a chain (with skips), cards if not
+  automatic,  ///< by the graph's form: scalar, a ladder if it is a chain (with skips), else cards; a strip at depth 1
   ladder,     ///< one op in each row: forward down the left, parameters in the middle, backward up the right
-  cards       ///< one card for each op: forward above, backward below
+  cards,      ///< one card for each op, forward above, backward below; steps in time go from left to right
+  strip,      ///< one card for each module, in a row from left to right
+  scalar      ///< every + and * with its value and gradient, from left to right
+};
+
+/// What the colours and widths say.
+enum class Color {
+  gradient,  ///< root mean square of the gradient that arrives
+  value,     ///< root mean square of the values
+  time,      ///< seconds, forward and backward each
+  memory     ///< bytes: of the values, and of what is kept for backward
 };
 
 struct DotOptions {
   std::string title = "";     ///< empty: one that says what is seen
-  std::string subtitle = "";  ///< empty: the counts of parameters, ops and backward steps
-  Theme theme = Theme::light;
-  int depth =
-      16;  ///< how many levels of modules inside modules get a band of their own; deeper ops lie in the last one
+  std::string subtitle = "";  ///< empty: the counts of parameters, ops and backward steps, and what was folded
+  Theme theme = Theme::automatic;
+  /// How many levels of modules are opened: at 1 each top-level module is one card, at 2 the modules inside of it are;
+  /// a module at a level that is open is a band around its ops.
+  int depth = 16;
   View view = View::automatic;
+  Color color = Color::gradient;
+  double heat_center = 0;  ///< the size in the middle of the scale of colours; 0: the median
+  double heat_span = 0;    ///< decades from the middle to either end; 0: 2, more if it takes more
+  /// The most cards that are drawn.  A larger graph is folded, and the subtitle says how: pointwise ops in a row, then
+  /// equal blocks in a row, then modules from the innermost out, then neighbours.
+  int max_nodes = 400;
+  std::string focus = "";  ///< the path of a module: only what is within `radius` ops of it is drawn open
+  int radius = 2;
+  bool play = false;  ///< .svg: plays the backward pass, in the order in which it ran
 };
-
-/// The most nodes, leaves included, that a picture holds.
-inline constexpr int max_nodes = 2000;
 
 /// The graph as text for Graphviz's `dot`: the same graph gives the same bytes.
 /// After graph.observe() and a backward it shows values, gradients and the order of the steps; a graph that was not
 /// observed shows structure and shapes.
-/// Throws UsageError if the graph has more than max_nodes nodes, if `depth` is negative, or if View::ladder is asked of
-/// a graph that is no chain.
+/// Throws UsageError for options that mean nothing, for a view that does not fit the graph, and for a graph of more
+/// than most_nodes.
 std::string dot(const Graph& graph, const DotOptions& options = {});
+std::string dot(const Trace& trace, const DotOptions& options = {});
 
-/// Draws the graph into a file; the extension says how: .dot, .svg, .png or .pdf.  All but .dot need Graphviz.
+/// Draws the graph into a file; the extension says how: .dot, .svg, .png, .pdf, .html (a page to zoom, search and step
+/// through), or .json (a trace, as save() writes it).  All but .dot and .json need Graphviz; what it cannot lay out in
+/// 20 s is folded further.
 /// The file is replaced only by a whole picture.  Throws what dot() throws, UsageError for another extension, and
-/// IoError if the file cannot be written or Graphviz is missing, fails, or takes longer than 20 s.
+/// IoError if the file cannot be written or Graphviz is missing, fails, or takes too long for the smallest picture.
 void render(const Graph& graph, const std::string& file, const DotOptions& options = {});
+void render(const Trace& trace, const std::string& file, const DotOptions& options = {});
 
 }  // namespace ebb::graphviz

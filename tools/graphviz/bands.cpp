@@ -37,7 +37,8 @@ std::vector<Run> runs_of(const Trace& trace, const std::vector<std::uint32_t>& o
     const auto same = [&](const Run& run) { return run.path == r.scope && run.call == r.scope_call; };
     auto run = std::find_if(runs.rbegin(), runs.rend(), same);
     if (run == runs.rend() || (in_rows && run != runs.rbegin())) {
-      runs.push_back({{{r.scope, r.scope_kind}}, r.scope, r.scope_call, {}, false});
+      const std::string path(r.scope);
+      runs.push_back({{{path, std::string(r.scope_kind)}}, path, r.scope_call, {}, false});
       run = runs.rbegin();
     }
     run->ops.push_back(id);

@@ -24,10 +24,7 @@ std::string_view symbol(const Record& r) {
 class Writer {
  public:
   Writer(const Trace& trace, const DotOptions& options)
-      : trace_(trace),
-        options_(options),
-        style_{palette(options.theme), Heat(palette(options.theme), median_gradient(trace))},
-        c_(style_.colours) {}
+      : trace_(trace), options_(options), style_(style_of(trace, options)), c_(style_.colours) {}
 
   std::string write() {
     out_ = "// cards view; ids are the graph's\n" + head(trace_, options_, style_, "", 0.42, 0.28);
@@ -82,7 +79,7 @@ class Writer {
       return row(cell(font(std::to_string(r.order), 10, c_.muted, true), "COLSPAN=\"2\" ALIGN=\"LEFT\""));
     }
     const std::string fill = style_.heat.fill(g.size);
-    const std::string_view ink = g.size == 0 ? c_.text : ink_on(fill);
+    const std::string ink = style_.heat.ink(g.size);
     std::string number_text = std::string(r.scalar ? "grad" : r.is_op() ? "g" : "∇") + " <B>" + number(g.size) + "</B>";
     if (r.uses > 1 && r.is_op()) number_text += fmt::format("  <FONT POINT-SIZE=\"9\">Σ{}</FONT>", r.uses);
     const std::string order = r.order != 0 && r.is_op() ? std::to_string(r.order) : "";
@@ -164,12 +161,12 @@ class Writer {
     const Record& leaf = trace_[op.operands[operand].id];
     const Gradient sent = flow(trace_, op, operand);
     const std::string name = leaf_name(trace_, leaf);
-    std::string rows = row(
-        cell(font(html(fit(name.empty() ? shape_text(leaf.shape) : name, 160, 12, true)), 12, {}, true), ""));
+    std::string rows =
+        row(cell(font(html(fit(name.empty() ? shape_text(leaf.shape) : name, 160, 12, true)), 12, {}, true), ""));
     if (sent.state == Gradient::State::known) {
       const std::string fill = style_.heat.fill(sent.size);
-      rows += row(cell(font("+" + number(sent.size), 9, sent.size == 0 ? c_.text : ink_on(fill)),
-                       fmt::format("BGCOLOR=\"{}\"", fill)));
+      rows +=
+          row(cell(font("+" + number(sent.size), 9, style_.heat.ink(sent.size)), fmt::format("BGCOLOR=\"{}\"", fill)));
     }
     line("s{}_{} [class=\"stub{}\" tooltip={} {}]", op.id, operand, step_of(op),
          quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users, gradient_words(sent, false))),
@@ -260,17 +257,16 @@ class Writer {
   }
 
   std::size_t widest_share() const {
-    int most = 0;
+    std::size_t most = 0;
     for (const Record& r : trace_.records)
-      if (is_shared(r)) most = std::max(most, r.users);
-    return static_cast<std::size_t>(most);
+      if (is_shared(r)) most = std::max<std::size_t>(most, r.users);
+    return most;
   }
 
   std::string amount(const Gradient& g, const char* before) const {
     if (g.state != Gradient::State::known) return cell(font("–", 9, c_.muted), "");
     const std::string fill = style_.heat.fill(g.size);
-    return cell(font(before + number(g.size), before[0] != '\0' ? 11 : 9, g.size == 0 ? c_.text : ink_on(fill),
-                     before[0] != '\0'),
+    return cell(font(before + number(g.size), before[0] != '\0' ? 11 : 9, style_.heat.ink(g.size), before[0] != '\0'),
                 fmt::format("BGCOLOR=\"{}\"", fill));
   }
 

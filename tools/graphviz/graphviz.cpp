@@ -1,6 +1,7 @@
 #include "../graphviz.h"
 
 #include "file.h"
+#include "fold.h"
 #include "text.h"
 #include "write.h"
 
@@ -25,26 +26,31 @@ std::string format_of(const std::string& file) {
                   extension.empty() ? "the file has no extension" : "unknown extension " + shorten(extension, 20)));
 }
 
-}  // namespace
-
-std::string dot(const Graph& graph, const DotOptions& options) {
-  const std::size_t size = graph.size();
-  if (size > static_cast<std::size_t>(max_nodes))  // before nodes() makes them
-    throw UsageError(
-        fmt::format("graphviz: {} nodes are more than a picture holds ({})\n  help: draw the graph of one sample, or "
-                    "of fewer steps",
-                    thousands(static_cast<std::int64_t>(size)), thousands(max_nodes)));
+void check(const DotOptions& options) {
   if (options.depth < 0) throw UsageError(fmt::format("graphviz: depth is {}; it must be at least 0", options.depth));
-  return write(graph.nodes(), graph.observing(), options);
 }
 
-void render(const Graph& graph, const std::string& file, const DotOptions& options) {
+}  // namespace
+
+std::string dot(const Trace& trace, const DotOptions& options) {
+  check(options);
+  return write(fold(trace, options), options);
+}
+
+std::string dot(const Graph& graph, const DotOptions& options) { return dot(trace(graph), options); }
+
+void render(const Trace& trace, const std::string& file, const DotOptions& options) {
   const std::string format = format_of(file);
-  const std::string text = dot(graph, options);
+  if (format == "json") return save(trace, file);
+  const std::string text = dot(trace, options);
   Replacement out(file);
   if (format == "dot") out.write(text);
   else run_dot(text, format, out);
   out.commit();
+}
+
+void render(const Graph& graph, const std::string& file, const DotOptions& options) {
+  render(trace(graph), file, options);
 }
 
 }  // namespace ebb::graphviz

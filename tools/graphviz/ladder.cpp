@@ -20,7 +20,7 @@ class Writer {
       : trace_(trace),
         plan_(plan),
         options_(options),
-        style_{palette(options.theme), Heat(palette(options.theme), median_gradient(trace))},
+        style_(style_of(trace, options)),
         c_(style_.colours),
         cards_(trace, plan, style_) {
     for (std::size_t i = 0; i < plan.rows.size(); ++i) row_of_[plan.rows[i].op] = i;
@@ -53,7 +53,7 @@ class Writer {
   // The first op that sends the leaf on top its gradient, or would if it needed one.
   const Ladder::Row* reader_of_top() const {
     const auto reads = [&](const Ladder::Row& at) {
-      const std::vector<Operand>& operands = trace_[at.op].operands;
+      const std::span<const Operand> operands = trace_[at.op].operands;
       return at.backward &&
              std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.id == plan_.top; });
     };

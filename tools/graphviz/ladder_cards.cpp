@@ -29,8 +29,8 @@ std::string role_beside(const Record& leaf, const std::string& name) {
 std::string saved_words(const Record& op) {
   std::string names;
   std::int64_t total = 0;
-  for (const Node::Saved& saved : op.saved) {
-    names += (names.empty() ? "" : ", ") + saved.what;
+  for (const Saved& saved : op.saved) {
+    names += (names.empty() ? "" : ", ") + std::string(saved.what);
     total += saved.bytes;
   }
   return names.empty() ? "" : "saved " + shorten(names, 24) + " · " + bytes(total);
@@ -81,9 +81,9 @@ Frame LadderCards::frame_of(const Gradient& g) const {
   return frame;
 }
 
-std::string_view LadderCards::ink_of(const Gradient& g) const {
+std::string LadderCards::ink_of(const Gradient& g) const {
   if (g.state != Gradient::State::known) return c_.muted;
-  return g.size == 0 ? c_.text : ink_on(style_.heat.fill(g.size));
+  return style_.heat.ink(g.size);
 }
 
 // ---- cards ----------------------------------------------------------------------------------------------------------
@@ -101,12 +101,12 @@ std::string LadderCards::forward(const Record& op) const {
 }
 
 // "∇x = g·W   ∇W = gᵀ·x" in lines that fit the card.
-std::string LadderCards::rule_lines(const std::string& rule, std::string_view ink) const {
+std::string LadderCards::rule_lines(std::string_view rule, std::string_view ink) const {
   const double room = pill_cell + widths_.step + padding + widths_.gradient;
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < rule.size();) {
     const std::size_t end = std::min(rule.find("   ", begin), rule.size());
-    const std::string part = rule.substr(begin, end - begin);
+    const std::string part(rule.substr(begin, end - begin));
     if (!lines.empty() && width(lines.back() + "    " + part, 10) <= room) lines.back() += "    " + part;
     else lines.push_back(fit(part, room, 10));
     begin = std::min(rule.find_first_not_of(' ', end), rule.size());
@@ -118,7 +118,7 @@ std::string LadderCards::rule_lines(const std::string& rule, std::string_view in
 }
 
 std::string LadderCards::backward(const Record& op) const {
-  const std::string_view ink = ink_of(op.gradient);
+  const std::string ink = ink_of(op.gradient);
   std::string cells;
   if (op.order != 0) {
     const std::string size = fmt::format("WIDTH=\"{:.0f}\" HEIGHT=\"15\" FIXEDSIZE=\"TRUE\"", pill_width);
@@ -182,7 +182,7 @@ std::string LadderCards::input(const Record& leaf) const {
 }
 
 std::string LadderCards::arrived(const Record& leaf) const {
-  const std::string_view ink = ink_of(leaf.gradient);
+  const std::string ink = ink_of(leaf.gradient);
   const std::string size = leaf.gradient.state == Gradient::State::known ? number(leaf.gradient.size) : "";
   return table(frame_of(leaf.gradient), row(cell(font("∇" + html(fit(leaf_name(trace_, leaf), 100, 13)), 13, ink, true),
                                                  left(pill_cell + widths_.step)) +

@@ -34,10 +34,10 @@ class LadderCards {
 
   Widths measure(const Ladder& plan) const;
   std::string name_and(std::string_view name, std::string_view words, double room, double points) const;
-  std::string rule_lines(const std::string& rule, std::string_view ink) const;
+  std::string rule_lines(std::string_view rule, std::string_view ink) const;
   std::string parameter(const Record& op, std::size_t operand) const;
   Frame frame_of(const Gradient& gradient) const;
-  std::string_view ink_of(const Gradient& gradient) const;
+  std::string ink_of(const Gradient& gradient) const;
 
   const Trace& trace_;
   const Style& style_;

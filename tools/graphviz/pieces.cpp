@@ -11,16 +11,10 @@ namespace ebb::graphviz {
 namespace {
 
 std::string default_subtitle(const Trace& trace, std::string_view facts) {
-  std::int64_t parameters = 0, ops = 0, steps = 0;
-  for (const Record& r : trace.records) {
-    if (r.kind == Node::Kind::parameter) parameters += r.size();
-    ops += r.is_op();
-    steps += r.is_op() && r.order != 0;
-  }
   std::string text(facts);
-  if (parameters > 0) text += count(parameters, "parameter") + " · ";
-  text += count(ops, "forward op");
-  if (steps > 0) text += " · " + count(steps, "backward step");
+  if (trace.parameters > 0) text += count(trace.parameters, "parameter") + " · ";
+  text += count(trace.ops, "forward op");
+  if (trace.steps > 0) text += " · " + count(trace.steps, "backward step");
   if (!trace.observed) text += " · shapes only: graph.observe() before the forward pass keeps the numbers";
   else if (!trace.differentiated) text += " · no gradients: backward() has not run";
   return text;
@@ -33,6 +27,11 @@ std::string with_arrow(std::string text) {
 }
 
 }  // namespace
+
+Style style_of(const Trace& trace, const DotOptions& options) {
+  const Palette& colours = palette(options.theme);
+  return {colours, Heat(colours, options.heat_center > 0 ? options.heat_center : median_gradient(trace))};
+}
 
 std::string font(std::string_view markup, double points, std::string_view colour, bool bold) {
   if (markup.empty()) return "";
@@ -58,10 +57,10 @@ std::string table(const Frame& frame, std::string_view rows) {
                      frame.padding, rows);
 }
 
-std::string sparkline(const std::vector<int>& heights, double points, std::string_view colour) {
+std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour) {
   constexpr std::array blocks{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   std::string bars;
-  for (const int h : heights) bars += blocks[static_cast<std::size_t>(h)];
+  for (const std::uint8_t h : heights) bars += blocks[h];
   if (bars.empty()) return "";  // Helvetica has no blocks, and what stands in for it is of another width
   return fmt::format("<FONT FACE=\"DejaVu Sans Mono\" POINT-SIZE=\"{}\" COLOR=\"{}\">{}</FONT>", points, colour, bars);
 }
@@ -72,11 +71,11 @@ std::string value_text(const Record& r) {
 }
 
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise) {
-  if (!leaf.name.empty()) return leaf.name;
+  if (!leaf.name.empty()) return std::string(leaf.name);
   if (leaf.kind != Node::Kind::constant) return "";
   for (const Record& r : trace.records)
     for (const Operand& o : r.operands)
-      if (o.id == leaf.id && !o.name.empty()) return o.name;
+      if (o.id == leaf.id && !o.name.empty()) return std::string(o.name);
   return std::string(otherwise);
 }
 
@@ -108,7 +107,7 @@ std::string legend_markup(const Trace& trace, const Style& style, std::string_vi
   if (style.heat.known()) {
     std::string scale = cell(font(std::string(measure) + "   vanishing  ", 10, c.muted), "");
     for (const Heat::Step& step : style.heat.legend())
-      scale += cell(font(step.label, 8, ink_on(step.colour)),
+      scale += cell(font(step.label, 8, step.ink),
                     fmt::format("BGCOLOR=\"{}\" WIDTH=\"40\" HEIGHT=\"17\" FIXEDSIZE=\"TRUE\"", step.colour));
     scale += cell(font("  exploding", 10, c.muted), "");
     rows += row(cell(table({"", "", Frame::Corners::square, 0}, row(scale)), ""));

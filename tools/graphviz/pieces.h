@@ -15,6 +15,7 @@ struct Style {
   const Palette& colours;
   Heat heat;
 };
+Style style_of(const Trace& trace, const DotOptions& options);
 
 /// `markup` (escaped already) in a size and colour; empty for empty markup, which dot could not read.
 std::string font(std::string_view markup, double points, std::string_view colour = {}, bool bold = false);
@@ -33,7 +34,7 @@ std::string table(const Frame& frame, std::string_view rows);
 std::string label(std::string_view markup);
 
 /// A histogram as ▂▄▆█; empty without one.
-std::string sparkline(const std::vector<int>& heights, double points, std::string_view colour);
+std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
 /// A leaf's name: its own, or what its first use calls it, or `otherwise`.

@@ -134,7 +134,7 @@ std::optional<Ladder> plan_ladder(const Trace& trace, int depth, std::string& wh
   std::vector<Link> all = links(trace);
   if (plan.top != 0) {
     for (const std::uint32_t id : ops) {
-      const std::vector<Operand>& operands = trace[id].operands;
+      const std::span<const Operand> operands = trace[id].operands;
       const auto is_top = [&](const Operand& o) { return o.id == plan.top; };
       const auto first = std::find_if(operands.begin(), operands.end(), is_top);
       const auto times = std::count_if(operands.begin(), operands.end(), is_top);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 namespace ebb::graphviz {
 
@@ -149,7 +150,7 @@ std::string bytes(std::int64_t n) {
   return fmt::format("{:.{}g} {}", size, size >= 1000 ? 4 : 3, units[unit]);
 }
 
-std::string shape_text(const std::vector<std::int64_t>& sizes) {
+std::string shape_text(std::span<const std::int64_t> sizes) {
   return sizes.empty() ? "scalar" : fmt::format("{}", fmt::join(sizes, "×"));
 }
 

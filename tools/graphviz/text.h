@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace ebb::graphviz {
 
@@ -24,7 +24,7 @@ std::string thousands(std::int64_t n);
 /// "128 B", "1.25 KiB", "8 MiB".
 std::string bytes(std::int64_t n);
 /// "32×64"; "scalar" for rank 0.
-std::string shape_text(const std::vector<std::int64_t>& sizes);
+std::string shape_text(std::span<const std::int64_t> sizes);
 /// "1 op", "3 ops".
 std::string count(std::int64_t n, std::string_view noun);
 

@@ -72,14 +72,15 @@ double luminance(const std::string& colour) {
   return 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
 }
 
-}  // namespace
-
-const Palette& palette(Theme theme) { return theme == Theme::dark ? dark : light; }
-
+// Black or white, whichever is easier to read on the colour.
 const char* ink_on(const std::string& colour) {
   const double l = luminance(colour);
   return (l + 0.05) / 0.05 >= 1.05 / (l + 0.05) ? "#000000" : "#ffffff";
 }
+
+}  // namespace
+
+const Palette& palette(Theme theme) { return theme == Theme::dark ? dark : light; }
 
 double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span : 0; }
 
@@ -93,6 +94,8 @@ std::string Heat::fill(double size) const {
   if (!std::isfinite(size)) return colours_->broken;
   return size == 0 ? colours_->card : ramp(decades(size), colours_->mid);
 }
+
+std::string Heat::ink(double size) const { return size == 0 ? colours_->text : ink_on(fill(size)); }
 
 std::string Heat::line(double size) const {
   if (!std::isfinite(size)) return colours_->broken;
@@ -110,7 +113,7 @@ std::vector<Heat::Step> Heat::legend() const {
     const double size = center_ * std::pow(10, i * span / 4);
     const std::string text = fmt::format("{:.0e}", size);
     const std::size_t e = text.find('e');
-    steps.push_back({fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1))), fill(size)});
+    steps.push_back({fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1))), fill(size), ink(size)});
   }
   return steps;
 }

@@ -17,9 +17,6 @@ struct Palette {
 
 const Palette& palette(Theme theme);
 
-/// Black or white, whichever is easier to read on the colour.
-const char* ink_on(const std::string& colour);
-
 /// How the size of a gradient becomes colour and width: two decades down to cold, two up to hot, about a centre.
 class Heat {
  public:
@@ -28,12 +25,14 @@ class Heat {
   bool known() const { return center_ > 0; }
   /// Of a card or chip.  Zero is as the card; what is not finite has a colour of its own.
   std::string fill(double size) const;
+  /// Of text on that: black or white, whichever is easier to read; on zero that of the page.
+  std::string ink(double size) const;
   /// Of a line.
   std::string line(double size) const;
   double pen_width(double size) const;
 
   struct Step {
-    std::string label, colour;
+    std::string label, colour, ink;
   };
   /// The scale, from cold to hot.
   std::vector<Step> legend() const;

@@ -18,8 +18,4 @@ std::string write(const Trace& trace, const DotOptions& options) {
   return write_cards(trace, options);
 }
 
-std::string write(const std::vector<Node>& nodes, bool observed, const DotOptions& options) {
-  return write(trace(nodes, observed), options);
-}
-
 }  // namespace ebb::graphviz
