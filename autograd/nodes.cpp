@@ -107,7 +107,7 @@ class Telling {
     node_.op.clear(), node_.formula.clear(), node_.rule.clear();
     node_.pointwise = false;
     node_.inputs.clear(), node_.operands.clear(), node_.numbers.clear();
-    node_.contributions.clear();
+    forget_sent();
   }
 
   void tell_element() {
@@ -120,8 +120,9 @@ class Telling {
     node_.inputs.assign(1, list_.entry[id_].a);
     node_.operands.assign(1, "x");
     node_.numbers.clear();
-    node_.contributions.clear();
+    forget_sent();
     if (!list_.observing || !met(id_)) return;
+    node_.sent_numbers.push_back(list_.adjoint[id_]);
     const auto n = static_cast<double>(list_.tensors[list_.entry[list_.entry[id_].a].a].shape.size());
     node_.contributions.push_back(std::abs(list_.adjoint[id_]) / std::sqrt(n));
   }
@@ -140,10 +141,16 @@ class Telling {
     node_.inputs.clear(), node_.numbers.clear();
     derivatives_.clear();
     scalar_operands(list_, id_, node_.inputs, node_.numbers, derivatives_);
-    node_.contributions.clear();
+    forget_sent();
     if (!list_.observing || !met(id_)) return;
-    for (const double d : derivatives_) node_.contributions.push_back(std::abs(d * list_.adjoint[id_]));
+    for (const double d : derivatives_) put_sent_number(d * list_.adjoint[id_]);
   }
+
+  void put_sent_number(double g) {
+    node_.sent_numbers.push_back(g);
+    node_.contributions.push_back(std::abs(g));
+  }
+  void forget_sent() { node_.contributions.clear(), node_.sent.clear(), node_.sent_numbers.clear(); }
 
   /// What a node of the scalar lane has nothing to say of.
   void forget_tensor() {
@@ -176,12 +183,21 @@ class Telling {
     node_.value = known.output != nullptr ? view(share(known.output), known.shape) : Tensor();
     node_.gradient = known.gradient != nullptr ? share(known.gradient) : Tensor();
     node_.differentiated = known.reached;
+    forget_sent();
     if (!list_.observing) return;
     const Observation& seen = list_.observations[place];
     node_.forward_seconds = seen.forward_seconds;
     node_.backward_seconds = seen.backward_seconds;
     node_.uses = seen.uses;
-    node_.contributions = seen.contributions;
+    if (known.op != nullptr && is_stack(known)) {
+      for (std::uint32_t i = 0; i < known.count && known.gradient != nullptr; ++i)
+        put_sent_number(known.input[i] != 0 ? number_at(node_.gradient, i) : std::numeric_limits<double>::quiet_NaN());
+      return;
+    }
+    for (const Observation::Sent& sent : seen.sent) {
+      node_.contributions.push_back(sent.root_mean_square());
+      node_.sent.push_back(sent.whole);
+    }
   }
 
   void tell_op(const TensorNode& known) {
