@@ -11,11 +11,18 @@ namespace ebb::graphviz {
 /// Colours as #rrggbb.
 struct Palette {
   const char *page, *band, *band_line, *card, *card_line, *text, *muted, *forward, *parameter, *parameter_line, *saved;
+  const char* backward;                            // words about the way back
   const char *cold, *mid, *hot, *deep, *edge_mid;  // gradients: far below the centre, at it, above, far above
+  const char *zero, *zero_line;                    // exactly 0: hardly to be told from a card, and from what is saved
   const char* broken;                              // NaN and infinity
 };
 
 const Palette& palette(Theme theme);
+
+/// Whether a colour that a picture in either theme uses is a gradient's, not a page's, card's or text's.
+bool paints_gradient(const std::string& colour);
+/// The same of what is painted in these two in the two themes.
+bool paints_gradient(const std::string& in_light, const std::string& in_dark);
 
 /// How the size of a gradient becomes colour and width: two decades down to cold, two up to hot, about a centre.
 class Heat {
