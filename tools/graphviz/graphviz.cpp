@@ -1,33 +1,27 @@
 #include "../graphviz.h"
 
-#include "file.h"
+#include "draw.h"
 #include "fold.h"
 #include "text.h"
 #include "write.h"
 
-#include "../../autograd/error.h"
-#include "../../autograd/graph.h"
-
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 
 namespace ebb::graphviz {
 
 namespace {
 
-// As dot's option -T knows it.
 std::string format_of(const std::string& file) {
+  constexpr std::array known{".dot", ".svg", ".png", ".pdf", ".html", ".json"};
   const std::string extension = std::filesystem::path(file).extension().string();
-  if (extension == ".dot" || extension == ".svg" || extension == ".png" || extension == ".pdf")
-    return extension.substr(1);
+  if (std::find(known.begin(), known.end(), extension) != known.end()) return extension.substr(1);
   throw UsageError(
-      fmt::format("graphviz::render(\"{}\"): {}; .dot, .svg, .png and .pdf are known", shorten(file, 200),
+      fmt::format("graphviz::render(\"{}\"): {}; .dot, .svg, .png, .pdf, .html and .json are known", shorten(file, 200),
                   extension.empty() ? "the file has no extension" : "unknown extension " + shorten(extension, 20)));
-}
-
-void check(const DotOptions& options) {
-  if (options.depth < 0) throw UsageError(fmt::format("graphviz: depth is {}; it must be at least 0", options.depth));
 }
 
 }  // namespace
@@ -41,11 +35,16 @@ std::string dot(const Graph& graph, const DotOptions& options) { return dot(trac
 
 void render(const Trace& trace, const std::string& file, const DotOptions& options) {
   const std::string format = format_of(file);
+  if (options.play && format != "svg")
+    throw UsageError(fmt::format("graphviz::render(\"{}\"): only a .svg plays", shorten(file, 200)));
   if (format == "json") return save(trace, file);
-  const std::string text = dot(trace, options);
   Replacement out(file);
-  if (format == "dot") out.write(text);
-  else run_dot(text, format, out);
+  if (format == "dot") {
+    out.write(dot(trace, options));
+  } else {
+    const Drawing drawing = draw(trace, options, format);
+    out.write(format == "svg" ? svg_file(drawing.picture, drawing.paints, options) : drawing.picture);
+  }
   out.commit();
 }
 
