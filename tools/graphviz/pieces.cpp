@@ -151,19 +151,17 @@ std::string loss_markup(const Trace& trace, const Style& style) {
 
 std::string band_attributes(const Band& band, const Style& style, std::string_view justify) {
   const Palette& c = style.colours;
-  // In cells: browsers drop spaces at the edge of a piece of text.
-  std::string cells;
+  // Gaps stand by themselves: spaces at the edge of a piece of text would be dropped.
+  std::string text;
   const auto put = [&](std::string_view words, bool bold) {
-    if (!words.empty()) cells += cell(font(html(words), 12, {}, bold), "");
+    if (!words.empty()) text += (text.empty() ? "" : "  ") + font(html(words), 12, {}, bold);
   };
   for (const Band::Title& title : band.titles) {
-    if (!cells.empty()) put("·", false);
+    if (!text.empty()) put("·", false);
     put(cut(with_arrow(title.path), 60), true);
     put(cut(with_arrow(std::string(rest_of_kind(title.path, title.kind))), 60), false);
   }
   if (band.call != 0) put(fmt::format("call {}", band.call), false);
-  const std::string text =
-      "<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"3\">" + row(cells) + "</TABLE>";
   return fmt::format(
       "graph [{} labeljust={} labelloc=t fontcolor=\"{}\" style=\"rounded,filled\" color=\"{}\" fillcolor=\"{}\" "
       "margin=12 peripheries=1]",
