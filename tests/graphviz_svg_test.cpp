@@ -202,8 +202,8 @@ TEST_CASE("a film of many steps takes 20 s, one of few half a second for each") 
 TEST_CASE("only an SVG or a page plays") {
   DotOptions options;
   options.play = true;
-  CHECK_THROWS_WITH_AS(render(Trace(), "flow.png", options), "graphviz::render(\"flow.png\"): only a .svg plays",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(render(Trace(), "flow.png", options),
+                       "graphviz::render(\"flow.png\"): only a .svg or .html plays", UsageError);
 }
 
 TEST_CASE("names that look like colours, tags or ends of scripts are words in an SVG") {
@@ -244,17 +244,18 @@ TEST_CASE("names that look like colours, tags or ends of scripts are words in an
 
 TEST_CASE("what dot cannot draw is folded further, and the subtitle says so") {
   const Trace all = mlp_trace();
+  Page page(all, {});
   const Folder folder;
   SUBCASE("not below 25 cards") {
     fake_dot(folder, "kill -6 $$");
     const OnlyPath path(folder.path.string());
-    CHECK_THROWS_WITH_AS(draw(all, {}, "svg"),
-                         "graphviz: dot was ended by signal 6\n  help: another view or depth may do", TooMuch);
+    CHECK_THROWS_WITH_AS(draw(page, "svg"), "graphviz: dot was ended by signal 6\n  help: another view or depth may do",
+                         TooMuch);
   }
   SUBCASE("a picture that its format cannot hold") {
     fake_dot(folder, "echo 'dot: graph is too large for cairo-renderer bitmaps. Scaling by 0.5 to fit' >&2; echo PNG");
     const OnlyPath path(folder.path.string());
-    CHECK_THROWS_WITH_AS(draw(all, {}, "png"),
+    CHECK_THROWS_WITH_AS(draw(page, "png"),
                          "graphviz: the picture is larger than the 32,767 pixels that a .png holds\n"
                          "  help: write a .svg, or draw a smaller graph",
                          TooMuch);

@@ -2,7 +2,6 @@
 
 #include "play.h"
 #include "theme.h"
-#include "write.h"
 
 #include "../../autograd/error.h"
 
@@ -206,11 +205,9 @@ Paints join(const std::string& light, const std::string& dark) {
   return paints;
 }
 
-Paints paint(const Trace& folded, const DotOptions& options) {
-  if (options.theme != Theme::automatic) return {write(folded, options), {}};
-  DotOptions light = options, dark = options;
-  light.theme = Theme::light, dark.theme = Theme::dark;
-  return join(write(folded, light), write(folded, dark));
+Paints paint(const Page& page) {
+  if (page.options().theme != Theme::automatic) return {page.dot(), {}};
+  return join(page.dot(Theme::light), page.dot(Theme::dark));
 }
 
 Svg refine(const std::string& from_dot, const Paints& paints) {

@@ -1,9 +1,8 @@
 // From dot's SVG to one that follows the reader's light or dark screen, and whose backward pass can play.
 #pragma once
 
+#include "page.h"
 #include "xml.h"
-
-#include "../graphviz.h"
 
 #include <cstdint>
 #include <string>
@@ -23,7 +22,7 @@ struct Paints {
 /// Joins the DOT of both themes, which differ in colours alone.
 Paints join(const std::string& light, const std::string& dark);
 /// What dot is to draw for an SVG: for Theme::automatic both themes.
-Paints paint(const Trace& folded, const DotOptions& options);
+Paints paint(const Page& page);
 
 /// A picture without what dot alone needed, ready to be changed.  A node's `id` is its name in DOT; a `title` in it, or in a
 /// line, is its tooltip.  What a gradient paints has the classes `back` and `atN`: it comes with the N-th step, from 0.

@@ -57,8 +57,6 @@ constexpr std::array roles{&Palette::page,      &Palette::band,  &Palette::band_
                            &Palette::card_line, &Palette::text,  &Palette::muted,          &Palette::forward,
                            &Palette::parameter, &Palette::saved, &Palette::parameter_line, &Palette::backward};
 
-constexpr double span = 2;  // decades from the centre to the end of the ramp
-
 using Rgb = std::array<int, 3>;
 
 Rgb parse(const std::string& colour) {
@@ -103,7 +101,7 @@ bool paints_gradient(const std::string& colour) {
                       [&](const auto role) { return colour == light.*role || colour == dark.*role; });
 }
 
-double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span : 0; }
+double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span_ : 0; }
 
 std::string Heat::ramp(double d, const char* mid) const {
   d = std::clamp(d, -1.0, 1.0);
@@ -131,10 +129,8 @@ double Heat::pen_width(double size) const {
 std::vector<Heat::Step> Heat::legend() const {
   std::vector<Step> steps;
   for (int i = -4; i <= 4; ++i) {
-    const double size = center_ * std::pow(10, i * span / 4);
-    const std::string text = fmt::format("{:.0e}", size);
-    const std::size_t e = text.find('e');
-    steps.push_back({fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1))), fill(size), ink(size)});
+    const double size = center_ * std::pow(10, i * span_ / 4);
+    steps.push_back({size, fill(size), ink(size)});
   }
   return steps;
 }
