@@ -98,7 +98,8 @@ bool OneList::add(Json value) {
 }
 
 bool OneList::open(Json empty) {
-  if (open_.size() >= most_deep) throw ParseError(fmt::format("{}: nests deeper than {} levels", place(2), most_deep));
+  if (open_.size() >= most_deep)
+    throw ParseError(fmt::format("{}: nests deeper than {} levels", place(in_list() ? 2 : 0), most_deep));
   const bool is_list = open_.size() == 1 && empty.is_array() && names_.back() == list_;
   add(std::move(empty));
   Json* const made = open_.empty()              ? &all_
