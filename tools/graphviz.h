@@ -66,4 +66,10 @@ std::string dot(const Trace& trace, const DotOptions& options = {});
 void render(const Graph& graph, const std::string& file, const DotOptions& options = {});
 void render(const Trace& trace, const std::string& file, const DotOptions& options = {});
 
+/// The same facts as a table for a terminal, at most 100 columns wide and folded by the same options: a row for each
+/// op, parameter and variable, sorted by what options.color names, the largest first.
+/// Throws UsageError for options that mean nothing, and for times that the trace does not hold.
+std::string text(const Graph& graph, const DotOptions& options = {});
+std::string text(const Trace& trace, const DotOptions& options = {});
+
 }  // namespace ebb::graphviz
