@@ -25,7 +25,11 @@ class Run {
   std::int64_t batch() const { return batch_; }
   /// How many it has.
   std::int64_t batches() const { return batches_; }
-  /// Whether the optimizer made a step after the last batch (see FitOptions::accumulate).
+  /// The optimizer's step at work or just made, counted from 1 over all epochs, also those before training was resumed;
+  /// 0 before the first.
+  std::int64_t step() const { return step_; }
+  /// Whether the optimizer made a step after the last batch (see FitOptions::accumulate); while a batch is at work, whether
+  /// it will.
   bool stepped() const { return stepped_; }
 
   /// After an epoch its loss and metrics, also "val_..."; after a batch those of the epoch so far that are means over
@@ -49,7 +53,7 @@ class Run {
   bool stopping() const { return stopping_; }
 
  protected:
-  std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0;
+  std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0, step_ = 0;
   bool stepped_ = false, stopping_ = false;
   std::vector<Reading> readings_;
   std::vector<std::string> names_;
