@@ -113,6 +113,12 @@ std::string html(std::string_view text) { return escape(text, "\\\\"); }
 
 std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\") + '"'; }
 
+std::string plain(std::string_view text) {
+  std::string out;
+  while (!text.empty()) append(out, printable(next(text)));
+  return out;
+}
+
 std::string shorten(std::string_view text, std::size_t most) {
   const std::vector<char32_t> all = characters(text);
   if (all.size() <= most) return std::string(text);
