@@ -3,6 +3,7 @@
 
 #include "graphviz/trace.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -65,5 +66,21 @@ std::string dot(const Trace& trace, const DotOptions& options = {});
 /// IoError if the file cannot be written or Graphviz is missing, fails, or takes too long for the smallest picture.
 void render(const Graph& graph, const std::string& file, const DotOptions& options = {});
 void render(const Trace& trace, const std::string& file, const DotOptions& options = {});
+
+/// What is wrong with the gradients, in words for a terminal: numbers that are not finite, and where they began; parameters
+/// off the path to the loss; layers whose gradient is exactly 0, or a hundred times below or above the median of all;
+/// gradients that fall or rise from layer to layer; dead ReLUs, whose units are 0 in every row of the batch; saturated
+/// sigmoids and tanhs.  Each with its module path, the number, what it is compared with, and what usually helps.
+/// Of a healthy net one sentence.  The trace should not be folded.
+std::string report(const Trace& trace);
+
+/// A trace of a training.
+struct Moment {
+  std::int64_t step = 0;  ///< of the optimizer, counted from 1
+  Trace trace;
+};
+
+/// The same of the last, with the step since which it is so, and what was so before and passed.
+std::string report(const std::vector<Moment>& moments);
 
 }  // namespace ebb::graphviz
