@@ -122,6 +122,7 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
   if (validation_) check_weights(*validation_);
   if (!options.class_weights.empty()) training_.weight = weighed_by_class(training_, options.class_weights);
 
+  verbose_ = options.verbose;
   epochs_ = options.epochs;
   batches_ = data::loader(training_, {.batch = options.batch, .drop_last = options.drop_last}).size();
   for (const char* const prefix : {"", "val_"}) {

@@ -32,6 +32,9 @@ class Run {
   /// it will.
   bool stepped() const { return stepped_; }
 
+  /// Whether fit() prints progress.
+  bool verbose() const { return verbose_; }
+
   /// After an epoch its loss and metrics, also "val_..."; after a batch those of the epoch so far that are means over
   /// rows.
   const std::vector<Reading>& readings() const { return readings_; }
@@ -54,7 +57,7 @@ class Run {
 
  protected:
   std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0, step_ = 0;
-  bool stepped_ = false, stopping_ = false;
+  bool stepped_ = false, stopping_ = false, verbose_ = false;
   std::vector<Reading> readings_;
   std::vector<std::string> names_;
   History history_;

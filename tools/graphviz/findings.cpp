@@ -92,9 +92,10 @@ class Examination {
     gather_layers();
     along_layers();
     for (const Layer& layer : health_.layers) compare(layer);
-    for (const Record& r : trace_.records) {
-      dead(r);
-      saturated(r);
+    const std::vector<bool> read_by_layers = before_layers();
+    for (std::size_t i = 0; i < trace_.records.size(); ++i) {
+      dead(trace_.records[i]);
+      if (read_by_layers[i]) saturated(trace_.records[i]);
     }
     std::stable_sort(health_.findings.begin(), health_.findings.end(),
                      [](const Finding& a, const Finding& b) { return a.kind < b.kind; });
@@ -233,14 +234,25 @@ class Examination {
                      thousands(r.shape[0]), 100 * r.zeros));
   }
 
+  /// For each record whether something that learns is used with what comes of it: what only the loss reads is meant to
+  /// be sure.
+  std::vector<bool> before_layers() const {
+    std::vector<bool> found(trace_.records.size());
+    for (std::size_t i = trace_.records.size(); i-- > 0;) {
+      const std::span<const Operand> operands = trace_.records[i].operands;
+      const auto learns = [&](const Operand& o) { return o.id != 0 && trace_[o.id].kind == learning_; };
+      if (!found[i] && std::none_of(operands.begin(), operands.end(), learns)) continue;
+      for (const Operand& o : operands)
+        if (o.id != 0) found[trace_.at(o.id)] = true;
+    }
+    return found;
+  }
+
   void saturated(const Record& r) {
     const bool is_sigmoid = r.op == "sigmoid";
     if ((!is_sigmoid && r.op != "tanh") || r.scalar || r.operands.size() != 1) return;
     const double arrives = r.gradient.size, leaves = r.operands[0].contribution;
     if (!is_known(r) || !std::isfinite(arrives) || arrives == 0 || !std::isfinite(leaves)) return;
-    // What the loss reads is meant to be sure.
-    const std::span<const Operand> read = trace_[trace_.root].operands;
-    if (std::any_of(read.begin(), read.end(), [&](const Operand& o) { return o.id == r.id; })) return;
     const double most = is_sigmoid ? 0.25 : 1, share = leaves / arrives;
     if (share > little_passed * most) return;
     find(Kind::saturated, op_name(r),
@@ -289,13 +301,13 @@ std::string_view help_for(Kind kind) {
     case Kind::zero:
       return "graph.explain(parameter) says why: dead units, a mask, or weights that are 0";
     case Kind::exploding:
-      return "try clip_norm, a smaller lr, or smaller weights to begin with";
     case Kind::growing:
-      return "try smaller weights to begin with (nn::init), a norm between the layers, or clip_norm";
+      return "try clip_norm, a smaller lr, smaller weights to begin with (the layer's .init), or a norm between the "
+             "layers";
     case Kind::vanishing:
-      return "try ReLU or GELU for sigmoid, larger weights to begin with, or a skip around the layers that follow";
     case Kind::shrinking:
-      return "try ReLU or GELU for sigmoid, larger weights to begin with (nn::init), skips, or norms between layers";
+      return "try ReLU or GELU for sigmoid, larger weights to begin with (the layer's .init), or skips or norms "
+             "between the layers";
     case Kind::dead:
       return "try a smaller lr, or LeakyReLU, whose gradient never stops";
     case Kind::saturated:

@@ -68,7 +68,8 @@ std::string range(const Health& health) {
                             : health.learning == 1 ? "the"
                                                    : fmt::format("all {}", health.learning);
   const auto smaller = [](const Health::Layer& a, const Health::Layer& b) { return a.gradient < b.gradient; };
-  const auto [least, most] = std::minmax_element(moving.begin(), moving.end(), smaller);
+  const auto least = std::min_element(moving.begin(), moving.end(), smaller);
+  const auto most = std::max_element(moving.begin(), moving.end(), smaller);
   std::string text = fmt::format("gradients reach {} layer{}, ∇ rms {} in {}", which, health.learning == 1 ? "" : "s",
                                  number(least->gradient), least->name);
   if (moving.size() > 1)
@@ -88,7 +89,8 @@ template <class More> void list(const std::vector<Finding>& findings, const More
     for (std::size_t i = first; i < shown; ++i)
       page.line(fmt::format("{}: {}{}", name_of(kind), findings[i].words, more(findings[i])), 2);
     if (shown < end) page.line(fmt::format("{}: {} more", name_of(kind), end - shown), 2);
-    page.line(fmt::format("help: {}", help_for(kind)), 4);
+    if (end == findings.size() || help_for(findings[end].kind) != help_for(kind))
+      page.line(fmt::format("help: {}", help_for(kind)), 4);
     first = end;
   }
 }
