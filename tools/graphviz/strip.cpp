@@ -240,7 +240,7 @@ std::string foot(const Trace& all, const Style& style, const std::string& shared
         row(cell(font("parameters that several cards share", 10, style.colours.muted), "COLSPAN=\"4\" ALIGN=\"LEFT\""));
     rows += row(cell(table({style.colours.parameter_line, style.colours.parameter}, title + shared), ""));
   }
-  rows += row(cell(legend_markup(all, style, words, "gradient rms"), ""));
+  rows += row(cell(legend_markup(all, style, words), ""));
   return table({"", "", Frame::Corners::square, 4}, rows);
 }
 
