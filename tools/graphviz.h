@@ -20,7 +20,7 @@ enum class View {
   automatic,  ///< by the graph's form: scalar, a ladder if it is a chain (with skips), else cards; a strip at depth 1
   ladder,     ///< one op in each row: forward down the left, parameters in the middle, backward up the right
   cards,      ///< one card for each op, forward above, backward below; steps in time go from left to right
-  strip,      ///< one card for each module, in a row from left to right
+  strip,      ///< one card for each module (at depth 1 unless a smaller one is asked for), in a row from left to right
   scalar      ///< every + and * with its value and gradient, from left to right
 };
 
@@ -66,6 +66,19 @@ std::string dot(const Trace& trace, const DotOptions& options = {});
 /// IoError if the file cannot be written or Graphviz is missing, fails, or takes too long for the smallest picture.
 void render(const Graph& graph, const std::string& file, const DotOptions& options = {});
 void render(const Trace& trace, const std::string& file, const DotOptions& options = {});
+
+/// One of several graphs in one picture.
+struct Part {
+  std::string title = "";   ///< of the band behind it
+  std::string detail = "";  ///< beside the title
+  Trace trace;
+};
+
+/// A strip for each part, one above the other on one scale of colours, so that their gradients can be compared; modules
+/// are opened as in View::strip.
+/// Throws what dot() throws, and UsageError for no parts or another view.
+std::string dot(const std::vector<Part>& parts, const DotOptions& options = {});
+void render(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
 
 /// What is wrong with the gradients, in words for a terminal: numbers that are not finite, and where they began; parameters
 /// off the path to the loss; layers whose gradient is exactly 0, or a hundred times below or above the median of all;
