@@ -3,6 +3,7 @@
 
 #include "graphviz/trace.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -90,5 +91,21 @@ Trace diff(const Trace& before, const Trace& after);
 /// Throws UsageError for options that mean nothing, and for times that the trace does not hold.
 std::string text(const Graph& graph, const DotOptions& options = {});
 std::string text(const Trace& trace, const DotOptions& options = {});
+
+/// What is wrong with the gradients, in words for a terminal: numbers that are not finite, and where they began; parameters
+/// off the path to the loss; layers whose gradient is exactly 0, or a hundred times below or above the median of all;
+/// gradients that fall or rise from layer to layer; dead ReLUs, whose units are 0 in every row of the batch; saturated
+/// sigmoids and tanhs.  Each with its module path, the number, what it is compared with, and what usually helps.
+/// Of a healthy net one sentence.  The trace should not be folded.
+std::string report(const Trace& trace);
+
+/// A trace of a training.
+struct Moment {
+  std::int64_t step = 0;  ///< of the optimizer, counted from 1
+  Trace trace;
+};
+
+/// The same of the last, with the step since which it is so, and what was so before and passed.
+std::string report(const std::vector<Moment>& moments);
 
 }  // namespace ebb::graphviz
