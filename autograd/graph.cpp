@@ -269,7 +269,8 @@ void List::take_back(std::uint32_t size) noexcept {
     if (code[id] == part_code || code[id] == dead_code) --parts;
     if (code[id] == element_code && entry[id].a < size) tensor(entry[id].a).last_read = read_before(entry[id]);
   }
-  for (auto mark = marks.rbegin(); mark != marks.rend() && mark->first > size; ++mark) mark->first = size;
+  for (auto* const all : {&marks, &origins})
+    for (auto mark = all->rbegin(); mark != all->rend() && mark->first > size; ++mark) mark->first = size;
   next = place_of(graph(), size);
 }
 
@@ -303,6 +304,7 @@ void List::reset() noexcept {
   parameter_leaves.clear();
   names.clear();
   marks.clear();
+  origins.clear();
   scope_count = 1;
   observing = checking = false;
   retained = failed = false;
@@ -443,9 +445,19 @@ void List::enter(const Scope* scope) {
     }
     index = scope->index;
   }
-  if (marks.capacity() < marks.size() + 2) marks.reserve(2 * marks.size() + 16);  // closing a scope must not throw
-  if (!marks.empty() && marks.back().first == size()) marks.back().second = index;
-  else marks.emplace_back(size(), index);
+  mark(marks, index);
+}
+
+void List::mark(std::vector<Mark>& all, std::uint32_t what) {
+  if (all.capacity() < all.size() + 2) all.reserve(2 * all.size() + 16);  // the one that ends it must not throw
+  if (!all.empty() && all.back().first == size()) all.back().second = what;
+  else if (marked(all, size()) != what) all.emplace_back(size(), what);
+}
+
+std::uint32_t List::marked(const std::vector<Mark>& all, std::uint32_t id) {
+  const auto after =
+      std::upper_bound(all.begin(), all.end(), id, [](std::uint32_t wanted, const Mark& m) { return wanted < m.first; });
+  return after == all.begin() ? 0 : std::prev(after)->second;
 }
 
 // A Pause of any length keeps the memory that these need small: later ones only lose their story.

@@ -140,7 +140,10 @@ struct List : Tape {
   };
   std::vector<ScopeEntry> scopes;  // entry 0: outside of all
   std::size_t scope_count = 1;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;  // from this id on, the scope in force
+  using Mark = std::pair<std::uint32_t, std::uint32_t>;
+  std::vector<Mark> marks;     // from this id on, the scope in force
+  std::vector<Mark> origins;   // from this id on, Node::backward_of
+  bool retracing_now = false;  // recorded gradients are on their way
   bool observing = false;
   bool checking = false;              // what is not finite throws
   Chunked<Observation> observations;  // beside tensors
@@ -183,6 +186,10 @@ struct List : Tape {
   Tensor shadow(std::uint32_t id);
   std::string name_of(std::uint32_t id) const;
   void enter(const Scope* scope);
+  /// From the entry to come on, `what` holds.
+  void mark(std::vector<Mark>& all, std::uint32_t what);
+  /// What holds at an entry; 0: nothing.
+  static std::uint32_t marked(const std::vector<Mark>& all, std::uint32_t id);
   /// The place of a value that `op` made out of operands at these places, and that is no part of the graph; 0 where no
   /// operand is, or was, of this graph.
   Place cut(Cut kind, const char* op, Place a, Place b = 0);

@@ -59,10 +59,7 @@ std::string kind_of(const List& list, std::uint32_t id) {
 }
 
 std::string scope_of(const List& list, std::uint32_t id) {
-  const auto after = std::upper_bound(list.marks.begin(), list.marks.end(), id,
-                                      [](std::uint32_t wanted, const auto& mark) { return wanted < mark.first; });
-  if (after == list.marks.begin()) return "";
-  const List::ScopeEntry& scope = list.scopes[std::prev(after)->second];
+  const List::ScopeEntry& scope = list.scopes[List::marked(list.marks, id)];
   return scope.path.empty() ? scope.kind : scope.path;
 }
 
