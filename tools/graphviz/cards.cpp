@@ -92,7 +92,7 @@ class Writer {
       for (const std::uint32_t id : leaves->second) line("n{} [{}]", id, markup_.leaf(trace_[id]));
     if (plan_.within.contains(r.id)) return;
     if (r.fold != nullptr) {
-      line("n{} [class=\"folded{}\" tooltip={} {}]", r.id, step_class(r), quoted(folded_words(r)),
+      line("n{} [class=\"folded{}\" tooltip={} {}]", r.id, step_class(r), quoted(folded_words(r, style_)),
            label(folded_card(trace_, r, style_)));
       return;
     }

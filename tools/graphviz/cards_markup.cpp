@@ -50,7 +50,6 @@ std::string step_class(const Record& op) {
 }
 
 std::string card_words(const Trace& trace, const Record& r) {
-  if (r.fold != nullptr) return folded_words(r);
   std::string text = r.is_op() ? fmt::format("{} = {}", r.op, shorten(r.formula, 200)) : shorten(leaf_name(trace, r), 80);
   if (!r.scope.empty()) text += fmt::format(" in {}", shorten(r.scope, 80));
   if (!r.scalar) text += fmt::format(": {} {}", shape_text(r.shape), r.dtype);
