@@ -168,6 +168,7 @@ class Transform {
   struct Argument {
     static constexpr char name[] = "argument", formula[] = "x", rule[] = "∇x = g", operands[] = "x";
     static constexpr Keep keep = Keep::nothing;
+    static constexpr bool by_element = true;
     Tensor run(const Tensor& x) const { return view(x, x.shape()); }
     Tensor dx(const Tensor& dy, const Tensor&) const { return dy; }
     static constexpr auto gradients() { return std::tuple(&Argument::dx); }

@@ -38,6 +38,7 @@ struct Node {
   std::string op;                     ///< "matmul"; empty for leaves
   std::string formula;                ///< what it computes, e.g. "x·Wᵀ"
   std::string rule;                   ///< what its backward computes, e.g. "∇x = g·W   ∇W = gᵀ·x"
+  bool pointwise = false;             ///< each element of the result comes from those at its place (operands broadcast)
   std::vector<std::uint32_t> inputs;  ///< ids, in the order of the operands; 0 for a number that is no node
   std::vector<std::string> operands;  ///< the operands' names in the formula, as far as the op names them
   std::vector<double> numbers;        ///< scalar lane: the operands' values
@@ -46,6 +47,9 @@ struct Node {
   std::string scope;             ///< the module path, e.g. "encoder.0"; empty outside of any
   std::uint32_t scope_call = 0;  ///< tells one call of a module from the next
   std::string scope_kind;        ///< what the module is, e.g. "Dense(10 -> 64)"
+  /// The node whose backward this one is a part of, as gradient() recorded it, and whose module it therefore belongs to; of
+  /// what adds up gradients, the node that they arrive at.  0 of what the program itself computed.
+  std::uint32_t backward_of = 0;
   std::string name;              ///< of a variable or parameter
   std::vector<Saved> saved;
 
@@ -57,6 +61,10 @@ struct Node {
   std::uint32_t uses = 0;       ///< how many gradients were added up here
   double forward_seconds = 0, backward_seconds = 0;
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
+  /// The gradient sent to each input; undefined where none was, where it is one number, and where many small parts of one
+  /// input were read, whose gradients are each as large as the input.
+  std::vector<Tensor> sent;
+  std::vector<double> sent_numbers;  ///< the same to Scalars, and of an element to its tensor: the number, with its sign
 };
 
 struct GraphOptions {
@@ -141,6 +149,8 @@ class Graph {
   std::size_t size() const;
   /// All of them, in the order in which they came.
   std::vector<Node> nodes() const;
+  /// Calls f with each of them in that order, in one Node that is filled again and again: a graph of any size needs no memory.
+  void each_node(const std::function<void(const Node&)>& f) const;
   /// What an op of the scalar lane takes: two operands, two partials, value, adjoint and the op's name.
   static constexpr std::size_t bytes_per_scalar_op = 42;
 

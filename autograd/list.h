@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -65,10 +66,30 @@ Survey survey(const Tensor& t);
 
 /// What observe() keeps of a tensor node, beside its value and gradient.
 struct Observation {
+  /// What its backward sent to an operand.
+  struct Sent {
+    Tensor whole;  // undefined where it would be too large to keep: then only what follows
+    double size = std::numeric_limits<double>::quiet_NaN();
+    Survey numbers;
+
+    /// Its root mean square; NaN if nothing was sent.
+    double root_mean_square() const;
+    Survey survey() const;
+  };
   double forward_seconds = 0, backward_seconds = 0;
   std::uint32_t uses = 0;
-  std::vector<double> contributions;
-  std::vector<Survey> sent;  // what its backward sent to each operand; of size 0 where nothing
+  std::vector<Sent> sent;  // to each operand
+
+  /// Keeps its memory.
+  void forget_backward() noexcept {
+    backward_seconds = 0;
+    uses = 0;
+    sent.clear();
+  }
+  void forget() noexcept {
+    forward_seconds = 0;
+    forget_backward();
+  }
 };
 
 /// Why a value that was computed from the graph's values is no part of it.
@@ -140,7 +161,10 @@ struct List : Tape {
   };
   std::vector<ScopeEntry> scopes;  // entry 0: outside of all
   std::size_t scope_count = 1;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> marks;  // from this id on, the scope in force
+  using Mark = std::pair<std::uint32_t, std::uint32_t>;
+  std::vector<Mark> marks;     // from this id on, the scope in force
+  std::vector<Mark> origins;   // from this id on, Node::backward_of
+  bool retracing_now = false;  // recorded gradients are on their way
   bool observing = false;
   bool checking = false;              // what is not finite throws
   Chunked<Observation> observations;  // beside tensors
@@ -183,6 +207,10 @@ struct List : Tape {
   Tensor shadow(std::uint32_t id);
   std::string name_of(std::uint32_t id) const;
   void enter(const Scope* scope);
+  /// From the entry to come on, `what` holds.
+  void mark(std::vector<Mark>& all, std::uint32_t what);
+  /// What holds at an entry; 0: nothing.
+  static std::uint32_t marked(const std::vector<Mark>& all, std::uint32_t id);
   /// The place of a value that `op` made out of operands at these places, and that is no part of the graph; 0 where no
   /// operand is, or was, of this graph.
   Place cut(Cut kind, const char* op, Place a, Place b = 0);

@@ -1,4 +1,4 @@
-// Reading the list: what graph.nodes() tells of each entry.
+// Reading the list: what graph.nodes() and graph.each_node() tell of each entry.
 #include "graph.h"
 #include "list.h"
 #include "telling.h"
@@ -8,44 +8,14 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <iterator>
+#include <limits>
 
 namespace ebb {
 
 using namespace detail;
 
 namespace {
-
-void describe_scalar(const List& list, std::uint32_t id, Node& node) {
-  const std::uint16_t code = list.code[id];
-  node.scalar = true;
-  node.dtype = f64;
-  node.value_number = list.value[id];
-  if (code == leaf_code) {
-    node.kind = Node::Kind::variable;
-  } else if (code == element_code) {
-    node.op = "element";
-    node.formula = fmt::format("x[{}]", static_cast<std::int64_t>(list.entry[id].da));
-    node.rule = "∇x[i] += g";
-    node.inputs = {list.entry[id].a};
-    node.operands = {"x"};
-    if (list.observing && list.root != 0 && id <= list.root && list.adjoint[id] != 0) {
-      const auto n = static_cast<double>(list.tensors[list.entry[list.entry[id].a].a].shape.size());
-      node.contributions = {std::abs(list.adjoint[id]) / std::sqrt(n)};
-    }
-  } else {
-    const ScalarRule& rule = scalar_rule(code);
-    node.op = rule.name;
-    node.formula = rule.formula;
-    node.rule = rule.rule;
-    std::vector<double> derivatives;
-    scalar_operands(list, id, node.inputs, node.numbers, derivatives);
-    if (list.observing && list.root != 0 && id <= list.root && list.adjoint[id] != 0)
-      for (const double d : derivatives) node.contributions.push_back(std::abs(d * list.adjoint[id]));
-    const char* const names[] = {"a", "b", "c", "d"};
-    if (rule.arity == 1) node.operands = {"x"};
-    else node.operands.assign(names, names + rule.arity);
-  }
-}
 
 /// "a · b" and "∇a = g·b   ∇b = g·a" where the second operand is the number 2: "a · 2" and "∇a = g·2".
 void put_number(const OpInfo& op, double number, Node& node) {
@@ -67,69 +37,206 @@ void put_number(const OpInfo& op, double number, Node& node) {
   }
 }
 
-void describe_tensor(const List& list, std::uint32_t id, Node& node) {
-  const std::size_t place = list.entry[id].a;
-  const TensorNode& known = list.tensors[place];
-  node.kind = known.kind;
-  node.shape = known.shape;
-  node.dtype = known.dtype;
-  if (known.op != nullptr) {
-    node.op = known.op->name;
-    node.formula = known.op->formula;
-    node.rule = known.op->rule;
-    node.operands = words(known.op->operands);
-    node.inputs.assign(known.input, known.input + known.count);
-    if (known.op->number != nullptr) put_number(*known.op, known.op->number(known.self), node);
+/// Tells one entry after the other, in ascending order, in one Node.
+class Telling {
+ public:
+  explicit Telling(const List& list) : list_(list) {
+    for (std::uint32_t id = 1; id < list.size(); ++id) steps_ += takes_step(id);
+  }
+
+  /// The next that is a node of its own; nullptr at the end.
+  const Node* next() {
+    do ++id_;
+    while (id_ < list_.size() && (list_.code[id_] == part_code || list_.code[id_] == dead_code));
+    if (id_ >= list_.size()) return nullptr;
+    node_.id = id_;
+    tell_place();
+    if (list_.is_tensor(id_)) tell_tensor(list_.entry[id_].a);
+    else tell_scalar();
+    // Backward is one loop from the loss down, so the order of its steps can be told from which nodes it reached.
+    node_.order = takes_step(id_) ? steps_-- : 0;
+    return &node_;
+  }
+
+ private:
+  /// Whether the last backward brought a gradient to a scalar entry.
+  bool met(std::uint32_t id) const { return list_.root != 0 && id <= list_.root && list_.adjoint[id] != 0; }
+  bool takes_step(std::uint32_t id) const {
+    const std::uint16_t code = list_.code[id];
+    if (code == tensor_code) {
+      const TensorNode& known = list_.tensors[list_.entry[id].a];
+      return known.kind == Node::Kind::op && known.reached;
+    }
+    return (code == element_code || code >= first_rule_code) && met(id);
+  }
+
+  /// The name and what it is a part of.
+  void tell_place() {
+    while (name_ < list_.names.size() && list_.names[name_].first < id_) ++name_;
+    if (name_ < list_.names.size() && list_.names[name_].first == id_) node_.name = list_.names[name_].second;
+    else node_.name.clear();
+    node_.backward_of = advance(list_.origins, origin_);
+    const std::uint32_t call = advance(list_.marks, mark_);
+    if (call == node_.scope_call) return;
+    const List::ScopeEntry& scope = list_.scopes[call];
+    node_.scope_call = call;
+    node_.scope = scope.path.empty() ? scope.kind : scope.path;
+    node_.scope_kind = scope.kind;
+  }
+  std::uint32_t advance(const std::vector<List::Mark>& marks, std::size_t& passed) const {
+    while (passed < marks.size() && marks[passed].first <= id_) ++passed;
+    return passed == 0 ? 0 : marks[passed - 1].second;
+  }
+
+  void tell_scalar() {
+    node_.scalar = true;
+    node_.value_number = list_.value[id_];
+    node_.gradient_number = list_.root != 0 && id_ <= list_.root ? list_.adjoint[id_] : 0;
+    node_.differentiated = met(id_);
+    if (!was_scalar_) forget_tensor();
+    was_scalar_ = true;
+    const std::uint16_t code = list_.code[id_];
+    if (code == leaf_code) tell_variable();
+    else if (code == element_code) tell_element();
+    else tell_rule(scalar_rule(code));
+    told_ = code;
+  }
+
+  void tell_variable() {
+    node_.kind = Node::Kind::variable;
+    node_.op.clear(), node_.formula.clear(), node_.rule.clear();
+    node_.pointwise = false;
+    node_.inputs.clear(), node_.operands.clear(), node_.numbers.clear();
+    forget_sent();
+  }
+
+  void tell_element() {
+    node_.kind = Node::Kind::op;
+    node_.op = "element";
+    node_.formula = "x[";
+    fmt::format_to(std::back_inserter(node_.formula), "{}]", static_cast<std::int64_t>(list_.entry[id_].da));
+    node_.rule = "∇x[i] += g";
+    node_.pointwise = false;
+    node_.inputs.assign(1, list_.entry[id_].a);
+    node_.operands.assign(1, "x");
+    node_.numbers.clear();
+    forget_sent();
+    if (!list_.observing || !met(id_)) return;
+    node_.sent_numbers.push_back(list_.adjoint[id_]);
+    const auto n = static_cast<double>(list_.tensors[list_.entry[list_.entry[id_].a].a].shape.size());
+    node_.contributions.push_back(std::abs(list_.adjoint[id_]) / std::sqrt(n));
+  }
+
+  void tell_rule(const ScalarRule& rule) {
+    if (told_ != list_.code[id_]) {  // most programs repeat a few ops
+      node_.kind = Node::Kind::op;
+      node_.op = rule.name;
+      node_.formula = rule.formula;
+      node_.rule = rule.rule;
+      node_.pointwise = true;
+      static constexpr const char* names[] = {"a", "b", "c", "d"};
+      node_.operands.resize(static_cast<std::size_t>(rule.arity));
+      for (std::size_t i = 0; i < node_.operands.size(); ++i) node_.operands[i] = rule.arity == 1 ? "x" : names[i];
+    }
+    node_.inputs.clear(), node_.numbers.clear();
+    derivatives_.clear();
+    scalar_operands(list_, id_, node_.inputs, node_.numbers, derivatives_);
+    forget_sent();
+    if (!list_.observing || !met(id_)) return;
+    for (const double d : derivatives_) put_sent_number(d * list_.adjoint[id_]);
+  }
+
+  void put_sent_number(double g) {
+    node_.sent_numbers.push_back(g);
+    node_.contributions.push_back(std::abs(g));
+  }
+  void forget_sent() { node_.contributions.clear(), node_.sent.clear(), node_.sent_numbers.clear(); }
+
+  /// What a node of the scalar lane has nothing to say of.
+  void forget_tensor() {
+    node_.shape = Shape();
+    node_.dtype = f64;
+    node_.saved.clear();
+    node_.value = node_.gradient = Tensor();
+    node_.uses = 0;
+    node_.forward_seconds = node_.backward_seconds = 0;
+  }
+
+  void tell_tensor(std::size_t place) {
+    const TensorNode& known = list_.tensors[place];
+    was_scalar_ = false;
+    told_ = tensor_code;
+    node_.scalar = false;
+    node_.value_number = node_.gradient_number = 0;
+    node_.numbers.clear();
+    node_.kind = known.kind;
+    node_.shape = known.shape;
+    node_.dtype = known.dtype;
+    node_.saved.clear();
+    if (known.op != nullptr) {
+      tell_op(known);
+    } else {
+      node_.op.clear(), node_.formula.clear(), node_.rule.clear();
+      node_.pointwise = false;
+      node_.inputs.clear(), node_.operands.clear();
+    }
+    node_.value = known.output != nullptr ? view(share(known.output), known.shape) : Tensor();
+    node_.gradient = known.gradient != nullptr ? share(known.gradient) : Tensor();
+    node_.differentiated = known.reached;
+    forget_sent();
+    if (!list_.observing) return;
+    const Observation& seen = list_.observations[place];
+    node_.forward_seconds = seen.forward_seconds;
+    node_.backward_seconds = seen.backward_seconds;
+    node_.uses = seen.uses;
+    if (known.op != nullptr && is_stack(known)) {
+      for (std::uint32_t i = 0; i < known.count && known.gradient != nullptr; ++i)
+        put_sent_number(known.input[i] != 0 ? number_at(node_.gradient, i) : std::numeric_limits<double>::quiet_NaN());
+      return;
+    }
+    for (const Observation::Sent& sent : seen.sent) {
+      node_.contributions.push_back(sent.root_mean_square());
+      node_.sent.push_back(sent.whole);
+    }
+  }
+
+  void tell_op(const TensorNode& known) {
+    node_.op = known.op->name;
+    node_.formula = known.op->formula;
+    node_.rule = known.op->rule;
+    node_.pointwise = known.op->by_element;
+    node_.operands = words(known.op->operands);
+    node_.inputs.assign(known.input, known.input + known.count);
+    if (known.op->number != nullptr) put_number(*known.op, known.op->number(known.self), node_);
     const auto bytes = [](const Shape& s, DType d) { return s.size() * static_cast<std::int64_t>(size_of(d)); };
     for (std::uint32_t i = 0; i < known.count && !is_stack(known); ++i) {
-      const TensorNode& input = list.tensors[list.entry[known.input[i]].a];
+      const TensorNode& input = list_.tensors[list_.entry[known.input[i]].a];
       if (!keeps_input(known.op->keep, static_cast<int>(i)) || input.kind == Node::Kind::parameter) continue;
-      node.saved.push_back({i < node.operands.size() ? node.operands[i] : "x", bytes(input.shape, input.dtype)});
+      node_.saved.push_back({i < node_.operands.size() ? node_.operands[i] : "x", bytes(input.shape, input.dtype)});
     }
-    if (known.holds_output) node.saved.push_back({"y", bytes(known.shape, known.dtype)});
+    if (known.holds_output) node_.saved.push_back({"y", bytes(known.shape, known.dtype)});
   }
-  if (known.output != nullptr) node.value = view(share(known.output), known.shape);
-  if (known.gradient != nullptr) node.gradient = share(known.gradient);
-  node.differentiated = known.reached;
-  if (list.observing) {
-    const Observation& seen = list.observations[place];
-    node.forward_seconds = seen.forward_seconds;
-    node.backward_seconds = seen.backward_seconds;
-    node.uses = seen.uses;
-    node.contributions = seen.contributions;
-  }
-}
+
+  const List& list_;
+  Node node_;
+  std::uint32_t id_ = 0, steps_ = 0;              // steps_: of backward, that the entries to come took
+  std::size_t name_ = 0, mark_ = 0, origin_ = 0;  // how many of them are passed
+  std::uint16_t told_ = tensor_code;              // what node_ tells of now
+  bool was_scalar_ = false;
+  std::vector<double> derivatives_;
+};
 
 }  // namespace
 
+void Graph::each_node(const std::function<void(const Node&)>& f) const {
+  Telling telling(*list_);
+  while (const Node* const node = telling.next()) f(*node);
+}
+
 std::vector<Node> Graph::nodes() const {
-  const List& list = *list_;
   std::vector<Node> all;
   all.reserve(size());
-  std::size_t mark = 0;
-  for (std::uint32_t id = 1; id < list.size(); ++id) {
-    if (list.code[id] == part_code || list.code[id] == dead_code) continue;
-    Node& node = all.emplace_back();
-    node.id = id;
-    node.name = list.name_of(id);
-    while (mark < list.marks.size() && list.marks[mark].first <= id) ++mark;
-    if (mark > 0 && list.marks[mark - 1].second != 0) {
-      node.scope_call = list.marks[mark - 1].second;
-      const List::ScopeEntry& scope = list.scopes[node.scope_call];
-      node.scope = scope.path.empty() ? scope.kind : scope.path;
-      node.scope_kind = scope.kind;
-    }
-    if (list.is_tensor(id)) describe_tensor(list, id, node);
-    else describe_scalar(list, id, node);
-    if (node.scalar && list.root != 0 && id <= list.root) {
-      node.gradient_number = list.adjoint[id];
-      node.differentiated = list.adjoint[id] != 0;
-    }
-  }
-  // Backward is one loop from the loss down, so the order of its steps can be told from which nodes it reached.
-  std::uint32_t order = 0;
-  for (auto node = all.rbegin(); node != all.rend(); ++node)
-    if (node->kind == Node::Kind::op && node->differentiated) node->order = ++order;
+  each_node([&](const Node& node) { all.push_back(node); });
   return all;
 }
 

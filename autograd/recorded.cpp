@@ -15,6 +15,45 @@
 
 namespace ebb::detail {
 
+namespace {
+
+/// While it lives, what is recorded is noted as the backward of one entry after the other, and in that entry's scope.
+/// A sweep through what one op is composed of is all that op's.
+class Retracing {
+ public:
+  explicit Retracing(List& list)
+      : list_(list), outermost_(!std::exchange(list.retracing_now, true)), scope_(List::marked(list.marks, list.size())) {}
+  ~Retracing() {
+    if (outermost_) list_.mark(list_.origins, 0);
+    if (outermost_) list_.retracing_now = false;
+    list_.mark(list_.marks, scope_);
+  }
+  Retracing(const Retracing&) = delete;
+  Retracing& operator=(const Retracing&) = delete;
+
+  /// What comes now is the backward of this entry.
+  void at(std::uint32_t id) {
+    at_ = id;
+    if (outermost_) list_.mark(list_.origins, id);
+    list_.mark(list_.marks, List::marked(list_.marks, id));
+  }
+  /// The sum of two gradients that arrive at an entry.
+  template <class G> G sum(std::uint32_t id, const G& a, const G& b) {
+    const std::uint32_t before = at_;
+    at(id);
+    G sum = a + b;
+    at(before);
+    return sum;
+  }
+
+ private:
+  List& list_;
+  bool outermost_;
+  std::uint32_t scope_, at_ = 0;
+};
+
+}  // namespace
+
 std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, const std::pair<Scalar, Tensor>& dy,
                                                             std::uint32_t floor, const std::vector<std::uint32_t>& by) {
   std::vector<std::uint32_t> sorted = by;
@@ -43,18 +82,20 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
     return id > floor ? scalar[id - floor] : below[id].first;
   };
   const auto tensor_at = [&](std::uint32_t id) -> Tensor& { return id > floor ? whole[id - floor] : below[id].second; };
+  Retracing retracing(*this);
   const auto give = [&](std::uint32_t id, const Scalar& g) {
     std::optional<Scalar>& sum = scalar_at(id);
-    sum = sum ? *sum + g : g;
+    sum = sum ? retracing.sum(id, *sum, g) : g;
   };
   const auto give_tensor = [&](std::uint32_t id, const Tensor& g) {
     Tensor& sum = tensor_at(id);
-    sum = sum.defined() ? sum + g : g;
+    sum = sum.defined() ? retracing.sum(id, sum, g) : g;
   };
   // What single elements sent is put together once, when all of it has arrived.
   const auto gather_elements = [&](std::uint32_t id) {
     const auto found = elements.find(id);
     if (found == elements.end()) return;
+    retracing.at(id);
     const TensorNode& node = tensor(id);
     std::vector<Scalar> g;
     std::vector<std::int64_t> places;
@@ -87,11 +128,15 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
   else give(from, dy.first);
   for (std::uint32_t id = from; id > floor; --id) {
     if (!depends[id - floor]) continue;
+    retracing.at(id);
     const std::uint16_t kind = code[id];
     if (kind == tensor_code) {
       gather_elements(id);
       TensorNode& node = tensor(id);
-      if (node.watched && whole[id - floor].defined()) whole[id - floor] = watched(id, whole[id - floor]);
+      if (node.watched && whole[id - floor].defined()) {
+        whole[id - floor] = watched(id, whole[id - floor]);
+        retracing.at(id);  // what it called may have opened scopes
+      }
       const Tensor g = whole[id - floor];
       if (!g.defined() || node.kind != Node::Kind::op) continue;
       if (!wanted(id)) whole[id - floor] = Tensor();
@@ -111,6 +156,7 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       if (node.op->compose != nullptr) {
         const std::uint32_t before = size() - 1;
         const Tensor again = node.op->compose(node.self, operands.in(), static_cast<int>(node.count));
+        retracing.at(id);
         if (impl(again).graph != graph()) continue;  // it came out constant
         if (impl(again).node <= before) {            // it came out as one of its operands
           if (matters(impl(again).node)) give_tensor(impl(again).node, sum_to(g, again.shape()));
@@ -135,7 +181,10 @@ std::vector<std::pair<Scalar, Tensor>> List::recorded_sweep(std::uint32_t from, 
       }
       continue;
     }
-    if (watching && scalar[id - floor]) scalar[id - floor] = watched(id, *scalar[id - floor]);
+    if (watching && scalar[id - floor]) {
+      scalar[id - floor] = watched(id, *scalar[id - floor]);
+      retracing.at(id);
+    }
     const std::optional<Scalar> g = scalar[id - floor];
     if (!g || kind == leaf_code || kind == part_code) continue;
     if (kind == element_code) {
@@ -257,10 +306,12 @@ std::vector<std::pair<Scalar, Tensor>> gradients(List& list, const Y& y, const s
   std::vector<std::pair<Scalar, Tensor>> result(by.size());
   if (!places.empty()) {
     const auto arrived = list.recorded_sweep(from, seed, 0, places);
+    Retracing retracing(list);
     for (std::size_t k = 0; k < places.size(); ++k) {
       auto& [scalar, whole] = result[owner[k]];
       if (!list.is_tensor(places[k])) scalar = arrived[k].first;
-      else if (arrived[k].second.defined()) whole = whole.defined() ? whole + arrived[k].second : arrived[k].second;
+      else if (arrived[k].second.defined())
+        whole = whole.defined() ? retracing.sum(places[k], whole, arrived[k].second) : arrived[k].second;
     }
   }
   if (list.checking && list.size() > 1) list.check_values(list.size() - 1, /*outcome=*/false);

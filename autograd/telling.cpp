@@ -26,6 +26,9 @@ Survey survey(const Tensor& t) {
   return found;
 }
 
+double Observation::Sent::root_mean_square() const { return whole.defined() ? detail::root_mean_square(whole) : size; }
+Survey Observation::Sent::survey() const { return whole.defined() ? detail::survey(whole) : numbers; }
+
 void scalar_operands(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values,
                      std::vector<double>& derivatives) {
   const int arity = scalar_rule(list.code[id]).arity;
@@ -59,10 +62,7 @@ std::string kind_of(const List& list, std::uint32_t id) {
 }
 
 std::string scope_of(const List& list, std::uint32_t id) {
-  const auto after = std::upper_bound(list.marks.begin(), list.marks.end(), id,
-                                      [](std::uint32_t wanted, const auto& mark) { return wanted < mark.first; });
-  if (after == list.marks.begin()) return "";
-  const List::ScopeEntry& scope = list.scopes[std::prev(after)->second];
+  const List::ScopeEntry& scope = list.scopes[List::marked(list.marks, id)];
   return scope.path.empty() ? scope.kind : scope.path;
 }
 

@@ -36,6 +36,7 @@ std::array<std::int64_t, Shape::max_rank> strides(const Shape& s) {
 struct Cast {
   static constexpr char name[] = "to", formula[] = "x as another type", rule[] = "∇x = g", operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
+  static constexpr bool by_element = true;
   DType type;
 
   Tensor run(const Tensor& x) const {

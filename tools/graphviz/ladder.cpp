@@ -36,7 +36,7 @@ class Writer {
     if (plan_.top != 0) top();
     band(plan_.bands);
     if (trace_.root != 0) line("loss [class=\"loss\" {}]", label(loss_markup(trace_, style_)));
-    line("legend [class=\"legend\" {}]", label(legend_markup(trace_, style_, words(), "gradient rms")));
+    line("legend [class=\"legend\" {}]", label(legend_markup(trace_, style_, words())));
     forward_lines();
     backward_lines();
     frame_lines();

@@ -124,6 +124,10 @@ std::size_t columns(char32_t c) {
 
 }  // namespace
 
+std::string html(std::string_view text) { return escape(text, "\\\\"); }
+
+std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\") + '"'; }
+
 std::string plain(std::string_view text) {
   std::string out;
   while (!text.empty()) append(out, printable(next(text)));
@@ -136,10 +140,6 @@ std::size_t columns(std::string_view text) {
   return all;
 }
 
-std::string html(std::string_view text) { return escape(text, "\\\\"); }
-
-std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\") + '"'; }
-
 std::string shorten(std::string_view text, std::size_t most) {
   const std::vector<char32_t> all = characters(text);
   if (all.size() <= most) return std::string(text);
@@ -149,6 +149,14 @@ std::string shorten(std::string_view text, std::size_t most) {
   out += "…";
   for (std::size_t i = all.size() - kept / 2; i < all.size(); ++i) append(out, all[i]);
   return out;
+}
+
+std::string cut(std::string_view text, std::size_t most) {
+  const std::vector<char32_t> all = characters(text);
+  if (all.size() <= most) return std::string(text);
+  std::string out;
+  for (std::size_t i = 0; i + 1 < most; ++i) append(out, all[i]);
+  return out + "…";
 }
 
 std::string number(double v) {
@@ -175,6 +183,14 @@ std::string bytes(std::int64_t n) {
   std::size_t unit = 0;
   while (size >= 1024 && unit + 1 < units.size()) size /= 1024, ++unit;
   return fmt::format("{:.{}g} {}", size, size >= 1000 ? 4 : 3, units[unit]);
+}
+
+std::string duration(double seconds) {
+  constexpr std::array units{"ns", "µs", "ms", "s"};
+  double size = seconds * 1e9;
+  std::size_t unit = 0;
+  while (size >= 999.5 && unit + 1 < units.size()) size /= 1000, ++unit;
+  return size < 9.95 ? fmt::format("{:.1f} {}", size, units[unit]) : fmt::format("{:.0f} {}", size, units[unit]);
 }
 
 std::string shape_text(std::span<const std::int64_t> sizes) {

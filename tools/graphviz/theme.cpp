@@ -46,8 +46,6 @@ constexpr Palette dark{.page = "#0d1117",
                        .edge_mid = "#78828e",
                        .broken = "#c2188b"};
 
-constexpr double span = 2;  // decades from the centre to the end of the ramp
-
 using Rgb = std::array<int, 3>;
 
 Rgb parse(const std::string& colour) {
@@ -82,7 +80,7 @@ const char* ink_on(const std::string& colour) {
 
 const Palette& palette(Theme theme) { return theme == Theme::dark ? dark : light; }
 
-double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span : 0; }
+double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span_ : 0; }
 
 std::string Heat::ramp(double d, const char* mid) const {
   d = std::clamp(d, -1.0, 1.0);
@@ -110,10 +108,8 @@ double Heat::pen_width(double size) const {
 std::vector<Heat::Step> Heat::legend() const {
   std::vector<Step> steps;
   for (int i = -4; i <= 4; ++i) {
-    const double size = center_ * std::pow(10, i * span / 4);
-    const std::string text = fmt::format("{:.0e}", size);
-    const std::size_t e = text.find('e');
-    steps.push_back({fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1))), fill(size), ink(size)});
+    const double size = center_ * std::pow(10, i * span_ / 4);
+    steps.push_back({size, fill(size), ink(size)});
   }
   return steps;
 }
