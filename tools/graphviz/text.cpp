@@ -124,10 +124,6 @@ std::size_t columns(char32_t c) {
 
 }  // namespace
 
-std::string html(std::string_view text) { return escape(text, "\\\\"); }
-
-std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\") + '"'; }
-
 std::string plain(std::string_view text) {
   std::string out;
   while (!text.empty()) append(out, printable(next(text)));
@@ -139,6 +135,10 @@ std::size_t columns(std::string_view text) {
   while (!text.empty()) all += columns(next(text));
   return all;
 }
+
+std::string html(std::string_view text) { return escape(text, "\\\\"); }
+
+std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\") + '"'; }
 
 std::string shorten(std::string_view text, std::size_t most) {
   const std::vector<char32_t> all = characters(text);

@@ -16,7 +16,7 @@ std::string quoted(std::string_view text);
 
 /// The same as one line on a terminal, which nothing in it can command.
 std::string plain(std::string_view text);
-/// How many columns of a terminal that takes.
+/// How many columns of a terminal it takes.
 std::size_t columns(std::string_view text);
 
 /// At most `most` characters: the middle is left out, "…" stands for it.
