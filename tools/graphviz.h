@@ -79,6 +79,7 @@ struct Part {
 /// Throws what dot() throws, and UsageError for no parts or another view.
 std::string dot(const std::vector<Part>& parts, const DotOptions& options = {});
 void render(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
+
 /// What became of a step: the nodes of `after`, with those that only `before` has where they were, marked.
 /// The sizes of gradients, their contributions and those of parameters are after / before: 1 where both are exactly 0, ∞
 /// where only `before` is; of what only one of them has, unknown.  Values are those of `after`.
