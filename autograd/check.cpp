@@ -430,9 +430,11 @@ std::string first_bad_gradient(const List& list) {
     if (numbers.not_finite() > 0)
       return arrived_fault(list, id, numbers, node.shape, number_at(arrived, numbers.first)).text();
     if (node.op == nullptr) continue;
-    const std::vector<Survey>& sent = list.observations[list.entry[id].a].sent;
-    for (std::uint32_t i = 0; i < sent.size(); ++i)
-      if (sent[i].not_finite() > 0) return sent_fault(list, node, i, sent[i]).text();
+    std::uint32_t i = 0;
+    for (const Observation::Sent& sent : list.observations[list.entry[id].a].sent) {
+      if (const Survey bad = sent.survey(); bad.not_finite() > 0) return sent_fault(list, node, i, bad).text();
+      ++i;
+    }
   }
   return "";
 }

@@ -343,7 +343,7 @@ class Explanation {
     TensorImpl* const arrived = tensor(id).gradient;
     if (is_stack(tensor(id))) return arrived != nullptr ? std::abs(number_at(share(arrived), i)) : unknown;
     const Observation* const seen = observation(id);
-    return seen != nullptr && i < seen->contributions.size() ? seen->contributions[i] : unknown;
+    return seen != nullptr && i < seen->sent.size() ? seen->sent[i].root_mean_square() : unknown;
   }
 
   // ---- a gradient of zeros ---------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class Explanation {
     if (is_stack(node)) return node.gradient == nullptr ? Flow::unknown : flow_of(number_at(share(node.gradient), i));
     const Observation* const seen = observation(id);
     if (seen == nullptr || i >= seen->sent.size() || node.op->gradient == nullptr) return Flow::unknown;
-    return seen->sent[i].all_zero() ? Flow::zero : Flow::some;
+    return seen->sent[i].survey().all_zero() ? Flow::zero : Flow::some;
   }
 
   /// Follows the gradient down from the loss until it ends: there, the causes are.
@@ -484,7 +484,7 @@ class Explanation {
     const Habit habit = habit_of(node.op->name);
     if (is_stack(node) || habit == Habit::moves)
       return fmt::format("none comes back to its part of {}: the loss does not depend on that part", name(id));
-    if (observation(id)->sent[i].size == 0 && tensor(operand).shape.size() > 0)
+    if (observation(id)->sent[i].survey().size == 0 && tensor(operand).shape.size() > 0)
       return fmt::format("the backward of {} gives none to operand {}", name(id), operand_name(id, i));
     const Tensor dy = share(node.gradient);
     const std::int64_t size = tensor(operand).shape.size();
@@ -574,8 +574,9 @@ class Explanation {
         const Observation* const seen = list_.is_tensor(user) ? observation(user) : nullptr;
         const TensorImpl* const arrived = list_.is_tensor(user) ? tensor(user).gradient : nullptr;
         if (seen == nullptr || i >= seen->sent.size() || arrived == nullptr) return;
-        lost = seen->sent[i].zeros - survey(share(tensor(user).gradient)).zeros;
-        all = seen->sent[i].size;
+        const Survey numbers = seen->sent[i].survey();
+        lost = numbers.zeros - survey(share(tensor(user).gradient)).zeros;
+        all = numbers.size;
         if (all != tensor(user).shape.size()) lost = 0;
       });
       above[user] = passes_on && to_[user];

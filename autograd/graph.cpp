@@ -255,6 +255,7 @@ void List::take_back(std::uint32_t size) noexcept {
   while (tensor_count > 0 && tensors[tensor_count - 1].id >= size) {
     TensorNode& node = tensors[--tensor_count];
     let_go_of(node, false);
+    if (observing) observations[tensor_count].forget_backward();
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
     if (node.kind == Node::Kind::parameter) {
       parameters.pop_back();
@@ -293,6 +294,7 @@ void List::reset() noexcept {
     TensorNode& node = tensors[i];
     let_go_of(node, false);
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
+    if (observing) observations[i].forget_backward();
   }
   tensor_count = 0;
   next = place_of(no_graph, 1);
@@ -321,7 +323,7 @@ TensorNode& List::add_tensor() {
   if (size() == capacity) grow();
   stations.reserve(stations.size() + 1 > stations.capacity() ? 2 * stations.size() + 64 : 0);
   TensorNode& node = tensors.at(tensor_count);
-  if (observing) observations.at(tensor_count) = Observation{};
+  if (observing) observations.at(tensor_count).forget();
   node = TensorNode{};
   node.id = id_of(push(tensor_code, 0, static_cast<std::uint32_t>(tensor_count), 0, 0, 0));
   stations.push_back(node.id);
@@ -449,9 +451,12 @@ void List::enter(const Scope* scope) {
 }
 
 void List::mark(std::vector<Mark>& all, std::uint32_t what) {
-  if (all.capacity() < all.size() + 2) all.reserve(2 * all.size() + 16);  // the one that ends it must not throw
-  if (!all.empty() && all.back().first == size()) all.back().second = what;
-  else if (marked(all, size()) != what) all.emplace_back(size(), what);
+  if (!all.empty() && all.back().first == size()) {
+    all.back().second = what;
+  } else if ((all.empty() ? 0 : all.back().second) != what) {
+    if (all.capacity() < all.size() + 2) all.reserve(2 * all.size() + 16);  // the one that ends it must not throw
+    all.emplace_back(size(), what);
+  }
 }
 
 std::uint32_t List::marked(const std::vector<Mark>& all, std::uint32_t id) {
@@ -699,8 +704,9 @@ Scalar Graph::variable(double value, std::string_view name) {
 }
 
 void Graph::observe() {
+  if (list_->observing) return;
   // What came before is observed from here on: with its gradient, but without its value and time.
-  for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i) = Observation{};
+  for (std::size_t i = 0; i < list_->tensor_count; ++i) list_->observations.at(i).forget();
   list_->observing = true;
 }
 void List::watch(std::uint32_t id, Hook hook) {

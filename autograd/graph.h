@@ -61,6 +61,10 @@ struct Node {
   std::uint32_t uses = 0;       ///< how many gradients were added up here
   double forward_seconds = 0, backward_seconds = 0;
   std::vector<double> contributions;  ///< root mean square of the gradient sent to each input; NaN if none was
+  /// The gradient sent to each input; undefined where none was, where it is one number, and where many small parts of one
+  /// input were read, whose gradients are each as large as the input.
+  std::vector<Tensor> sent;
+  std::vector<double> sent_numbers;  ///< the same to Scalars, and of an element to its tensor: the number, with its sign
 };
 
 struct GraphOptions {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -65,10 +66,30 @@ Survey survey(const Tensor& t);
 
 /// What observe() keeps of a tensor node, beside its value and gradient.
 struct Observation {
+  /// What its backward sent to an operand.
+  struct Sent {
+    Tensor whole;  // undefined where it would be too large to keep: then only what follows
+    double size = std::numeric_limits<double>::quiet_NaN();
+    Survey numbers;
+
+    /// Its root mean square; NaN if nothing was sent.
+    double root_mean_square() const;
+    Survey survey() const;
+  };
   double forward_seconds = 0, backward_seconds = 0;
   std::uint32_t uses = 0;
-  std::vector<double> contributions;
-  std::vector<Survey> sent;  // what its backward sent to each operand; of size 0 where nothing
+  std::vector<Sent> sent;  // to each operand
+
+  /// Keeps its memory.
+  void forget_backward() noexcept {
+    backward_seconds = 0;
+    uses = 0;
+    sent.clear();
+  }
+  void forget() noexcept {
+    forward_seconds = 0;
+    forget_backward();
+  }
 };
 
 /// Why a value that was computed from the graph's values is no part of it.

@@ -30,14 +30,13 @@ void add_to(Tensor& sum, const Tensor& more) {
 }
 
 /// A gradient that arrives: the first is stored, not added, and needs no zero-filled buffer.
-void receive(TensorNode& node, Tensor gradient, bool observing) {
+void receive(TensorNode& node, Tensor gradient) {
   if (node.gradient == nullptr) {
     node.gradient = Access::take(gradient);
     return;
   }
   Tensor sum = Access::tensor(std::exchange(node.gradient, nullptr));
-  if (observing) sum = sum + gradient;  // the contributions stay as they are
-  else add_to(sum, gradient);
+  add_to(sum, gradient);
   node.gradient = Access::take(sum);
 }
 
@@ -107,7 +106,7 @@ void replay(List& list, TensorNode& node, const Tensor& dy) {
   }
   if (impl(again).graph != list.graph()) return;
   const std::uint32_t from = impl(again).node;
-  receive(list.tensor(from), dy, true);
+  receive(list.tensor(from), dy);
   if (from <= above.floor) return;
   std::memset(list.adjoint + above.floor + 1, 0, (from - above.floor) * sizeof(double));
   list.sweep(from, above.floor, /*retain=*/false);
@@ -124,21 +123,27 @@ void replay(List& list, TensorNode& node, const Tensor& dy) {
   }
 }
 
+/// Notes what was sent: the tensor itself, which costs nothing.  Small parts of one tensor send gradients as large as all of
+/// it, and together would need the square of its memory: of these it takes the sizes at once.
+void keep(Observation::Sent& sent, const Tensor& dx, const Tensor& dy) {
+  constexpr std::int64_t most = 4;
+  if (dx.size() <= most * std::max(dy.size(), most)) {
+    sent.whole = dx;
+  } else {
+    sent.size = root_mean_square(dx);
+    sent.numbers = survey(dx);
+  }
+}
+
 void backward_of(List& list, TensorNode& node) {
   const Tensor dy = share(node.gradient);
   const std::int64_t started = list.observing ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
   Observation* const seen = list.observing ? &list.observations[list.entry[node.id].a] : nullptr;
-  if (seen != nullptr) {
-    seen->contributions.assign(node.count, std::numeric_limits<double>::quiet_NaN());
-    seen->sent.assign(node.count, Survey());
-  }
+  if (seen != nullptr) seen->sent.resize(node.count);
   if (is_stack(node)) {
     dispatch_floating(node.dtype, [&]<class T>(T) {
       const T* const g = read<T>(dy);
-      for (std::uint32_t i = 0; i < node.count; ++i) {
-        list.adjoint[node.input[i]] += static_cast<double>(g[i]);
-        if (seen != nullptr) seen->contributions[i] = std::abs(static_cast<double>(g[i]));
-      }
+      for (std::uint32_t i = 0; i < node.count; ++i) list.adjoint[node.input[i]] += static_cast<double>(g[i]);
     });
   } else if (node.op->gradient == nullptr) {
     replay(list, node, dy);
@@ -159,11 +164,10 @@ void backward_of(List& list, TensorNode& node) {
       must_fit(input, dx, node.op->name);
       if (list.checking) list.check_sent(node, i, dx);
       if (seen != nullptr) {
-        seen->contributions[i] = root_mean_square(dx);
-        seen->sent[i] = survey(dx);
+        keep(seen->sent[i], dx, dy);
         ++list.observations[list.entry[input.id].a].uses;
       }
-      receive(input, std::move(dx), list.observing);
+      receive(input, std::move(dx));
     }
   }
   if (seen != nullptr) seen->backward_seconds = seconds_since(started);
@@ -235,12 +239,11 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
     TensorNode& node = tensors[i];
     node.reached = false;
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
-    if (observing) observations[i].uses = 0;
+    if (observing) observations[i].forget_backward();
   }
   std::memset(adjoint, 0, (std::size_t{from} + 1) * sizeof(double));
   root = from;
-  if (is_tensor(from))
-    receive(tensor(from), seed.defined() ? seed : ones(tensor(from).shape, tensor(from).dtype), true);
+  if (is_tensor(from)) receive(tensor(from), seed.defined() ? seed : ones(tensor(from).shape, tensor(from).dtype));
   else adjoint[from] = 1;
   retained = retain;
   if (!retain) let_go_root = from;

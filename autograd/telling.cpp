@@ -26,6 +26,9 @@ Survey survey(const Tensor& t) {
   return found;
 }
 
+double Observation::Sent::root_mean_square() const { return whole.defined() ? detail::root_mean_square(whole) : size; }
+Survey Observation::Sent::survey() const { return whole.defined() ? detail::survey(whole) : numbers; }
+
 void scalar_operands(const List& list, std::uint32_t id, std::vector<std::uint32_t>& ids, std::vector<double>& values,
                      std::vector<double>& derivatives) {
   const int arity = scalar_rule(list.code[id]).arity;

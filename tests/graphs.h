@@ -11,6 +11,7 @@
 #include <ebb/tools/graphviz/write.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -105,6 +106,21 @@ inline std::string statement(const std::string& text, const std::string& node) {
   const std::size_t begin = text.find("  " + node + " [");
   REQUIRE_MESSAGE(begin != std::string::npos, "no node ", node);
   return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+// What a reader sees of the markup: no tags, a space at the end of each cell, labels in <...>.
+inline std::string words(const std::string& text) {
+  std::string seen;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool tag = text[i] == '<' && (i == 0 || text[i - 1] != '=');
+    if (!tag) {
+      seen += text[i];
+      continue;
+    }
+    if (text.compare(i, 5, "</TD>") == 0) seen += ' ';
+    i = std::min(text.find('>', i), text.size() - 1);
+  }
+  return seen;
 }
 
 inline void check_golden(const std::string& name, const std::string& text) {

@@ -285,7 +285,7 @@ class Writer {
     }
     std::string rows;
     if (const std::string panel = shared_parameters(); !panel.empty()) rows += row(cell(panel, ""));
-    rows += row(cell(legend_markup(trace_, style_, words, tensors ? "gradient rms" : "size of gradient"), ""));
+    rows += row(cell(legend_markup(trace_, style_, words), ""));
     return table({"", "", Frame::Corners::square, 4}, rows);
   }
 

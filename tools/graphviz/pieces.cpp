@@ -4,20 +4,41 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 
 namespace ebb::graphviz {
 
 namespace {
 
+std::int64_t cards(const Trace& trace) {
+  return std::count_if(trace.records.begin(), trace.records.end(), [](const Record& r) { return r.is_op(); });
+}
+
 std::string default_subtitle(const Trace& trace, std::string_view facts) {
   std::string text(facts);
   if (trace.parameters > 0) text += count(trace.parameters, "parameter") + " · ";
-  text += count(trace.ops, "forward op");
+  const auto recorded = std::count_if(trace.records.begin(), trace.records.end(),
+                                      [](const Record& r) { return r.backward_of != 0 && r.fold == nullptr; });
+  if (trace.folded.empty()) text += count(trace.ops - recorded, "forward op");
+  else text += fmt::format("{} drawn as {}", count(trace.ops, "op"), count(cards(trace), "card"));
+  if (recorded > 0 && trace.folded.empty()) text += " · " + count(recorded, "recorded backward op");
   if (trace.steps > 0) text += " · " + count(trace.steps, "backward step");
+  for (const std::string& what : trace.folded) text += " · " + what;
   if (!trace.observed) text += " · shapes only: graph.observe() before the forward pass keeps the numbers";
   else if (!trace.differentiated) text += " · no gradients: backward() has not run";
   return text;
+}
+
+// What is left of the module's kind when its path is said: nothing of "Embedding" at "embedding", "(9, 4)" of
+// "Embedding(9, 4)" there.
+std::string_view rest_of_kind(std::string_view path, std::string_view kind) {
+  if (path.ends_with(kind)) return {};  // it has no other name
+  const std::string_view name = path.substr(path.rfind('.') + 1), word = kind.substr(0, kind.find('('));
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  };
+  return std::equal(name.begin(), name.end(), word.begin(), word.end(), same) ? kind.substr(word.size()) : kind;
 }
 
 // "Dense(10 -> 64)" with a real arrow.
@@ -27,11 +48,6 @@ std::string with_arrow(std::string text) {
 }
 
 }  // namespace
-
-Style style_of(const Trace& trace, const DotOptions& options) {
-  const Palette& colours = palette(options.theme);
-  return {colours, Heat(colours, options.heat_center > 0 ? options.heat_center : median_gradient(trace))};
-}
 
 std::string font(std::string_view markup, double points, std::string_view colour, bool bold) {
   if (markup.empty()) return "";
@@ -88,8 +104,8 @@ std::string head(const Trace& trace, const DotOptions& options, const Style& sty
   const Palette& c = style.colours;
   const auto line = [](const std::string& text) { return row(cell(text, "ALIGN=\"LEFT\"")); };
   const std::string words =
-      table({"", "", Frame::Corners::square, 1}, line(font(html(shorten(title, 120)), 19, {}, true)) +
-                                                     line(font(html(shorten(subtitle, 200)), 12, c.muted)) +
+      table({"", "", Frame::Corners::square, 1}, line(font(html(cut(title, 120)), 19, {}, true)) +
+                                                     line(font(html(cut(subtitle, 200)), 12, c.muted)) +
                                                      row(cell("", "HEIGHT=\"8\"")));
   return fmt::format(
       "digraph backpropagation {{\n"
@@ -101,28 +117,23 @@ std::string head(const Trace& trace, const DotOptions& options, const Style& sty
       node_gap, rank_gap, c.page, c.text, label(words), c.text, c.muted, c.forward);
 }
 
-std::string legend_markup(const Trace& trace, const Style& style, std::string_view words, std::string_view measure) {
+std::string legend_markup(const Trace& trace, const Style& style, std::string_view words) {
   const Palette& c = style.colours;
-  std::string rows = row(cell(font(html(words), 10, c.muted), ""));
-  if (style.heat.known()) {
-    std::string scale = cell(font(std::string(measure) + "   vanishing  ", 10, c.muted), "");
-    for (const Heat::Step& step : style.heat.legend())
-      scale += cell(font(step.label, 8, step.ink),
-                    fmt::format("BGCOLOR=\"{}\" WIDTH=\"40\" HEIGHT=\"17\" FIXEDSIZE=\"TRUE\"", step.colour));
-    scale += cell(font("  exploding", 10, c.muted), "");
-    rows += row(cell(table({"", "", Frame::Corners::square, 0}, row(scale)), ""));
-  }
-  const bool any_zero = std::any_of(trace.records.begin(), trace.records.end(), [](const Record& r) {
-    return r.gradient.state == Gradient::State::known && r.gradient.size == 0;
-  });
-  const bool any_broken = std::any_of(trace.records.begin(), trace.records.end(), [](const Record& r) {
-    return r.gradient.state == Gradient::State::known && !std::isfinite(r.gradient.size);
-  });
+  const auto any = [&](auto&& holds) {
+    return std::any_of(trace.records.begin(), trace.records.end(), [&](const Record& r) { return holds(r.gradient); });
+  };
+  using State = Gradient::State;
+  std::string rows = row(cell(font(html(words), 10, c.muted), "")) + scale_markup(style);
   std::string more;
-  if (any_zero) more += font("blank, hollow arrow: gradient exactly 0", 10, c.muted);
-  if (any_broken)
-    more += font(more.empty() ? "" : "     ", 10) + font("NaN or ∞: the gradient is not finite", 10, c.broken, true);
-  if (!more.empty()) rows += row(cell(more, ""));
+  if (any([](const Gradient& g) { return g.state == State::known && g.size == 0; }))
+    more += cell(font("blank, hollow arrow: gradient exactly 0", 10, c.muted), "");
+  if (any([](const Gradient& g) { return g.state == State::known && !std::isfinite(g.size); }))
+    more += cell(font("diamond, NaN or ∞: the gradient is not finite", 10, style.heat.ink(no_number), true),
+                 fmt::format("BGCOLOR=\"{}\"", c.broken));
+  if (trace.differentiated && trace.observed && any([](const Gradient& g) { return g.state == State::unknown; }))
+    more += cell(font("dashed line: gradient not computed", 10, c.muted), "");
+  if (!more.empty())
+    rows += row(cell(fmt::format("<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"6\">{}</TABLE>", row(more)), ""));
   return table({"", "", Frame::Corners::square, 3}, rows);
 }
 
@@ -140,32 +151,47 @@ std::string loss_markup(const Trace& trace, const Style& style) {
 
 std::string band_attributes(const Band& band, const Style& style, std::string_view justify) {
   const Palette& c = style.colours;
-  const std::string gap = "\u00a0\u00a0\u00a0";  // spaces at the edge of a piece of text would be dropped
+  // Gaps stand by themselves: spaces at the edge of a piece of text would be dropped.
   std::string text;
+  const auto put = [&](std::string_view words, bool bold) {
+    if (!words.empty()) text += (text.empty() ? "" : "  ") + font(html(words), 12, {}, bold);
+  };
   for (const Band::Title& title : band.titles) {
-    if (!text.empty()) text += gap + "·" + gap;
-    const std::string kind = title.kind == title.path ? "" : with_arrow(title.kind);
-    text += "<B>" + html(shorten(with_arrow(title.path), 60)) + "</B>";
-    if (!kind.empty()) text += gap + html(shorten(kind, 60));
+    if (!text.empty()) put("·", false);
+    put(cut(with_arrow(title.path), 60), true);
+    put(cut(with_arrow(std::string(rest_of_kind(title.path, title.kind))), 60), false);
   }
-  if (band.call != 0) text += gap + fmt::format("call {}", band.call);
+  if (band.call != 0) put(fmt::format("call {}", band.call), false);
   return fmt::format(
       "graph [{} labeljust={} labelloc=t fontcolor=\"{}\" style=\"rounded,filled\" color=\"{}\" fillcolor=\"{}\" "
       "margin=12 peripheries=1]",
-      label(font(text, 12)), justify, c.muted, c.band_line, c.band);
+      label(text), justify, c.muted, c.band_line, c.band);
 }
 
 std::string back_line(const Gradient& gradient, const Style& style) {
+  const Palette& c = style.colours;
   if (gradient.state != Gradient::State::known)
-    return fmt::format("dir=back style=dashed color=\"{}\" penwidth=1.4", style.colours.saved);
-  return fmt::format("dir=back color=\"{}\" penwidth={:.2f}{}", style.heat.line(gradient.size),
-                     style.heat.pen_width(gradient.size), gradient.size == 0 ? " arrowtail=onormal" : "");
+    return fmt::format("dir=back style=dashed color=\"{}\" penwidth=1.4", c.saved);
+  const char* const arrow = gradient.size == 0              ? " arrowtail=onormal"
+                            : !std::isfinite(gradient.size) ? " arrowtail=diamond"
+                                                            : "";
+  const std::optional<double> size = style.of(gradient);
+  if (!size) return fmt::format("dir=back color=\"{}\" penwidth=1.80{}", c.edge_mid, arrow);
+  return fmt::format("dir=back color=\"{}\" penwidth={:.2f}{}", style.heat.line(*size), style.heat.pen_width(*size),
+                     arrow);
 }
 
-std::string gradient_words(const Gradient& gradient, bool scalar) {
+std::string gradient_words(const Gradient& gradient, bool scalar, bool compared) {
   if (gradient.state == Gradient::State::unknown) return "gradient not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";
-  return (scalar ? "gradient " : "gradient rms ") + number(gradient.size);
+  if (compared) return fmt::format("gradient {:.10g} times what it was", gradient.size);
+  return fmt::format("{}{:.10g}", scalar ? "gradient " : "gradient rms ", gradient.size);
+}
+
+std::string gradient_short(const Gradient& gradient, const Style& style) {
+  if (gradient.state == Gradient::State::unknown) return "not computed";
+  if (gradient.state == Gradient::State::unneeded) return "no gradient";
+  return style.gradient_text(gradient.size);
 }
 
 }  // namespace ebb::graphviz

@@ -1,21 +1,14 @@
-// What both views are written with: fonts, cards of leaves, the head of the page, the legend.
+// What all views are written with: fonts, cards of leaves, the head of the page, the legend.
 #pragma once
 
 #include "plan.h"
+#include "style.h"
 #include "text.h"
-#include "theme.h"
 
 #include <string>
 #include <string_view>
 
 namespace ebb::graphviz {
-
-/// What a writer holds on to.
-struct Style {
-  const Palette& colours;
-  Heat heat;
-};
-Style style_of(const Trace& trace, const DotOptions& options);
 
 /// `markup` (escaped already) in a size and colour; empty for empty markup, which dot could not read.
 std::string font(std::string_view markup, double points, std::string_view colour = {}, bool bold = false);
@@ -44,16 +37,19 @@ std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view o
 /// inches.
 std::string head(const Trace& trace, const DotOptions& options, const Style& style, std::string_view facts,
                  double rank_gap, double node_gap);
-/// What the signs mean, and the scale of colours with what it measures.
-std::string legend_markup(const Trace& trace, const Style& style, std::string_view words, std::string_view measure);
+/// What the signs mean: `words`, then the scale of colours with what it measures, then what is drawn of zeros and the like.
+std::string legend_markup(const Trace& trace, const Style& style, std::string_view words);
 /// The card at the end of the forward pass, with its two ports v and s.
 std::string loss_markup(const Trace& trace, const Style& style);
 /// A band's label, graph attributes and all.
 std::string band_attributes(const Band& band, const Style& style, std::string_view justify);
 
-/// Attributes of a line that a gradient flows back along.
+/// Attributes of a line that a gradient flows back along: filled arrow; hollow for exactly 0, a diamond for NaN and ∞,
+/// dashes for not computed.
 std::string back_line(const Gradient& gradient, const Style& style);
-/// "gradient rms 2.3e-3", "gradient not computed", ...
-std::string gradient_words(const Gradient& gradient, bool scalar);
+/// For tooltips, with all digits: "gradient rms 0.00231746", "gradient not computed", ...
+std::string gradient_words(const Gradient& gradient, bool scalar, bool compared = false);
+/// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no gradient".
+std::string gradient_short(const Gradient& gradient, const Style& style);
 
 }  // namespace ebb::graphviz

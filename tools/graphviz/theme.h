@@ -1,4 +1,4 @@
-// Colours: of the page, and of gradients by their size.
+// Colours: of the page, and of sizes.
 #pragma once
 
 #include "../graphviz.h"
@@ -11,19 +11,26 @@ namespace ebb::graphviz {
 /// Colours as #rrggbb.
 struct Palette {
   const char *page, *band, *band_line, *card, *card_line, *text, *muted, *forward, *parameter, *parameter_line, *saved;
-  const char *cold, *mid, *hot, *deep, *edge_mid;  // gradients: far below the centre, at it, above, far above
+  const char* backward;                            // words about the way back
+  const char *cold, *mid, *hot, *deep, *edge_mid;  // sizes: far below the centre, at it, above, far above
+  const char *zero, *zero_line;                    // exactly 0: hardly to be told from a card, and from what is saved
   const char* broken;                              // NaN and infinity
 };
 
 const Palette& palette(Theme theme);
 
-/// How the size of a gradient becomes colour and width: two decades down to cold, two up to hot, about a centre.
+/// Whether a colour that a picture in either theme uses is a gradient's, not a page's, card's or text's.
+bool paints_gradient(const std::string& colour);
+/// The same of what is painted in these two in the two themes.
+bool paints_gradient(const std::string& in_light, const std::string& in_dark);
+
+/// How a size becomes colour and width: `span` decades down to cold, as many up to hot, about a centre.
 class Heat {
  public:
-  Heat(const Palette& colours, double center) : colours_(&colours), center_(center) {}
+  Heat(const Palette& colours, double center, double span = 2) : colours_(&colours), center_(center), span_(span) {}
 
   bool known() const { return center_ > 0; }
-  /// Of a card or chip.  Zero is as the card; what is not finite has a colour of its own.
+  /// Of a card or chip.  Zero is nearly that of a card; what is not finite has a colour of its own.
   std::string fill(double size) const;
   /// Of text on that: black or white, whichever is easier to read; on zero that of the page.
   std::string ink(double size) const;
@@ -32,7 +39,8 @@ class Heat {
   double pen_width(double size) const;
 
   struct Step {
-    std::string label, colour, ink;
+    double size;
+    std::string colour, ink;
   };
   /// The scale, from cold to hot.
   std::vector<Step> legend() const;
@@ -42,7 +50,8 @@ class Heat {
   std::string ramp(double d, const char* mid) const;
 
   const Palette* colours_;
-  double center_;  // 0: no gradient to compare with
+  double center_;  // 0: nothing to compare with
+  double span_;
 };
 
 }  // namespace ebb::graphviz

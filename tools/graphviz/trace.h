@@ -113,6 +113,7 @@ struct Facts {
   bool observed = false;
   bool differentiated = false;                      ///< a backward ran
   bool timed = false;                               ///< the seconds are known
+  bool compared = false;                            ///< diff() made it: sizes of gradients are multiples of what they were
   std::uint32_t root = 0;                           ///< where it started, or would start: the loss; 0: nowhere
   std::int64_t ops = 0, steps = 0, parameters = 0;  ///< of the whole graph: ops, steps of backward, numbers that learn
   std::vector<std::string> folded;                  ///< what was folded, in words; empty: every node is a record
