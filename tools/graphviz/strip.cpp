@@ -180,22 +180,23 @@ class Writer {
          label(r.fold != nullptr ? folded_card(trace_, r, style_) : small_card(r)));
   }
 
-  // An op between modules.
+  // An op between modules, or the only one of a module.
   std::string small_card(const Record& r) const {
-    std::string beside = shape_text(r.shape);
+    std::string beside = r.scope.empty() ? shape_text(r.shape) : std::string(r.scope);
     for (const Operand& o : r.operands)
       if (o.id != 0 && trace_[o.id].kind == Node::Kind::constant && trace_[o.id].size() == 1 && trace_[o.id].has_value)
         beside = number(trace_[o.id].value);
-    std::string rows =
-        row(cell(font(html(fit(r.op, widest_name, 12, true)), 12, {}, true) + "  " + font(beside, 10, c_.muted),
-                 "WIDTH=\"70\" ALIGN=\"LEFT\""));
+    std::string rows = row(cell(font(html(fit(r.op, widest_name, 12, true)), 12, {}, true) + "  " +
+                                    font(html(fit(beside, widest_name, 10)), 10, c_.muted),
+                                "WIDTH=\"70\" ALIGN=\"LEFT\""));
     rows += measure_rows(r, style_);
     if (trace_.differentiated) rows += chip_row(steps_text(r), "g", r.gradient, style_);
     for (const Operand& o : r.operands) {
       if (o.id == 0 || trace_[o.id].kind != Node::Kind::parameter || trace_[o.id].users > 1) continue;
       const Record& leaf = trace_[o.id];
+      const std::string_view name = leaf.name.substr(leaf.name.rfind('.') + 1);
       if (leaf.gradient.state == Gradient::State::known)
-        rows += chip_row("∇ " + fit(leaf.name, 60, 9), "", leaf.gradient, style_);
+        rows += chip_row("∇ " + fit(name, 60, 9), "", leaf.gradient, style_);
     }
     return table({c_.card_line, c_.card, Frame::Corners::rounded}, rows);
   }
@@ -374,7 +375,7 @@ bool looks_like_strip(const Trace& folded, const DotOptions& options) {
   std::int64_t modules = 0, ops = 0;
   for (const Record& r : folded.records)
     if (r.is_op() && r.id != folded.root) ++(r.fold != nullptr ? modules : ops);
-  return modules > 0 && (ops == 0 || options.depth == 1);
+  return modules > 0 && (options.depth == 1 || (modules > ops && !plan_strip(folded).rows.empty()));
 }
 
 std::string write_strip(const Trace& folded, const DotOptions& options) {
@@ -397,10 +398,14 @@ std::string write_strip(const std::vector<Part>& parts, const DotOptions& option
     if (parts.size() > 1) {
       Band band;
       band.titles = {{parts[i].title, parts[i].detail}};
-      statements += fmt::format("  subgraph cluster_{} {{\n  {}\n", letters(i), band_attributes(band, style, "l"));
+      // The outer one is the gap between bands.
+      statements += fmt::format(
+          "  subgraph cluster_{0}_ {{\n  graph [label=\"\" peripheries=0 margin=6]\n"
+          "  subgraph cluster_{0} {{\n  {1}\n",
+          letters(i), band_attributes(band, style, "l"));
     }
     writer.write();
-    if (parts.size() > 1) statements += "  }\n";
+    if (parts.size() > 1) statements += "  }\n  }\n";
     beginnings.push_back(writer.beginnings());
     shared += writer.shared_rows();
   }
