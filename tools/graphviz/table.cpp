@@ -43,12 +43,6 @@ std::string line(const Cells& cells) {
   return out + '\n';
 }
 
-std::string seconds_text(double seconds) {
-  return seconds >= 1      ? number(seconds) + " s"
-         : seconds >= 1e-3 ? number(seconds * 1e3) + " ms"
-                           : number(seconds * 1e6) + " µs";
-}
-
 class Table {
  public:
   Table(const Trace& trace, const DotOptions& options) : trace_(trace), options_(options) {}
@@ -166,7 +160,7 @@ class Table {
     if (r.has_value) cells[4] = number(r.value);
     const bool known = r.gradient.state == Gradient::State::known;
     cells[5] = known ? (trace_.compared ? "×" : "") + number(r.gradient.size) : "–";
-    cells[6] = options_.color == Color::time     ? (r.is_op() ? seconds_text(measure(r)) : "")
+    cells[6] = options_.color == Color::time     ? (r.is_op() ? duration(measure(r)) : "")
                : options_.color == Color::memory ? bytes(static_cast<std::int64_t>(measure(r)))
                                                  : share(r);
     cells[7] = bar(r);
