@@ -156,7 +156,7 @@ TEST_CASE("what backward did in its N-th step is lit by the N-th rule") {
       CAPTURE(r.op);
       const Element* const card = find_id(svg, (view == View::ladder ? "b" : "n") + std::to_string(r.id));
       REQUIRE(card != nullptr);
-      CHECK(ranks_in(*card) == std::set<int>{static_cast<int>(view == View::ladder ? r.order : r.order - 1)});
+      CHECK(ranks_in(*card) == std::set<int>{static_cast<int>(r.order)});
       for (const Operand& o : r.operands) {
         if (o.id == 0 || trace[o.id].kind != Node::Kind::parameter) continue;
         const Element* const leaf =
@@ -249,13 +249,13 @@ TEST_CASE("what dot cannot draw is folded further, and the subtitle says so") {
   SUBCASE("not below 25 cards") {
     fake_dot(folder, "kill -6 $$");
     const OnlyPath path(folder.path.string());
-    CHECK_THROWS_WITH_AS(draw(page, "svg"), "graphviz: dot was ended by signal 6\n  help: another view or depth may do",
-                         TooMuch);
+    CHECK_THROWS_WITH_AS(image(page, "svg"),
+                         "graphviz: dot was ended by signal 6\n  help: another view or depth may do", TooMuch);
   }
   SUBCASE("a picture that its format cannot hold") {
     fake_dot(folder, "echo 'dot: graph is too large for cairo-renderer bitmaps. Scaling by 0.5 to fit' >&2; echo PNG");
     const OnlyPath path(folder.path.string());
-    CHECK_THROWS_WITH_AS(draw(page, "png"),
+    CHECK_THROWS_WITH_AS(image(page, "png"),
                          "graphviz: the picture is larger than the 32,767 pixels that a .png holds\n"
                          "  help: write a .svg, or draw a smaller graph",
                          TooMuch);
