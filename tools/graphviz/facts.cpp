@@ -23,7 +23,8 @@ std::string exact(double v) { return std::isfinite(v) ? fmt::format("{:.7g}", v)
 
 class Lines {
  public:
-  Lines(const Trace& trace, const Record& record) : trace_(trace), r_(record) {}
+  Lines(const Trace& trace, const Record& record, bool with_times)
+      : trace_(trace), r_(record), with_times_(with_times && trace.timed) {}
 
   Facts facts() {
     if (r_.fold != nullptr) folded();
@@ -33,14 +34,13 @@ class Lines {
     facts_.path = std::string(r_.scope);
     if (!r_.scope_kind.empty() && r_.scope_kind != r_.scope) facts_.path += "  " + std::string(r_.scope_kind);
     facts_.path = shorten(facts_.path, most);
-    if (r_.is_op())
-      add("module", r_.scope_call > 1 ? facts_.path + fmt::format(", call {}", r_.scope_call) : facts_.path);
+    if (r_.is_op()) add("module", facts_.path);
     add("shape", shape_text(r_.shape) + "  " + std::string(r_.dtype));
     values();
     backward();
     if (r_.is_op()) operands();
     add("parameters", r_.fold != nullptr && r_.fold->parameters > 0 ? thousands(r_.fold->parameters) : "");
-    if (trace_.timed && r_.is_op())
+    if (with_times_ && r_.is_op())
       add("time", fmt::format("{} forward, {} backward", duration(r_.forward_seconds), duration(r_.backward_seconds)));
     add("memory", r_.is_op() ? bytes(r_.bytes()) : "");
     if (r_.change != Change::none) add("compared", r_.change == Change::added ? "added" : "removed");
@@ -111,11 +111,14 @@ class Lines {
 
   const Trace& trace_;
   const Record& r_;
+  const bool with_times_;
   Facts facts_;
 };
 
 }  // namespace
 
-Facts facts_of(const Trace& trace, const Record& record) { return Lines(trace, record).facts(); }
+Facts facts_of(const Trace& trace, const Record& record, bool with_times) {
+  return Lines(trace, record, with_times).facts();
+}
 
 }  // namespace ebb::graphviz

@@ -15,6 +15,7 @@ struct Facts {
   std::vector<std::pair<std::string, std::string>> lines;  ///< name and value
 };
 
-Facts facts_of(const Trace& trace, const Record& record);
+/// The time that an op took differs from run to run, and is told only where it was asked for.
+Facts facts_of(const Trace& trace, const Record& record, bool with_times);
 
 }  // namespace ebb::graphviz

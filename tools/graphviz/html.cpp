@@ -75,7 +75,7 @@ Json data_of(const Svg& svg, const Page& page) {
       const std::string key = fmt::format("{}:{}", card->part, id);
       cards[name].push_back(key);
       if (records.contains(key)) continue;
-      const Facts facts = facts_of(trace, trace[id]);
+      const Facts facts = facts_of(trace, trace[id], page.options().color == Color::time);
       records[key] = {{"title", facts.title}, {"find", facts.title + " " + facts.path}, {"facts", facts.lines}};
     }
   };

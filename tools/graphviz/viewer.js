@@ -171,24 +171,27 @@
 
   // ---- search -------------------------------------------------------------------------------------------------------
 
-  let hits = [], hit = -1;
+  // Several cards may tell of one op: all are marked, and one of them is where the search stops.
+  let hits = [], stops = [], stop = -1;
   function search() {
     const words = by("search").value.trim().toLowerCase();
     const found = (card) => data.cards[card.id].some((key) => data.records[key].find.toLowerCase().includes(words));
     for (const card of hits) card.classList.remove("hit", "here");
     hits = words === "" ? [] : cards.filter(found);
-    hit = -1;
+    const told = (card) => data.cards[card.id].join();
+    stops = hits.filter((card, i) => hits.findIndex((other) => told(other) === told(card)) === i);
+    stop = -1;
     for (const card of hits) card.classList.add("hit");
-    by("hits").textContent = words === "" ? "" : hits.length === 0 ? "not found" : `${hits.length} found`;
+    by("hits").textContent = words === "" ? "" : stops.length === 0 ? "not found" : `${stops.length} found`;
   }
   function next(by_how_many) {
-    if (hits.length === 0) return;
-    hits[hit]?.classList.remove("here");
-    hit = hit < 0 && by_how_many < 0 ? hits.length - 1 : (hit + by_how_many + hits.length) % hits.length;
-    hits[hit].classList.add("here");
-    show(hits[hit]);
-    choose(hits[hit]);
-    by("hits").textContent = `${hit + 1} of ${hits.length}`;
+    if (stops.length === 0) return;
+    stops[stop]?.classList.remove("here");
+    stop = stop < 0 && by_how_many < 0 ? stops.length - 1 : (stop + by_how_many + stops.length) % stops.length;
+    stops[stop].classList.add("here");
+    choose(stops[stop]);  // first: what it opens takes room from the picture
+    show(stops[stop]);
+    by("hits").textContent = `${stop + 1} of ${stops.length}`;
   }
   by("search").addEventListener("input", search);
   by("search").addEventListener("keydown", (event) => {
