@@ -41,12 +41,6 @@ std::string_view rest_of_kind(std::string_view path, std::string_view kind) {
   return std::equal(name.begin(), name.end(), word.begin(), word.end(), same) ? kind.substr(word.size()) : kind;
 }
 
-// "Dense(10 -> 64)" with a real arrow.
-std::string with_arrow(std::string text) {
-  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
-  return text;
-}
-
 }  // namespace
 
 std::string font(std::string_view markup, double points, std::string_view colour, bool bold) {
@@ -84,6 +78,11 @@ std::string sparkline(std::span<const std::uint8_t> heights, double points, std:
 std::string value_text(const Record& r) {
   if (!r.has_value) return "";
   return (r.size() == 1 ? "value " : "rms ") + number(r.value);
+}
+
+std::string with_arrow(std::string text) {
+  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
+  return text;
 }
 
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise) {

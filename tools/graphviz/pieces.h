@@ -30,6 +30,8 @@ std::string label(std::string_view markup);
 std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
+/// "Dense(10 -> 64)" with a real arrow.
+std::string with_arrow(std::string text);
 /// A leaf's name: its own, or what its first use calls it, or `otherwise`.
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise = {});
 
