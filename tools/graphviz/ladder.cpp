@@ -122,8 +122,7 @@ class Writer {
         const Ladder::Skip& skip = plan_.skips[i];
         if (skip.recorded != recorded) continue;
         const std::string name = lines_.point(skip, at);
-        line("{} [shape=point penwidth=0 width=0.022 color=\"{}\" group=\"v{}_{}\"]", name, c_.forward, skip.link.from,
-             skip.link.to);
+        line("{} [{} group=\"v{}_{}\"]", name, joint(1.6, c_.forward), skip.link.from, skip.link.to);
         next_in_row(name, true);
       }
     };
@@ -154,7 +153,7 @@ class Writer {
            label(cards_.backward(r)));
       next_in_row(fmt::format("b{}", r.id), in_middle.empty());
     } else if (const std::string look = lines_.passing_look(at.op); !look.empty()) {
-      line("r{} [shape=point group=b {}]", r.id, look);
+      line("r{} [group=b {}]", r.id, look);
       next_in_row(fmt::format("r{}", r.id), true);
     }
     line("{{ rank=same; {}}}", same);

@@ -234,6 +234,13 @@ std::string back_line(const Gradient& gradient, const Style& style) {
                      arrow);
 }
 
+// dot ends the line a point before and begins it a point after the middle, whatever lies there.
+std::string joint(double line_width, std::string_view colour) {
+  return fmt::format(
+      "shape=box style=filled penwidth=0 label=\"\" fixedsize=true width={:.3f} height=0.03 color=\"{}\"",
+      line_width / 72, colour);
+}
+
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared) {
   if (gradient.state == Gradient::State::unknown) return "gradient not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";

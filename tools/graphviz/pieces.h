@@ -57,6 +57,8 @@ std::string band_attributes(const Band& band, const Style& style, std::string_vi
 /// Attributes of a line that a gradient flows back along: filled arrow; hollow for exactly 0, a diamond for NaN and ∞,
 /// dashes for not computed.
 std::string back_line(const Gradient& gradient, const Style& style);
+/// Attributes of a node that a line of that width (points) passes through without a seam.
+std::string joint(double line_width, std::string_view colour);
 /// For tooltips, with all digits: "gradient rms 0.00231746", "gradient not computed", ...
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared = false);
 /// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no gradient".
