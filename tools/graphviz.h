@@ -3,6 +3,7 @@
 
 #include "graphviz/trace.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ enum class View {
   automatic,  ///< by the graph's form: scalar, a ladder if it is a chain (with skips), else cards; a strip at depth 1
   ladder,     ///< one op in each row: forward down the left, parameters in the middle, backward up the right
   cards,      ///< one card for each op, forward above, backward below; steps in time go from left to right
-  strip,      ///< one card for each module, in a row from left to right
+  strip,      ///< one card for each module (at depth 1 unless a smaller one is asked for), in a row from left to right
   scalar      ///< every + and * with its value and gradient, from left to right
 };
 
@@ -47,7 +48,7 @@ struct DotOptions {
   int max_nodes = 400;
   std::string focus = "";  ///< the path of a module: only what is within `radius` ops of it is drawn open
   int radius = 2;
-  bool play = false;  ///< .svg: plays the backward pass, in the order in which it ran
+  bool play = false;  ///< .svg and .html: plays the backward pass, in the order in which it ran, over and over
 };
 
 /// The graph as text for Graphviz's `dot`: the same graph gives the same bytes.
@@ -65,5 +66,67 @@ std::string dot(const Trace& trace, const DotOptions& options = {});
 /// IoError if the file cannot be written or Graphviz is missing, fails, or takes too long for the smallest picture.
 void render(const Graph& graph, const std::string& file, const DotOptions& options = {});
 void render(const Trace& trace, const std::string& file, const DotOptions& options = {});
+
+/// One of several graphs in one picture.
+struct Part {
+  std::string title = "";   ///< of the band behind it
+  std::string detail = "";  ///< beside the title
+  Trace trace;
+};
+
+/// A strip for each part, one above the other on one scale of colours, so that their gradients can be compared; modules
+/// are opened as in View::strip.
+/// Throws what dot() throws, and UsageError for no parts or another view.
+std::string dot(const std::vector<Part>& parts, const DotOptions& options = {});
+void render(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
+
+/// What became of a step: the nodes of `after`, with those that only `before` has where they were, marked.
+/// The sizes of gradients, their contributions and those of parameters are after / before: 1 where both are exactly 0, ∞
+/// where only `before` is; of what only one of them has, unknown.  Values are those of `after`.
+/// A leaf is the same node if it has the same name, or none and the same use; an op if it is in the same module, in the
+/// same call of it, and in the same place there among ops of its name, so that one layer more shifts no other.
+Trace diff(const Trace& before, const Trace& after);
+
+/// The same facts as a table for a terminal, at most 100 columns wide and folded by the same options: a row for each
+/// op, parameter and variable, sorted by what options.color names, the largest first.
+/// Throws UsageError for options that mean nothing, and for times that the trace does not hold.
+std::string text(const Graph& graph, const DotOptions& options = {});
+std::string text(const Trace& trace, const DotOptions& options = {});
+
+/// What is wrong with the gradients, in words for a terminal: numbers that are not finite, and where they began; parameters
+/// off the path to the loss; layers whose gradient is exactly 0, or a hundred times below or above the median of all;
+/// gradients that fall or rise from layer to layer; dead ReLUs, whose units are 0 in every row of the batch; saturated
+/// sigmoids and tanhs.  Each with its module path, the number, what it is compared with, and what usually helps.
+/// Of a healthy net one sentence.  The trace should not be folded.
+std::string report(const Trace& trace);
+
+/// A trace of a training.
+struct Moment {
+  std::int64_t step = 0;  ///< of the optimizer, counted from 1
+  Trace trace;
+};
+
+/// The same of the last, with the step since which it is so, and what was so before and passed.
+std::string report(const std::vector<Moment>& moments);
+
+enum class FrameFormat { svg, png };
+
+/// The backward pass as images, which differ in colours alone: in the N-th, what comes after step N is faint.  They are named
+/// step-000.svg (nothing has come yet), step-001.svg, ...; the paths are returned.  The folder is made if need be; other
+/// files in it stay.
+/// Throws what render() throws.
+std::vector<std::string> frames(const Trace& trace, const std::string& folder, const DotOptions& options = {},
+                                FrameFormat format = FrameFormat::svg);
+
+/// A training as images: one for each part, named frame-000.svg, ..., on one scale of colours; the part's title stands above
+/// it, its detail in the subtitle.  The same model gives the same layout, with other numbers and colours.
+/// Throws what render() throws, and UsageError for no parts.
+std::vector<std::string> frames(const std::vector<Part>& parts, const std::string& folder,
+                                const DotOptions& options = {}, FrameFormat format = FrameFormat::svg);
+
+/// The same as one SVG that shows them one after the other, over and over; at rest, for a reader who wants no motion, it
+/// shows the last.
+/// Throws what render() throws, and UsageError for no parts.
+void film(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
 
 }  // namespace ebb::graphviz

@@ -1,5 +1,6 @@
 // The ladder: one op in each row; forward down the left, parameters and what is saved in the middle, backward up the right;
 // what graph.gradient() recorded goes up at the left of the forward pass.
+#include "folded.h"
 #include "ladder_cards.h"
 #include "ladder_lines.h"
 #include "write.h"
@@ -62,7 +63,7 @@ class Writer {
     if (plan_.has_recorded) head("hq", "group=q ", "RECORDED BACKWARD ↑", c_.forward);
     head("hf", "group=f ", "FORWARD ↓", c_.forward);
     if (!plan_.has_recorded || has_middle()) head("hm", "", "PARAMETERS · SAVED", c_.muted);
-    if (!plan_.has_recorded || has_backward()) head("hb", "group=b ", "BACKWARD ↑", c_.hot);
+    if (!plan_.has_recorded || has_backward()) head("hb", "group=b ", "BACKWARD ↑", c_.backward);
     line("{{ rank=same; {} }}", fmt::join(names, "; "));
     if (names.size() > 1) line("{} [style=invis]", fmt::join(names, " -> "));
   }
@@ -160,6 +161,7 @@ class Writer {
   }
 
   std::string step_words(const Record& r) const {
+    if (r.fold != nullptr) return folded_words(r, style_);
     std::string text = "backward";
     if (r.order != 0) text += fmt::format(" step {}", r.order);
     text += fmt::format(" of {}: {}", shorten(title_of(r), 100), gradient_words(r.gradient, r.scalar, trace_.compared));
@@ -204,7 +206,7 @@ class Writer {
     for (const std::uint32_t id : band.ops) place(*rows_.at(id));
     for (const Band& inner : band.inner) {
       line("subgraph cluster_{} {{", ++clusters_);
-      line("{}", band_attributes(inner, style_, plan_.has_recorded ? "l" : "c"));
+      line("{}", plan_.has_recorded ? band_attributes(inner, style_, "l", 28) : band_attributes(inner, style_, "c"));
       this->band(inner);
       line("}}");
     }
@@ -257,7 +259,8 @@ class Writer {
 
   std::string words() const {
     std::vector<std::string> parts;
-    if (trace_.differentiated && trace_.observed) parts.push_back("g: gradient arriving at the op (rms)");
+    if (trace_.differentiated && trace_.observed && style_.color == Color::gradient)
+      parts.emplace_back("g: gradient arriving at the op (rms)");
     if (trace_.differentiated) parts.push_back("number: order in which backward ran");
     if (style_.heat.known() && style_.color == Color::gradient)
       parts.push_back(trace_.compared ? "colour, width: change of the gradient" : "colour, width: gradient rms");
