@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -23,6 +22,7 @@ using ebb::UsageError;
 // ---- help -----------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t names_wide = 25;
+const std::vector<std::string> formats{"svg", "png", "pdf", "html", "dot", "json"};
 
 constexpr const char* before_options =
     R"(ebb-graph draws how gradients flow back through a graph that Ebb recorded.
@@ -35,19 +35,19 @@ A TRACE is a .json file that graphviz::save wrote; - is standard input. Without
 
 constexpr const char* after_options = R"(
 Examples:
-  ebb-graph step.json                        the numbers, the largest gradient first
-  ebb-graph step.json -o step.svg --play     light and dark; plays the backward pass
-  ebb-graph step.json -o step.html           a page to zoom, search and step through
-  ebb-graph step.json -o layers.png --depth 1             one card for each module
-  ebb-graph step.json -o part.svg --focus encoder.0       one module and around it
-  ebb-graph --diff before.json after.json -o diff.svg     what became of gradients
-  ebb-graph step-*.json -o training.svg --play            a film of a training
-  ebb-graph step.json --report               what is wrong, in words
+  ebb-graph step.json                       the numbers, largest gradient first
+  ebb-graph step.json --report              what is wrong with them, in words
+  ebb-graph step.json -o step.svg --play    a picture that plays the backward pass
+  ebb-graph step.json -o step.html          a page to zoom, search, step through
+  ebb-graph step.json -o layers.png --depth 1          a card for each module
+  ebb-graph step.json -o part.svg --focus encoder.0    one module, and around it
+  ebb-graph --diff before.json after.json -o diff.svg  what became of gradients
+  ebb-graph step-*.json -o training.svg --play         a film of a training
 
-A trace comes from a program that records one step:
-  ebb::Graph graph({.observe = true});       // and then
+Where traces come from: a program that records one step,
+  ebb::Graph graph({.observe = true});    // before the forward pass, and then
   loss.backward();  ebb::graphviz::save(graph, "step.json");
-or from a training: optim::TrainerOptions has .callbacks, and graphviz::Watch is one.
+or a training with ebb::graphviz::Watch among the callbacks.
 
 Exit status: 0: done. 1: a trace cannot be read, a picture not drawn or written.
 2: the command line makes no sense. Whatever fails writes no file and no output.
@@ -105,7 +105,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
   for (const std::string& name : known) {
     const bool begins = word.size() >= 3 && name.starts_with(word);
     const std::size_t far = begins ? 0 : distance(word.substr(0, 40), name);
-    if (far < least && far < name.size()) best = &name, least = far;
+    if (far < least && 2 * far <= name.size()) best = &name, least = far;
   }
   return best == nullptr ? "" : fmt::format("\n  help: did you mean {}?", *best);
 }
@@ -118,36 +118,13 @@ std::string shown(const std::string& word) {
   return out;
 }
 
-template <class T> struct Choice {
-  const char* word;
-  T value;
-};
-template <class T, std::size_t n>
-T chosen(const std::string& option, const std::string& word, const std::array<Choice<T>, n>& choices) {
-  std::vector<std::string> words;
-  for (const Choice<T>& choice : choices) {
-    if (word == choice.word) return choice.value;
-    words.emplace_back(choice.word);
-  }
+// The position of the word among those that it may be.
+std::size_t one_of(const std::string& option, const std::string& word, const std::vector<std::string>& words) {
+  const auto found = std::find(words.begin(), words.end(), word);
+  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
   throw UsageError(
-      fmt::format("{} {}: must be {}{}", option, shown(word), fmt::join(words, ", "), nearest(word, words)));
+      fmt::format("{} {}: must be one of {}{}", option, shown(word), fmt::join(words, ", "), nearest(word, words)));
 }
-constexpr std::array views{Choice<View>{"auto", View::automatic},
-                           {"ladder", View::ladder},
-                           {"cards", View::cards},
-                           {"strip", View::strip},
-                           {"scalar", View::scalar}};
-constexpr std::array themes{Choice<Theme>{"auto", Theme::automatic}, {"light", Theme::light}, {"dark", Theme::dark}};
-constexpr std::array colors{Choice<Color>{"gradient", Color::gradient},
-                            {"value", Color::value},
-                            {"time", Color::time},
-                            {"memory", Color::memory}};
-constexpr std::array formats{Choice<const char*>{"svg", "svg"},
-                             {"png", "png"},
-                             {"pdf", "pdf"},
-                             {"html", "html"},
-                             {"dot", "dot"},
-                             {"json", "json"}};
 
 template <class T> T in_range(const std::string& option, const std::string& word, T least, T most, const char* range) {
   T value{};
@@ -169,13 +146,13 @@ class CommandLine {
 
     group_ = "What comes out";
     value("-o,--output", "FILE",
-          "a picture: .svg .png .pdf .html .dot, or .json (a trace);\n- is standard output, as --format says");
+          "a picture: .svg .png .pdf .html .dot, or a trace:\n.json; - is standard output, as --format says");
     value("--format", "FORMAT", "of standard output: svg png pdf html dot json;\nof frames: svg (default) or png");
     value("--frames", "DIR",
           "an image for each step of the backward pass, or,\nof several traces, for each: all of one layout");
     flag("--play",
-         "the picture plays: the backward pass, in the order\nin which it ran, or several traces one after the "
-         "other;\nonly .svg and .html do");
+         "the picture plays: the backward pass in the order in\n"
+         "which it ran (.svg .html), or several traces (.svg)");
     flag("--text", "the numbers as a table, at most 100 columns wide");
     flag("--report", "what is vanishing, exploding or dead, in words");
     flag("--diff", "compares two traces: gradients as multiples of what\nthey were, and what was added and removed");
@@ -213,10 +190,10 @@ class CommandLine {
   }
 
  private:
-  void value(const char* names, const char* type, const char* what) {
+  void value(const std::string& names, const std::string& type, const std::string& what) {
     app_.add_option(names, what)->expected(1)->type_size(1)->type_name(type)->group(group_);
   }
-  void flag(const char* names, const char* what) { app_.add_flag(names, what)->group(group_); }
+  void flag(const std::string& names, const std::string& what) { app_.add_flag(names, what)->group(group_); }
 
   void parse(int count, const char* const* words) {
     try {
@@ -228,14 +205,23 @@ class CommandLine {
     } catch (const CLI::ParseError& error) {
       throw UsageError(error.what());
     }
+    if (given("--help") || given("--version")) return;
     std::vector<std::string> known;
     for (const CLI::Option* option : app_.get_options())
       if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
-    if (const std::vector<std::string> unknown = app_.remaining(); !unknown.empty())
-      throw UsageError(fmt::format("unknown option {}{}", shown(unknown.front()), nearest(unknown.front(), known)));
-    for (const std::string& name : known)
-      if (app_[name]->get_expected_max() > 0 && given(name) && app_[name]->results().size() > 1)
-        throw UsageError(name + " is given more than once");
+    for (const std::string& word : app_.remaining()) {
+      if (word == "--") continue;
+      const std::string near = nearest(word, known);
+      throw UsageError(fmt::format("unknown option {}{}", shown(word),
+                                   near.empty() ? "\n  help: ebb-graph --help lists them all" : near));
+    }
+    for (const std::string& name : known) {
+      if (!given(name)) continue;
+      const bool is_flag = app_[name]->get_type_name().empty();
+      const CLI::results_t& values = app_[name]->results();
+      if (is_flag && values.front() != "true") throw UsageError(name + " takes no value");
+      if (values.size() > 1) throw UsageError(name + " is given more than once");
+    }
   }
 
   bool given(const std::string& option) const {
@@ -253,10 +239,14 @@ class CommandLine {
     asked_.output = word("--output"), asked_.frames = word("--frames");
     asked_.diff = given("--diff"), asked_.text = given("--text"), asked_.report = given("--report");
     p.play = given("--play"), p.title = word("--title"), p.subtitle = word("--subtitle"), p.focus = word("--focus");
-    with("--format", [&](auto& o, auto w) { asked_.format = chosen(o, w, formats); });
-    with("--view", [&](auto& o, auto w) { p.view = chosen(o, w, views); });
-    with("--theme", [&](auto& o, auto w) { p.theme = chosen(o, w, themes); });
-    with("--color", [&](auto& o, auto w) { p.color = chosen(o, w, colors); });
+    with("--format", [&](auto& o, auto w) { asked_.format = formats[one_of(o, w, formats)]; });
+    with("--view", [&](auto& o, auto w) {
+      p.view = static_cast<View>(one_of(o, w, {"auto", "ladder", "cards", "strip", "scalar"}));
+    });
+    with("--theme", [&](auto& o, auto w) { p.theme = static_cast<Theme>(one_of(o, w, {"auto", "light", "dark"})); });
+    with("--color", [&](auto& o, auto w) {
+      p.color = static_cast<Color>(one_of(o, w, {"gradient", "value", "time", "memory"}));
+    });
     with("--depth", [&](auto& o, auto w) { p.depth = in_range(o, w, 0, most, "a whole number from 0"); });
     with("--max-nodes", [&](auto& o, auto w) { p.max_nodes = in_range(o, w, 2, most, "a whole number from 2"); });
     with("--radius", [&](auto& o, auto w) { p.radius = in_range(o, w, 0, most, "a whole number from 0"); });
@@ -303,8 +293,10 @@ class CommandLine {
       kind_ = asked_.format;
     } else if (!asked_.output.empty()) {
       const std::string extension = std::filesystem::path(asked_.output).extension().string();
-      kind_ = chosen("-o " + shown(asked_.output) + ": its extension",
-                     extension.empty() ? extension : extension.substr(1), formats);
+      kind_ = extension.empty() ? "" : extension.substr(1);
+      if (std::find(formats.begin(), formats.end(), kind_) == formats.end())
+        throw UsageError(
+            fmt::format("-o {}: its extension must be one of {}", shown(asked_.output), fmt::join(formats, ", ")));
       if (!asked_.format.empty() && asked_.frames.empty())
         throw UsageError(
             fmt::format("--format is of standard output and of frames; {} is .{}", shown(asked_.output), kind_));
