@@ -100,7 +100,8 @@ struct XLogY : Binary {
 };
 
 struct Maximum : Binary {
-  static constexpr char name[] = "maximum", formula[] = "max(a, b)", rule[] = "∇a = g ⊙ [a>b]   ∇b = g ⊙ [b>a]";
+  static constexpr char name[] = "maximum", formula[] = "max(a, b)",
+                        rule[] = "∇a = g ⊙ ([a>b] + ½[a=b])   ∇b = g ⊙ ([b>a] + ½[b=a])";
   static constexpr Keep keep = Keep::inputs;
   static constexpr bool integers = true;
   static auto f(const auto& a, const auto& b) { return where(a != a, a, where(a > b, a, b)); }
@@ -113,7 +114,8 @@ struct Maximum : Binary {
 };
 
 struct Minimum : Binary {
-  static constexpr char name[] = "minimum", formula[] = "min(a, b)", rule[] = "∇a = g ⊙ [a<b]   ∇b = g ⊙ [b<a]";
+  static constexpr char name[] = "minimum", formula[] = "min(a, b)",
+                        rule[] = "∇a = g ⊙ ([a<b] + ½[a=b])   ∇b = g ⊙ ([b<a] + ½[b=a])";
   static constexpr Keep keep = Keep::inputs;
   static constexpr bool integers = true;
   static auto f(const auto& a, const auto& b) { return where(a != a, a, where(a < b, a, b)); }
@@ -340,7 +342,7 @@ struct Softplus : Unary {
 };
 
 struct Mish : Unary {
-  static constexpr char name[] = "mish", formula[] = "x·tanh(softplus x)", rule[] = "∇x = g·(t + x·σ(x)·(1−t²))";
+  static constexpr char name[] = "mish", formula[] = "x·t, t = tanh(softplus x)", rule[] = "∇x = g·(t + x·σ(x)·(1−t²))";
   static constexpr Keep keep = Keep::inputs;
   static auto f(const auto& x) { return x * tanh(softplus(x)); }
   static auto dx(const auto& g, const auto& x, const auto&) {

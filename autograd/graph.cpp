@@ -451,9 +451,12 @@ void List::enter(const Scope* scope) {
 }
 
 void List::mark(std::vector<Mark>& all, std::uint32_t what) {
-  if (all.capacity() < all.size() + 2) all.reserve(2 * all.size() + 16);  // the one that ends it must not throw
-  if (!all.empty() && all.back().first == size()) all.back().second = what;
-  else if (marked(all, size()) != what) all.emplace_back(size(), what);
+  if (!all.empty() && all.back().first == size()) {
+    all.back().second = what;
+  } else if ((all.empty() ? 0 : all.back().second) != what) {
+    if (all.capacity() < all.size() + 2) all.reserve(2 * all.size() + 16);  // the one that ends it must not throw
+    all.emplace_back(size(), what);
+  }
 }
 
 std::uint32_t List::marked(const std::vector<Mark>& all, std::uint32_t id) {

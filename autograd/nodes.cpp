@@ -10,6 +10,8 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <string>
+#include <string_view>
 
 namespace ebb {
 
@@ -17,24 +19,74 @@ using namespace detail;
 
 namespace {
 
-/// "a · b" and "∇a = g·b   ∇b = g·a" where the second operand is the number 2: "a · 2" and "∇a = g·2".
+bool ends_with_sign(std::string_view text) {
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text.ends_with("·") || text.ends_with("+") || text.ends_with("−") || text.ends_with("/");
+}
+
+std::string number_text(double number) {
+  return (std::signbit(number) ? "−" : "") + fmt::format("{:.6g}", std::abs(number));
+}
+
+/// "²", "⁻¹" or "^0.5"; nothing for 1.
+std::string power_text(double power) {
+  if (power == 1) return "";
+  if (std::trunc(power) != power || std::abs(power) > 999) return "^" + number_text(power);
+  const char* const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  std::string text = power < 0 ? "⁻" : "";
+  for (const char digit : fmt::format("{:.0f}", std::abs(power))) text += digits[digit - '0'];
+  return text;
+}
+
+/// "a · b" where the operand of this letter is the number 2: "a · 2".
+std::string with_number(std::string_view text, char letter, double number) {
+  constexpr std::string_view power = "ᵇ", one_less = "ᵇ⁻¹";
+  const auto is_letter = [&](std::size_t at) {
+    return at < text.size() && std::isalpha(static_cast<unsigned char>(text[at]));
+  };
+  std::string put;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view rest = text.substr(i);
+    if (letter == 'b' && rest.starts_with(power)) {
+      const bool less = rest.starts_with(one_less);
+      put += power_text(less ? number - 1 : number);
+      i += (less ? one_less : power).size() - 1;
+    } else if (text[i] == letter && !is_letter(i + 1) && (i == 0 || !is_letter(i - 1))) {
+      const bool apart = number < 0 && (ends_with_sign(put) || rest.substr(1).starts_with(power));
+      put += apart ? "(" + number_text(number) + ")" : number_text(number);
+    } else {
+      put += text[i];
+    }
+  }
+  return put;
+}
+
+/// Where one operand is a plain number: "a · b" becomes "a · 2", and "∇a = g·b   ∇b = g·a" becomes "∇a = g·2".
 void put_number(const OpInfo& op, double number, Node& node) {
   const std::size_t gap = node.rule.find("   ");
   if (gap != std::string::npos) node.rule = op.number_first ? node.rule.substr(gap + 3) : node.rule.substr(0, gap);
-  const char letter = op.number_first ? 'a' : 'b';
-  const std::string text = fmt::format("{:.6g}", number);
-  for (std::string* line : {&node.formula, &node.rule}) {
-    std::string put;
-    for (std::size_t i = 0; i < line->size(); ++i) {
-      const auto is_letter = [&](std::size_t at) {
-        return at < line->size() && std::isalpha(static_cast<unsigned char>((*line)[at]));
-      };
-      const bool alone = (*line)[i] == letter && !is_letter(i + 1) && (i == 0 || !is_letter(i - 1));
-      if (alone) put += text;
-      else put += (*line)[i];
-    }
-    *line = put;
+  for (std::string* text : {&node.formula, &node.rule}) *text = with_number(*text, op.number_first ? 'a' : 'b', number);
+}
+
+/// Whether Σ before it would seem to belong to its first term alone.
+bool has_terms(std::string_view text) {
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '(' || text[i] == '[') ++depth;
+    if (text[i] == ')' || text[i] == ']') --depth;
+    if (depth == 0 && (text.substr(i).starts_with("−") || text.substr(i).starts_with(" + "))) return true;
   }
+  return false;
+}
+
+/// An operand that broadcasts gets the sum: "∇b = g" becomes "∇b = Σ g".
+void put_sum(const std::string& operand, Node& node) {
+  const std::string left = "∇" + operand + " = ";
+  const std::size_t found = node.rule.find(left);
+  if (found == std::string::npos) return;
+  const std::size_t begin = found + left.size(), end = std::min(node.rule.find("   ", begin), node.rule.size());
+  const std::string right = node.rule.substr(begin, end - begin);
+  node.rule.replace(begin, end - begin, "Σ " + (has_terms(right) ? "(" + right + ")" : right));
 }
 
 /// Tells one entry after the other, in ascending order, in one Node.
@@ -206,8 +258,16 @@ class Telling {
     node_.rule = known.op->rule;
     node_.pointwise = known.op->by_element;
     node_.operands = words(known.op->operands);
+    if (node_.operands.size() > known.count) node_.operands.resize(known.count);
     node_.inputs.assign(known.input, known.input + known.count);
+    if (known.op->tell != nullptr && known.self != nullptr) {
+      Told told = known.op->tell(known.self);
+      node_.formula = std::move(told.formula);
+      node_.rule = std::move(told.rule);
+    }
     if (known.op->number != nullptr) put_number(*known.op, known.op->number(known.self), node_);
+    for (std::size_t i = 0; i < node_.operands.size() && node_.pointwise; ++i)
+      if (list_.tensors[list_.entry[known.input[i]].a].shape != known.shape) put_sum(node_.operands[i], node_);
     const auto bytes = [](const Shape& s, DType d) { return s.size() * static_cast<std::int64_t>(size_of(d)); };
     for (std::uint32_t i = 0; i < known.count && !is_stack(known); ++i) {
       const TensorNode& input = list_.tensors[list_.entry[known.input[i]].a];

@@ -11,8 +11,9 @@
 // A gradient is written with ops, so that it can be differentiated again; a kernel may stand in for them while
 // !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
 // in shape and type only.  An op that reads parts of an operand, number `adds_to`, can have add_gradient() too: it adds
-// that operand's gradient in place, so that many reads of one tensor cost one buffer.  apply(op, a, ...) does the rest:
-// runs, records, and turns a complaint into an error that names the op, the shapes and the module.
+// that operand's gradient in place, so that many reads of one tensor cost one buffer.  Told tell() const gives formula and
+// rule with the op's own numbers in them.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an
+// error that names the op, the shapes and the module.
 #pragma once
 
 #include "error.h"
@@ -45,6 +46,11 @@ template <class T> const T* read(const Tensor& t);
 /// Of a tensor that was just made by empty().
 template <class T> T* write(Tensor& t);
 
+/// How pictures and reports print an op.
+struct Told {
+  std::string formula, rule;
+};
+
 /// What the graph knows of a kind of op.
 struct OpInfo {
   const char* name;
@@ -69,6 +75,8 @@ struct OpInfo {
   int adds_to = -1;
   bool by_element = false;  // an element of the result comes from the elements at its place (operands broadcast)
   std::uint8_t silent = 0;  // the operands that no gradient passes to, a bit for each
+  /// What this very op does; nullptr: formula and rule say it of all of its kind.
+  Told (*tell)(const void* op) = nullptr;
 };
 
 /// An OpInfo under a name of the user's; it lives as long as the program.
@@ -153,6 +161,8 @@ template <class Op> constexpr OpInfo make_info(const char* name) {
   if constexpr (requires(const Op& op, const Tensor* in) { op.compose(in); })
     info.compose = [](const void* op, const Tensor* in, int) { return static_cast<const Op*>(op)->compose(in); };
   if constexpr (requires { Op::by_element; }) info.by_element = Op::by_element;
+  if constexpr (requires(const Op& op) { op.tell(); })
+    info.tell = [](const void* op) { return static_cast<const Op*>(op)->tell(); };
   if constexpr (requires { Op::gradients(); })
     std::apply(
         [&, bit = 1](auto... rule) mutable {

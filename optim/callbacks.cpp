@@ -282,12 +282,20 @@ void CsvLog::on_epoch_end(Run& run) {
 
 // ---- Calls ------------------------------------------------------------------------------------------------------
 
+Calls::Calls(Functions functions) : functions_(std::move(functions)) {
+  if (functions_.graph_every < 1)
+    throw UsageError(fmt::format("optim::on_graph: every must be at least 1, got {}", functions_.graph_every));
+}
 void Calls::on_epoch_begin(Run& run) {
   if (functions_.epoch_begin) functions_.epoch_begin(run);
 }
 void Calls::on_batch_end(Run& run) {
   if (functions_.batch_end) functions_.batch_end(run);
 }
+bool Calls::wants_graph(const Run& run) {
+  return functions_.graph && is_one_of({.every = functions_.graph_every}, run);
+}
+void Calls::on_graph(Run& run, const Graph& graph) { functions_.graph(run, graph); }
 void Calls::on_epoch_end(Run& run) {
   if (functions_.epoch_end) functions_.epoch_end(run);
 }
@@ -295,5 +303,13 @@ void Calls::on_epoch_end(Run& run) {
 Calls on_epoch_begin(Calls::Function function) { return Calls({.epoch_begin = std::move(function)}); }
 Calls on_batch_end(Calls::Function function) { return Calls({.batch_end = std::move(function)}); }
 Calls on_epoch_end(Calls::Function function) { return Calls({.epoch_end = std::move(function)}); }
+
+bool is_one_of(const GraphStepsOptions& steps, const Run& run) {
+  return run.stepped() && (run.step() == 1 || run.step() % steps.every == 0);
+}
+
+Calls on_graph(const GraphStepsOptions& steps, Calls::GraphFunction function) {
+  return Calls({.graph = std::move(function), .graph_every = steps.every});
+}
 
 }  // namespace ebb::optim

@@ -16,6 +16,10 @@
 #include <utility>
 #include <vector>
 
+namespace ebb {
+class Graph;
+}
+
 namespace ebb::optim {
 
 /// The base of all of them; one of your own overrides what it wants to see.  What it throws ends training.
@@ -27,6 +31,13 @@ class Callback {
   virtual void on_fit_begin(Run&) {}
   virtual void on_epoch_begin(Run&) {}
   virtual void on_batch_end(Run&) {}
+  /// Whether on_graph() is to see the batch that comes next, whose number run.batch() is.  A graph that somebody wants is
+  /// observed, which takes time and memory, and changes no number; else nothing is done for it.
+  virtual bool wants_graph(const Run&) { return false; }
+  /// After the backward of a batch that was asked for, with finite loss and gradients, before these are clipped and a step
+  /// is made.  What is computed here is not recorded.  With FitOptions::accumulate parameters have the sum of the batches'
+  /// gradients so far, and the graph tells of this batch.
+  virtual void on_graph(Run&, const Graph&) {}
   /// After validation.
   virtual void on_epoch_end(Run&) {}
   /// After the last epoch, or Ctrl-C.
@@ -232,13 +243,19 @@ class CsvLog : public Callback {
 class Calls : public Callback {
  public:
   using Function = std::function<void(Run&)>;
+  using GraphFunction = std::function<void(Run&, const Graph&)>;
   struct Functions {
     Function epoch_begin = nullptr, batch_end = nullptr, epoch_end = nullptr;
+    GraphFunction graph = nullptr;
+    std::int64_t graph_every = 1;  ///< as GraphStepsOptions::every
   };
-  explicit Calls(Functions functions) : functions_(std::move(functions)) {}
+  /// Throws UsageError if graph_every is less than 1.
+  explicit Calls(Functions functions);
 
   void on_epoch_begin(Run& run) override;
   void on_batch_end(Run& run) override;
+  bool wants_graph(const Run& run) override;
+  void on_graph(Run& run, const Graph& graph) override;
   void on_epoch_end(Run& run) override;
 
  private:
@@ -249,5 +266,17 @@ class Calls : public Callback {
 Calls on_epoch_begin(Calls::Function function);
 Calls on_batch_end(Calls::Function function);
 Calls on_epoch_end(Calls::Function function);
+
+struct GraphStepsOptions {
+  std::int64_t every = 1;  ///< of the optimizer's steps: the first, and each whose number it divides
+};
+
+/// Whether the batch at work is the last of such a step.
+bool is_one_of(const GraphStepsOptions& steps, const Run& run);
+
+/// A function that looks at graphs, as Callback::on_graph says:
+///   optim::on_graph({.every = 100}, [](optim::Run&, const Graph& graph) { graphviz::render(graph, "flow.svg"); })
+/// Throws UsageError if every is less than 1.
+Calls on_graph(const GraphStepsOptions& steps, Calls::GraphFunction function);
 
 }  // namespace ebb::optim

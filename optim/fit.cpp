@@ -122,6 +122,7 @@ Fit::Fit(Trainer& trainer, const data::Dataset& train, const FitOptions& options
   if (validation_) check_weights(*validation_);
   if (!options.class_weights.empty()) training_.weight = weighed_by_class(training_, options.class_weights);
 
+  verbose_ = options.verbose;
   epochs_ = options.epochs;
   batches_ = data::loader(training_, {.batch = options.batch, .drop_last = options.drop_last}).size();
   for (const char* const prefix : {"", "val_"}) {
@@ -227,13 +228,20 @@ void Fit::finish_epoch(double seconds) {
 }
 
 void Fit::train_batch(const data::Batch& batch) {
+  if (batch_ % options_.accumulate == 0) ++step_;
   ++batch_;
+  stepped_ = batch_ % options_.accumulate == 0 || batch_ == batches_;
   const Generator generator = default_generator();
   const std::vector<Tensor> buffers = weights_.buffers();
   Outcome outcome;
   {
-    Graph graph;
+    const std::vector<Callback*> watching = who_wants_graph();
+    Graph graph({.observe = !watching.empty()});
     outcome = forward_and_backward(batch, graph, !std::exchange(checked_parameters_, true));
+    if (outcome.finite && !watching.empty()) {
+      const Pause pause;
+      for (Callback* const callback : watching) callback->on_graph(*this, graph);
+    }
   }
   if (!outcome.finite) {
     default_generator() = generator;
@@ -241,9 +249,15 @@ void Fit::train_batch(const data::Batch& batch) {
     weights_.clear_gradients();
     explain_not_finite(batch, outcome.loss);
   }
-  stepped_ = batch_ % options_.accumulate == 0 || batch_ == batches_;
   if (stepped_) step();
   tally_.add(outcome.prediction, batch.y, outcome.loss);
+}
+
+std::vector<Callback*> Fit::who_wants_graph() {
+  std::vector<Callback*> all;
+  for (const auto& callback : options_.callbacks)
+    if (callback->wants_graph(*this)) all.push_back(callback.get());
+  return all;
 }
 
 Fit::Outcome Fit::forward_and_backward(const data::Batch& batch, Graph& graph, bool check_parameters) {
@@ -379,6 +393,8 @@ void Fit::save() {
 void Fit::resume() {
   read_parts(options_.checkpoint, parts());
   epoch_ = history_.epochs();
+  const auto steps_in = [this](std::int64_t batches) { return (batches - 1) / options_.accumulate + 1; };
+  step_ = epoch_ * steps_in(batches_) + (batch_ == 0 ? 0 : steps_in(batch_));
 }
 
 }  // namespace ebb::optim

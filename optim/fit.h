@@ -43,6 +43,7 @@ class Fit final : public Run {
   void train_batch(const data::Batch& batch);
   void finish_epoch(double seconds);
 
+  std::vector<Callback*> who_wants_graph();
   /// What the model makes of a batch.
   struct Outcome {
     Tensor prediction;

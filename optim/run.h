@@ -25,8 +25,15 @@ class Run {
   std::int64_t batch() const { return batch_; }
   /// How many it has.
   std::int64_t batches() const { return batches_; }
-  /// Whether the optimizer made a step after the last batch (see FitOptions::accumulate).
+  /// The optimizer's step at work or just made, counted from 1 over all epochs, also those before training was resumed;
+  /// 0 before the first.
+  std::int64_t step() const { return step_; }
+  /// Whether the optimizer made a step after the last batch (see FitOptions::accumulate); while a batch is at work, whether
+  /// it will.
   bool stepped() const { return stepped_; }
+
+  /// Whether fit() prints progress.
+  bool verbose() const { return verbose_; }
 
   /// After an epoch its loss and metrics, also "val_..."; after a batch those of the epoch so far that are means over
   /// rows.
@@ -49,8 +56,8 @@ class Run {
   bool stopping() const { return stopping_; }
 
  protected:
-  std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0;
-  bool stepped_ = false, stopping_ = false;
+  std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0, step_ = 0;
+  bool stepped_ = false, stopping_ = false, verbose_ = false;
   std::vector<Reading> readings_;
   std::vector<std::string> names_;
   History history_;

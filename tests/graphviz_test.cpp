@@ -181,7 +181,7 @@ TEST_CASE("zero, not needed, not computed and not finite look different") {
   const std::string zero = card({Gradient::State::known, 0}), broken = card({Gradient::State::known, nan});
   const std::string unneeded = card({Gradient::State::unneeded, nan}), unknown = card({Gradient::State::unknown, nan});
   CHECK(has(zero, "g <B>0</B>"));
-  CHECK(has(zero, "BGCOLOR=\"#ffffff\" STYLE=\"ROUNDED\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"1\""));
+  CHECK(has(zero, "BGCOLOR=\"#fdfdfd\" STYLE=\"ROUNDED\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"1\""));
   CHECK(has(broken, "g <B>NaN</B>"));
   CHECK(has(broken, "BGCOLOR=\"#c2188b\""));
   CHECK(has(unneeded, ">no gradient<"));
@@ -393,11 +393,13 @@ TEST_CASE("render writes each of its formats, and knows no other") {
     CHECK(read(folder / "flow.png").substr(1, 3) == "PNG");
     CHECK(read(folder / "flow.pdf").substr(0, 4) == "%PDF");
   }
-  CHECK_THROWS_WITH_AS(render(graph, "flow.html"),
-                       "graphviz::render(\"flow.html\"): unknown extension .html; .dot, .svg, .png and .pdf are known",
+  CHECK_THROWS_WITH_AS(render(graph, "flow.htm"),
+                       "graphviz::render(\"flow.htm\"): unknown extension .htm; .dot, .svg, .png, .pdf, .html and .json are "
+                       "known",
                        UsageError);
   CHECK_THROWS_WITH_AS(render(graph, "flow"),
-                       "graphviz::render(\"flow\"): the file has no extension; .dot, .svg, .png and .pdf are known",
+                       "graphviz::render(\"flow\"): the file has no extension; .dot, .svg, .png, .pdf, .html and .json are "
+                       "known",
                        UsageError);
   CHECK_THROWS_WITH_AS(render(graph, folder / "none/flow.dot"),
                        ("graphviz: cannot write " + (folder / "none/flow.dot") + ": No such file or directory").c_str(),
@@ -432,7 +434,7 @@ TEST_CASE("a picture that fails leaves the old file, and nothing else") {
   SUBCASE("dot crashes") {
     fake_dot(folder, "kill -6 $$");
     const OnlyPath path(folder.path.string());
-    CHECK_THROWS_WITH_AS(render(graph, folder / "flow.svg"), "graphviz: dot was ended by signal 6", IoError);
+    CHECK_THROWS_WITH_AS(render(graph, folder / "flow.svg"), "graphviz: dot was ended by signal 6\n  help: another view or depth may do", IoError);
     CHECK(is_untouched());
   }
   SUBCASE("dot complains, but says that all is well") {

@@ -3,6 +3,7 @@
 
 #include "graphviz/trace.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -78,5 +79,33 @@ struct Part {
 /// Throws what dot() throws, and UsageError for no parts or another view.
 std::string dot(const std::vector<Part>& parts, const DotOptions& options = {});
 void render(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
+/// What became of a step: the nodes of `after`, with those that only `before` has where they were, marked.
+/// The sizes of gradients, their contributions and those of parameters are after / before: 1 where both are exactly 0, ∞
+/// where only `before` is; of what only one of them has, unknown.  Values are those of `after`.
+/// A leaf is the same node if it has the same name, or none and the same use; an op if it is in the same module, in the
+/// same call of it, and in the same place there among ops of its name, so that one layer more shifts no other.
+Trace diff(const Trace& before, const Trace& after);
+
+/// The same facts as a table for a terminal, at most 100 columns wide and folded by the same options: a row for each
+/// op, parameter and variable, sorted by what options.color names, the largest first.
+/// Throws UsageError for options that mean nothing, and for times that the trace does not hold.
+std::string text(const Graph& graph, const DotOptions& options = {});
+std::string text(const Trace& trace, const DotOptions& options = {});
+
+/// What is wrong with the gradients, in words for a terminal: numbers that are not finite, and where they began; parameters
+/// off the path to the loss; layers whose gradient is exactly 0, or a hundred times below or above the median of all;
+/// gradients that fall or rise from layer to layer; dead ReLUs, whose units are 0 in every row of the batch; saturated
+/// sigmoids and tanhs.  Each with its module path, the number, what it is compared with, and what usually helps.
+/// Of a healthy net one sentence.  The trace should not be folded.
+std::string report(const Trace& trace);
+
+/// A trace of a training.
+struct Moment {
+  std::int64_t step = 0;  ///< of the optimizer, counted from 1
+  Trace trace;
+};
+
+/// The same of the last, with the step since which it is so, and what was so before and passed.
+std::string report(const std::vector<Moment>& moments);
 
 }  // namespace ebb::graphviz

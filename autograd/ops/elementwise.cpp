@@ -345,6 +345,9 @@ struct Clamp {
   static constexpr bool by_element = true;
   double low, high;
 
+  Told tell() const {
+    return {fmt::format("x in [{:.6g}, {:.6g}]", low, high), fmt::format("∇x = g ⊙ [{:.6g}≤x≤{:.6g}]", low, high)};
+  }
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>(T) {

@@ -50,6 +50,12 @@ struct Matmul {
   static constexpr Keep keep = Keep::inputs;
   bool ta = false, tb = false;  // read a, b transposed: no copies in backward
 
+  Told tell() const {
+    if (ta && tb) return {"aᵀ·bᵀ", "∇a = bᵀ·gᵀ   ∇b = gᵀ·aᵀ"};
+    if (ta) return {"aᵀ·b", "∇a = b·gᵀ   ∇b = a·g"};
+    if (tb) return {"a·bᵀ", "∇a = g·b   ∇b = gᵀ·a"};
+    return {formula, rule};
+  }
   Tensor run(const Tensor& a, const Tensor& b) const {
     const Shape &sa = a.shape(), &sb = b.shape();
     require(sa.rank() >= 2 && sb.rank() >= 2, "both must have at least one axis");

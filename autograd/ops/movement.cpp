@@ -39,6 +39,8 @@ struct Cast {
   static constexpr bool by_element = true;
   DType type;
 
+  Told tell() const { return {fmt::format("x as {}", to_string(type)), rule}; }
+
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), type);
     dispatch(x.dtype(), [&]<class From>(From) {
@@ -76,6 +78,10 @@ struct Permute {
   static constexpr Keep keep = Keep::nothing;
   std::array<std::int8_t, Shape::max_rank> order{};
 
+  Told tell() const {
+    const bool of_matrix = order == std::array<std::int8_t, Shape::max_rank>{1, 0};  // with more axes no two are 0
+    return of_matrix ? Told{"xᵀ", "∇x = gᵀ"} : Told{formula, rule};
+  }
   Tensor run(const Tensor& x) const {
     const std::array<std::int64_t, Shape::max_rank> own = strides(x.shape());
     std::array<std::int64_t, Shape::max_rank> stride{}, sizes{};
@@ -116,13 +122,23 @@ struct BroadcastTo {
   static constexpr auto gradients() { return std::tuple(&BroadcastTo::dx); }
 };
 
+/// "[:, 3:7]".
+std::string part_text(std::int64_t begin, std::int64_t end, int axis) {
+  std::string text = "[";
+  for (int before = 0; before < axis; ++before) text += ":, ";
+  return text + fmt::format("{}:{}]", begin, end);
+}
+
 struct Slice {
-  static constexpr char name[] = "slice", formula[] = "x[i:j]", rule[] = "∇x = g in its place, else 0",
-                        operands[] = "x";
+  static constexpr char name[] = "slice", formula[] = "x[i:j]", rule[] = "∇x[i:j] += g", operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
   std::int64_t begin, end;
   int axis;
 
+  Told tell() const {
+    const std::string part = part_text(begin, end, axis);
+    return {"x" + part, "∇x" + part + " += g"};
+  }
   Tensor run(const Tensor& x) const {
     const Shape shape = x.shape().with(axis, end - begin);
     const std::int64_t outer = product(x.shape(), 0, axis), inner = product(x.shape(), axis + 1, x.rank());

@@ -104,12 +104,19 @@ Groups rows_of(const Tensor& x, const Shape& row) {
   return {1, x.size() == 0 ? 0 : x.size() / row.size(), row.size(), false};
 }
 
+/// Moments that are given do not move with x.
+constexpr OpInfo by_given_moments = [] {
+  OpInfo info = op_info<Normalize<true>>;
+  info.rule = "∇x = g·w/σ   ∇w = Σ g·x̂   ∇b = Σ g";
+  return info;
+}();
+
 /// apply(), of tensors of the type in which the three meet.
-template <bool by_group>
-Tensor normalized(const Normalize<by_group>& op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+template <bool by_group> Tensor normalized(const OpInfo& info, const Normalize<by_group>& op, const Tensor& x,
+                                           const Tensor& weight, const Tensor& bias) {
   DType type = promote(x.dtype(), promote(weight.dtype(), bias.dtype()));
   if (type == i64) type = f32;
-  return apply(op, x.to(type), weight.to(type), bias.to(type));
+  return apply_as(info, op, x.to(type), weight.to(type), bias.to(type));
 }
 
 }  // namespace
@@ -117,7 +124,7 @@ Tensor normalized(const Normalize<by_group>& op, const Tensor& x, const Tensor& 
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, Moments* own) {
   return asked_of(Normalize<true>::name, {&x, &weight, &bias}, [&] {
     const Normalize<true> op{channels_of(x), eps};
-    Tensor y = normalized(op, x, weight, bias);
+    Tensor y = normalized(op_info<Normalize<true>>, op, x, weight, bias);
     if (own != nullptr) *own = op.by;
     return y;
   });
@@ -125,13 +132,13 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Moments& running, double eps) {
   return asked_of(Normalize<true>::name, {&x, &weight, &bias}, [&] {
-    return normalized(Normalize<true>{channels_of(x), eps, true, running}, x, weight, bias);
+    return normalized(by_given_moments, Normalize<true>{channels_of(x), eps, true, running}, x, weight, bias);
   });
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   return asked_of(Normalize<false>::name, {&x, &weight, &bias}, [&] {
-    return normalized(Normalize<false>{rows_of(x, weight.shape()), eps}, x, weight, bias);
+    return normalized(op_info<Normalize<false>>, Normalize<false>{rows_of(x, weight.shape()), eps}, x, weight, bias);
   });
 }
 

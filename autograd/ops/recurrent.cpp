@@ -32,7 +32,9 @@ std::int64_t rows_of(const char* what, const Tensor& gates, const Tensor& state,
 
 struct LstmCell {
   static constexpr char name[] = "lstm_cell", formula[] = "c′ = σ(f)·c + σ(i)·tanh g,  h′ = σ(o)·tanh c′",
-                        rule[] = "∇c′ += ∇h′·σ(o)·(1−tanh² c′)   ∇c = ∇c′·σ(f)   ∇gates = each gate's slope",
+                        rule[] =
+                            "∇c′ += ∇h′·σ(o)·(1−tanh² c′)   ∇c = ∇c′·σ(f)   ∇i = ∇c′·tanh g·σ′(i)   "
+                            "∇f = ∇c′·c·σ′(f)   ∇g = ∇c′·σ(i)·tanh′ g   ∇o = ∇h′·tanh c′·σ′(o)",
                         operands[] = "gates c";
   static constexpr Keep keep = Keep::inputs;
   mutable Tensor active{};  // what the forward pass leaves for the gradients
@@ -81,7 +83,9 @@ struct LstmCell {
 
 struct GruCell {
   static constexpr char name[] = "gru_cell", formula[] = "h′ = (1−σ(z))·n + σ(z)·h,  n = tanh(xₙ + σ(r)·sₙ)",
-                        rule[] = "∇n = g·(1−σ(z))   ∇z = g·(h−n)   ∇h = g·σ(z)   ∇x, ∇s = each gate's slope",
+                        rule[] =
+                            "∇h = g·σ(z)   ∇xₙ = g·(1−σ(z))·(1−n²)   ∇sₙ = ∇xₙ·σ(r)   ∇r = ∇xₙ·sₙ·σ′(r)   "
+                            "∇z = g·(h−n)·σ′(z)",
                         operands[] = "x s h";
   static constexpr Keep keep = Keep::inputs;
   mutable Tensor active{};  // what the forward pass leaves for the gradients

@@ -2,8 +2,6 @@
 
 #include "text.h"
 
-#include "../../autograd/error.h"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -12,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -46,10 +45,14 @@ struct Scratch {
   Scratch& operator=(const Scratch&) = delete;
   int descriptor() const { return fileno(file); }
   std::string text() const {
-    std::string all(4096, '\0');
-    const ssize_t n = ::pread(descriptor(), all.data(), all.size(), 0);
-    all.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
-    while (!all.empty() && (all.back() == '\n' || all.back() == ' ')) all.pop_back();
+    std::string all(static_cast<std::size_t>(std::max<off_t>(::lseek(descriptor(), 0, SEEK_END), 0)), '\0');
+    std::size_t read = 0;
+    while (read < all.size()) {
+      const ssize_t n = ::pread(descriptor(), all.data() + read, all.size() - read, static_cast<off_t>(read));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) throw IoError(fmt::format("graphviz: cannot read a temporary file: {}", std::strerror(errno)));
+      read += static_cast<std::size_t>(n);
+    }
     return all;
   }
   std::FILE* file;
@@ -122,7 +125,9 @@ void Replacement::commit() {
   temporary_.clear();
 }
 
-void run_dot(std::string_view text, const std::string& format, Replacement& out, std::chrono::milliseconds limit) {
+namespace {
+
+void run(std::string_view text, const std::string& format, int out, std::chrono::milliseconds limit) {
   const Scratch in, complaints;
   if (const std::string why = write_all(in.descriptor(), text); !why.empty())
     throw IoError("graphviz: cannot write a temporary file: " + why);
@@ -130,7 +135,7 @@ void run_dot(std::string_view text, const std::string& format, Replacement& out,
 
   Actions actions;
   posix_spawn_file_actions_adddup2(&actions.list, in.descriptor(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions.list, out.descriptor(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions.list, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions.list, complaints.descriptor(), STDERR_FILENO);
   std::string program = "dot", option = "-T" + format;
   char* const arguments[] = {program.data(), option.data(), nullptr};
@@ -144,15 +149,37 @@ void run_dot(std::string_view text, const std::string& format, Replacement& out,
 
   const int status = wait_for(child, limit);
   if (status == -1)
-    throw IoError(fmt::format("graphviz: dot took longer than {:.3g} s and was stopped\n  help: draw a smaller graph",
-                              static_cast<double>(limit.count()) / 1000));
-  const std::string said = complaints.text();
-  const bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.find("Error:") != std::string::npos ||
-                      ::lseek(out.descriptor(), 0, SEEK_END) <= 0;
-  if (!failed) return;
-  const std::string how = WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status))
-                                              : fmt::format("failed with status {}", WEXITSTATUS(status));
-  throw IoError(fmt::format("graphviz: dot {}{}{}", how, said.empty() ? "" : ": ", shorten(said, 500)));
+    throw TooMuch(fmt::format("graphviz: dot took longer than {:.3g} s and was stopped\n  help: draw a smaller graph",
+                              static_cast<double>(limit.count()) / 1000),
+                  "dot took too long for more");
+  std::string said = complaints.text();
+  said.erase(std::find_if(said.rbegin(), said.rend(), [](char c) { return c != '\n' && c != ' '; }).base(), said.end());
+  const std::string because = said.empty() ? "" : ": " + shorten(said, 500);
+  // It would draw all on a smaller scale, which nobody can read.
+  if (said.find("too large for cairo-renderer") != std::string::npos)
+    throw TooMuch(fmt::format("graphviz: the picture is larger than the 32,767 pixels that a .{0} holds\n"
+                              "  help: write a .svg, or draw a smaller graph",
+                              format),
+                  "a ." + format + " holds no more");
+  if (WIFSIGNALED(status))
+    throw TooMuch(fmt::format("graphviz: dot was ended by signal {}{}\n  help: another view or depth may do",
+                              WTERMSIG(status), because),
+                  "dot crashed on more");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || said.find("Error:") != std::string::npos ||
+      ::lseek(out, 0, SEEK_END) <= 0)
+    throw IoError(fmt::format("graphviz: dot failed with status {}{}", WEXITSTATUS(status), because));
+}
+
+}  // namespace
+
+void run_dot(std::string_view text, const std::string& format, Replacement& out, std::chrono::milliseconds limit) {
+  run(text, format, out.descriptor(), limit);
+}
+
+std::string run_dot(std::string_view text, const std::string& format, std::chrono::milliseconds limit) {
+  const Scratch out;
+  run(text, format, out.descriptor(), limit);
+  return out.text();
 }
 
 }  // namespace ebb::graphviz

@@ -1,9 +1,12 @@
 // Files that are either the old or the new, never half of one; and Graphviz's own program.
 #pragma once
 
+#include "../../autograd/error.h"
+
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace ebb::graphviz {
 
@@ -29,9 +32,18 @@ class Replacement {
 
 inline constexpr std::chrono::seconds time_limit{20};
 
+/// dot found the graph too much: it took longer than the limit, crashed, or made an image larger than its format holds.
+/// A smaller graph may do.
+struct TooMuch : IoError {
+  TooMuch(const std::string& message, std::string why) : IoError(message), in_short(std::move(why)) {}
+  std::string in_short;  ///< "dot crashed on more"
+};
+
 /// Runs Graphviz's `dot` on a DOT text; the picture goes to `out`.  `format` is an option of dot, such as "svg".
-/// Throws IoError if dot is not installed, fails, or takes longer than the limit.
+/// Throws IoError if dot is not installed or fails, and TooMuch.
 void run_dot(std::string_view text, const std::string& format, Replacement& out,
              std::chrono::milliseconds limit = time_limit);
+/// The same; returns the picture.
+std::string run_dot(std::string_view text, const std::string& format, std::chrono::milliseconds limit = time_limit);
 
 }  // namespace ebb::graphviz

@@ -117,7 +117,7 @@ std::string curve(std::span<const double> sizes, const Style& style) {
   const auto [least, most] = range_of(sizes);
   const double decades = std::log10(most / least);
   const std::size_t shown = std::min(sizes.size(), most_blocks);
-  const int points = shown <= 24 ? 11 : 8;
+  const int points = shown <= 24 ? 11 : 9;
   std::string out;
   for (std::size_t i = 0; i < shown; ++i) {
     const std::size_t begin = i * sizes.size() / shown, end = (i + 1) * sizes.size() / shown;
@@ -140,12 +140,13 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
   const Fold& fold = *folded.fold;
   const Palette& c = style.colours;
   const bool repeats = fold.times > 1, curves = repeats && !fold.series.empty();
-  std::string detail = with_arrow(std::string(fold.detail));
+  const std::string title = with_arrow(std::string(fold.title));
+  std::string detail = fold.detail == fold.title ? "" : with_arrow(std::string(fold.detail));
   const auto also = [&](const std::string& words) { detail += (detail.empty() ? "" : ", ") + words; };
   if (repeats || fold.kind == Fold::Kind::stretch) also(count(fold.ops, "op"));
   // Several gradients leave no room for the steps on the chips.
   if (!repeats && !fold.series.empty() && fold.last_step != 0) also(steps_text(folded));
-  std::string rows = head_rows(fold.title, detail, style, curves ? 3 : 1);
+  std::string rows = head_rows(title, detail, style, curves ? 3 : 1);
   if (curves) {
     rows += curve_rows(fold, style);
   } else if (!fold.series.empty()) {
@@ -172,7 +173,7 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
 std::string folded_words(const Record& folded) {
   const Fold& fold = *folded.fold;
   std::string text = shorten(fold.title, 120);
-  if (!fold.detail.empty()) text += (text.empty() ? "" : ", ") + shorten(fold.detail, 120);
+  if (!fold.detail.empty() && fold.detail != fold.title) text += (text.empty() ? "" : ", ") + shorten(fold.detail, 120);
   text += ": " + count(fold.ops, "op") + fmt::format(" -> {} {}", shape_text(folded.shape), folded.dtype);
   if (folded.has_value) text += ", " + value_text(folded);
   if (fold.last_step != 0) {

@@ -30,7 +30,7 @@ class Writer {
     out_ = "// ladder view; ids are the graph's\n" + head(trace_, options_, style_, facts(), 0.27, 0.55);
     line("hf [class=\"head\" group=f {}]", label(font("FORWARD ↓", 11, c_.forward, true)));
     line("hm [class=\"head\" {}]", label(font("PARAMETERS · SAVED", 11, c_.muted, true)));
-    line("hb [class=\"head\" group=b {}]", label(font("BACKWARD ↑", 11, c_.hot, true)));
+    line("hb [class=\"head\" group=b {}]", label(font("BACKWARD ↑", 11, c_.backward, true)));
     line("{{ rank=same; hf; hm; hb }}");
     line("hf -> hm -> hb [style=invis]");
     if (plan_.top != 0) top();

@@ -1,6 +1,7 @@
 #include "strip_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ebb::graphviz {
 
@@ -8,7 +9,8 @@ namespace {
 
 constexpr std::size_t widest_row = 12;  // cards; what is a little longer still fits one row
 constexpr std::size_t wrapped_row = 10;
-constexpr std::size_t most_lines = 3;  // from one leaf
+constexpr std::size_t most_lines = 3;   // from one leaf
+constexpr std::size_t most_inputs = 4;  // constants of one card, each drawn
 
 // In cards: a curve over many steps is as wide as three.
 std::size_t room(const Record& r) { return r.fold != nullptr && r.fold->times > 1 && !r.fold->series.empty() ? 3 : 1; }
@@ -40,6 +42,22 @@ std::vector<std::vector<std::uint32_t>> wrapped(const Trace& trace, const std::v
     filled += room(trace[id]);
   }
   return out;
+}
+
+// Many constants of one card become one; inputs of one card are neighbours.
+void merge_inputs(const Trace& trace, std::vector<Strip::Input>& inputs) {
+  const auto is_constant = [&](const Strip::Input& input) { return trace[input.leaf].kind == Node::Kind::constant; };
+  std::vector<Strip::Input> merged;
+  for (auto begin = inputs.begin(), end = begin; begin != inputs.end(); begin = end) {
+    end = std::find_if(begin, inputs.end(), [&](const Strip::Input& input) { return input.user != begin->user; });
+    const auto constants = static_cast<std::size_t>(std::count_if(begin, end, is_constant));
+    bool all_drawn = false;
+    for (auto input = begin; input != end; ++input) {
+      if (!is_constant(*input) || constants <= most_inputs) merged.push_back(*input);
+      else if (!std::exchange(all_drawn, true)) merged.push_back({input->leaf, input->user, true, constants - 1});
+    }
+  }
+  inputs = std::move(merged);
 }
 
 }  // namespace
@@ -80,8 +98,9 @@ Strip plan_strip(const Trace& trace) {
                                       [&](const Operand& o) { return o.id != 0 && trace[o.id].is_op(); });
     if (user.id == plan.loss && n == 1 && leaf.kind == Node::Kind::constant && computed)
       plan.targets.push_back(leaf.id);
-    else plan.inputs.push_back({leaf.id, user.id, leaf.kind == Node::Kind::constant && n > most_lines});
+    else plan.inputs.push_back({leaf.id, user.id, leaf.kind == Node::Kind::constant && n > most_lines, 0});
   });
+  merge_inputs(trace, plan.inputs);
   return plan;
 }
 

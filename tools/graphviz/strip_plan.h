@@ -13,7 +13,8 @@ struct Strip {
   /// A leaf at the left of the card that uses it.
   struct Input {
     std::uint32_t leaf = 0, user = 0;
-    bool copy = false;  ///< it stands beside other users too: long lines from one leaf would cross the picture
+    bool copy = false;     ///< it stands beside other users too: long lines from one leaf would cross the picture
+    std::size_t also = 0;  ///< how many other constants of the same card it stands for
   };
   /// From the first to the last card before the loss, each using the one before; a long chain goes on in the next row.
   /// Empty if the graph is no chain.
@@ -30,6 +31,7 @@ struct Strip {
     std::size_t row = 0, column = 0;
   };
   Place place(std::uint32_t card) const;
+  bool wraps() const { return rows.size() > 1; }
 };
 
 Strip plan_strip(const Trace& folded);

@@ -82,6 +82,7 @@ class Taking {
     r.scope = keep(node.scope), r.scope_kind = keep(node.scope_kind), r.scope_call = node.scope_call;
     r.shape = trace_.keep(std::span<const std::int64_t>(node.shape.begin(), node.shape.end()));
     r.order = node.order, r.uses = node.uses;
+    r.pointwise = node.pointwise, r.backward_of = node.backward_of;
     take_operands(node, r);
     if (trace_.observed) take_numbers(node, r);
     const auto wants = [&](const Operand& o) { return o.id != 0 && record(o.id).wants_gradient; };

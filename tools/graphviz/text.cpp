@@ -107,7 +107,34 @@ double advance(char32_t c) {
   return c >= 0x1100 && c < 0xFF00 && !(c >= 0x1D00 && c < 0x2E80) ? 1000 : 620;
 }
 
+// Of a terminal.
+std::size_t columns(char32_t c) {
+  struct Range {
+    char32_t first, last;
+  };
+  constexpr std::array none{Range{0x300, 0x36F}, Range{0x200B, 0x200F}, Range{0xFE00, 0xFE0F}};
+  constexpr std::array two{Range{0x1100, 0x115F},   Range{0x2E80, 0xA4CF},   Range{0xAC00, 0xD7A3},
+                           Range{0xF900, 0xFAFF},   Range{0xFE30, 0xFE6F},   Range{0xFF00, 0xFF60},
+                           Range{0xFFE0, 0xFFE6},   Range{0x1F300, 0x1F64F}, Range{0x1F680, 0x1F6FF},
+                           Range{0x1F900, 0x1F9FF}, Range{0x20000, 0x3FFFD}};
+  const auto holds = [&](const Range& range) { return c >= range.first && c <= range.last; };
+  if (std::any_of(none.begin(), none.end(), holds)) return 0;
+  return std::any_of(two.begin(), two.end(), holds) ? 2 : 1;
+}
+
 }  // namespace
+
+std::string plain(std::string_view text) {
+  std::string out;
+  while (!text.empty()) append(out, printable(next(text)));
+  return out;
+}
+
+std::size_t columns(std::string_view text) {
+  std::size_t all = 0;
+  while (!text.empty()) all += columns(next(text));
+  return all;
+}
 
 std::string html(std::string_view text) { return escape(text, "\\\\"); }
 

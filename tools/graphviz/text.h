@@ -14,6 +14,11 @@ std::string html(std::string_view text);
 /// The same as a quoted DOT attribute, quotes included.
 std::string quoted(std::string_view text);
 
+/// The same as one line on a terminal, which nothing in it can command.
+std::string plain(std::string_view text);
+/// How many columns of a terminal it takes.
+std::size_t columns(std::string_view text);
+
 /// At most `most` characters: the middle is left out, "…" stands for it.
 std::string shorten(std::string_view text, std::size_t most);
 

@@ -21,11 +21,14 @@ constexpr Palette light{.page = "#ffffff",
                         .parameter = "#fffdf5",
                         .parameter_line = "#b59a3c",
                         .saved = "#8a94a3",
+                        .backward = "#b84d07",
                         .cold = "#2166ac",
                         .mid = "#f0f0ee",
                         .hot = "#d95f0e",
                         .deep = "#8c2d04",
                         .edge_mid = "#969eaa",
+                        .zero = "#fdfdfd",
+                        .zero_line = "#8b95a4",
                         .broken = "#c2188b"};
 
 constexpr Palette dark{.page = "#0d1117",
@@ -39,12 +42,20 @@ constexpr Palette dark{.page = "#0d1117",
                        .parameter = "#26231a",
                        .parameter_line = "#c9ab4b",
                        .saved = "#6f7c8b",
+                       .backward = "#f58231",
                        .cold = "#4292dc",
                        .mid = "#3a424c",
                        .hot = "#f0781e",
                        .deep = "#ffbe5a",
                        .edge_mid = "#78828e",
-                       .broken = "#c2188b"};
+                       .zero = "#1c242e",
+                       .zero_line = "#6e7b8a",
+                       .broken = "#ef5db3"};
+
+// What is painted in one colour whatever the gradients are.
+constexpr std::array roles{&Palette::page,      &Palette::band,  &Palette::band_line,      &Palette::card,
+                           &Palette::card_line, &Palette::text,  &Palette::muted,          &Palette::forward,
+                           &Palette::parameter, &Palette::saved, &Palette::parameter_line, &Palette::backward};
 
 using Rgb = std::array<int, 3>;
 
@@ -80,6 +91,16 @@ const char* ink_on(const std::string& colour) {
 
 const Palette& palette(Theme theme) { return theme == Theme::dark ? dark : light; }
 
+bool paints_gradient(const std::string& in_light, const std::string& in_dark) {
+  return std::none_of(roles.begin(), roles.end(),
+                      [&](const auto role) { return in_light == light.*role && in_dark == dark.*role; });
+}
+
+bool paints_gradient(const std::string& colour) {
+  return std::none_of(roles.begin(), roles.end(),
+                      [&](const auto role) { return colour == light.*role || colour == dark.*role; });
+}
+
 double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span_ : 0; }
 
 std::string Heat::ramp(double d, const char* mid) const {
@@ -90,14 +111,14 @@ std::string Heat::ramp(double d, const char* mid) const {
 
 std::string Heat::fill(double size) const {
   if (!std::isfinite(size)) return colours_->broken;
-  return size == 0 ? colours_->card : ramp(decades(size), colours_->mid);
+  return size == 0 ? colours_->zero : ramp(decades(size), colours_->mid);
 }
 
 std::string Heat::ink(double size) const { return size == 0 ? colours_->text : ink_on(fill(size)); }
 
 std::string Heat::line(double size) const {
   if (!std::isfinite(size)) return colours_->broken;
-  return size == 0 ? colours_->saved : ramp(decades(size), colours_->edge_mid);
+  return size == 0 ? colours_->zero_line : ramp(decades(size), colours_->edge_mid);
 }
 
 double Heat::pen_width(double size) const {

@@ -11,11 +11,18 @@ namespace ebb::graphviz {
 /// Colours as #rrggbb.
 struct Palette {
   const char *page, *band, *band_line, *card, *card_line, *text, *muted, *forward, *parameter, *parameter_line, *saved;
+  const char* backward;                            // words about the way back
   const char *cold, *mid, *hot, *deep, *edge_mid;  // sizes: far below the centre, at it, above, far above
+  const char *zero, *zero_line;                    // exactly 0: hardly to be told from a card, and from what is saved
   const char* broken;                              // NaN and infinity
 };
 
 const Palette& palette(Theme theme);
+
+/// Whether a colour that a picture in either theme uses is a gradient's, not a page's, card's or text's.
+bool paints_gradient(const std::string& colour);
+/// The same of what is painted in these two in the two themes.
+bool paints_gradient(const std::string& in_light, const std::string& in_dark);
 
 /// How a size becomes colour and width: `span` decades down to cold, as many up to hot, about a centre.
 class Heat {
@@ -23,7 +30,7 @@ class Heat {
   Heat(const Palette& colours, double center, double span = 2) : colours_(&colours), center_(center), span_(span) {}
 
   bool known() const { return center_ > 0; }
-  /// Of a card or chip.  Zero is as the card; what is not finite has a colour of its own.
+  /// Of a card or chip.  Zero is nearly that of a card; what is not finite has a colour of its own.
   std::string fill(double size) const;
   /// Of text on that: black or white, whichever is easier to read; on zero that of the page.
   std::string ink(double size) const;
