@@ -218,8 +218,9 @@ TEST_CASE("modules are bands, nested to the depth asked for") {
     return times(dot(graph, options), "subgraph cluster_");
   };
   CHECK(bands_at(0) == 0);
-  CHECK(bands_at(1) == 1);   // net
-  CHECK(bands_at(2) == 3);   // net.block and net.head inside
+  CHECK(bands_at(1) == 0);   // net is a card
+  CHECK(bands_at(2) == 1);   // net.block and net.head are, inside of net
+  CHECK(bands_at(3) == 3);   // they are open
   CHECK(bands_at(16) == 5);  // net.block.dense and net.block.out inside of that
   CHECK(has(words(dot(graph)), "<net.block.dense  (4 → 4)>"));
 }

@@ -24,6 +24,14 @@ void* Trace::Memory::take(std::size_t bytes, std::size_t alignment) {
   return chunks_.back().get() + left_;
 }
 
+// With memory of its own: two threads may fold one trace.
+Trace Trace::without_records() const {
+  Trace result;
+  static_cast<Facts&>(result) = *this;
+  result.memory_->of_others = memory_;
+  return result;
+}
+
 void Trace::index() {
   places_.clear();
   if (records.empty() || records.back().id > 4 * records.size() + 1000) return;

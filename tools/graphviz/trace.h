@@ -108,9 +108,8 @@ struct Record {
   std::int64_t bytes() const;
 };
 
-/// Copies share the texts and lists, which never change.
-struct Trace {
-  std::vector<Record> records;  ///< by id, ascending
+/// What is said of a graph as a whole.
+struct Facts {
   bool observed = false;
   bool differentiated = false;                      ///< a backward ran
   bool timed = false;                               ///< the seconds are known
@@ -118,6 +117,11 @@ struct Trace {
   std::uint32_t root = 0;                           ///< where it started, or would start: the loss; 0: nowhere
   std::int64_t ops = 0, steps = 0, parameters = 0;  ///< of the whole graph: ops, steps of backward, numbers that learn
   std::vector<std::string> folded;                  ///< what was folded, in words; empty: every node is a record
+};
+
+/// Copies share the texts and lists, which never change.
+struct Trace : Facts {
+  std::vector<Record> records;  ///< by id, ascending
 
   /// Position in `records`, which must hold the id.
   std::size_t at(std::uint32_t id) const;
@@ -126,6 +130,9 @@ struct Trace {
   bool holds(std::uint32_t id) const;
   /// Makes at() faster, once the records are there.
   void index();
+
+  /// The same facts, and no record yet; records of this trace may be put into it.
+  Trace without_records() const;
 
   /// Keeps what records point at for as long as this Trace or a copy lives.
   std::string_view keep(std::string_view text) {
@@ -147,6 +154,7 @@ struct Trace {
   class Memory {
    public:
     void* take(std::size_t bytes, std::size_t alignment);
+    std::shared_ptr<const Memory> of_others;
 
    private:
     std::vector<std::unique_ptr<std::byte[]>> chunks_;
