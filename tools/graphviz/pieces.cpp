@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <limits>
 
 namespace ebb::graphviz {
 
@@ -81,9 +82,60 @@ std::string sparkline(std::span<const std::uint8_t> heights, double points, std:
   return fmt::format("<FONT FACE=\"DejaVu Sans Mono\" POINT-SIZE=\"{}\" COLOR=\"{}\">{}</FONT>", points, colour, bars);
 }
 
+std::string log_sparkline(std::span<const double> values, double points, std::string_view colour) {
+  constexpr std::size_t most_bars = 24;
+  const std::size_t bars = std::min(values.size(), most_bars);
+  std::vector<double> sizes(bars, no_number);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    double& bar = sizes[i * bars / values.size()];
+    if (std::isfinite(values[i]) && values[i] != 0 && !(bar >= std::abs(values[i]))) bar = std::abs(values[i]);
+  }
+  double low = std::numeric_limits<double>::infinity(), high = 0;
+  for (const double size : sizes) {
+    if (std::isnan(size)) continue;
+    low = std::min(low, size), high = std::max(high, size);
+  }
+  std::vector<std::uint8_t> heights;
+  for (const double size : sizes)
+    heights.push_back(std::isnan(size) || low == high
+                          ? std::uint8_t{0}
+                          : static_cast<std::uint8_t>(std::lround(7 * std::log(size / low) / std::log(high / low))));
+  return sparkline(heights, points, colour);
+}
+
 std::string value_text(const Record& r) {
   if (!r.has_value) return "";
   return (r.size() == 1 ? "value " : "rms ") + number(r.value);
+}
+
+std::string op_words(const Record& op, const Style& style) {
+  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), op.formula.empty() ? "" : " = ",
+                                 shorten(formula_of(op), 200), shape_text(op.shape), op.dtype);
+  if (op.has_value) text += fmt::format(", {}{:.10g}", op.size() == 1 ? "value " : "rms ", op.value);
+  if (style.color == Color::time && op.forward_seconds > 0)
+    text += fmt::format(", {} forward, {} backward", duration(op.forward_seconds), duration(op.backward_seconds));
+  if (style.color == Color::memory) text += fmt::format(", {}, {} saved", bytes(op.bytes()), bytes(saved_bytes(op)));
+  return text;
+}
+
+std::string_view title_of(const Record& op) { return op.fold != nullptr ? op.fold->title : op.op; }
+
+std::string formula_of(const Record& op) {
+  if (op.fold != nullptr) return std::string(op.fold->detail);
+  std::string text(op.formula);
+  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (const Operand& o : op.operands) {
+    if (o.id != 0 || o.name.empty() || std::isnan(o.number)) continue;
+    const std::size_t at = text.find(o.name), end = at + o.name.size();
+    if (at == std::string::npos || (at > 0 && is_word(text[at - 1])) || (end < text.size() && is_word(text[end])))
+      continue;
+    text.replace(at, o.name.size(), number(o.number));
+  }
+  return text;
+}
+
+std::string_view change_words(const Record& op) {
+  return op.change == Change::added ? "+ added" : op.change == Change::removed ? "− removed" : "";
 }
 
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise) {
@@ -140,9 +192,10 @@ std::string legend_markup(const Trace& trace, const Style& style, std::string_vi
 std::string loss_markup(const Trace& trace, const Style& style) {
   const Palette& c = style.colours;
   const Record& root = trace[trace.root];
+  const bool recorded = root.backward_of != 0;  // a gradient, of which the gradient was taken
   const std::string value = root.has_value ? "  <B>" + number(root.value) + "</B>" : "";
-  std::string cells = cell(font("loss" + value, 15), "PORT=\"v\"");
-  if (trace.differentiated) cells += cell(font("seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
+  std::string cells = cell(font((recorded ? "∂" : "loss") + value, 15), "PORT=\"v\"");
+  if (trace.differentiated) cells += cell(font(recorded ? "seed  1" : "seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
   return fmt::format(
       "<TABLE BORDER=\"2\" COLOR=\"{}\" STYLE=\"ROUNDED\" BGCOLOR=\"{}\" CELLBORDER=\"0\" CELLSPACING=\"0\""
       " CELLPADDING=\"6\">{}</TABLE>",

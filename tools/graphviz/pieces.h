@@ -28,8 +28,18 @@ std::string label(std::string_view markup);
 
 /// A histogram as ▂▄▆█; empty without one.
 std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
+/// The same of numbers of any size, by their logarithms: at most 24 bars, each of the largest of its neighbours.
+std::string log_sparkline(std::span<const double> values, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
+/// For tooltips, with all digits: "affine = x·Wᵀ + b: 32×8 f32, rms 0.8219123"; the seconds if they are what is measured.
+std::string op_words(const Record& op, const Style& style);
+/// What a card is headed: the op's name, or what was folded into it.
+std::string_view title_of(const Record& op);
+/// The op's formula with the plain numbers that it took put in, or what is to be said of a fold.
+std::string formula_of(const Record& op);
+/// "+ added", "− removed"; empty for what is in both traces.
+std::string_view change_words(const Record& op);
 /// A leaf's name: its own, or what its first use calls it, or `otherwise`.
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise = {});
 
