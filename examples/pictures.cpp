@@ -126,6 +126,8 @@ void draw_lstm(const std::string& folder) {
   graphviz::render(trace(50), folder + "lstm_fifty.svg",
                    {.title = "One LSTM cell, fifty steps: the gradient on its way back",
                     .view = graphviz::View::strip,
+                    .heat_center = 4e-5,  // between the first step's and the last's
+                    .heat_span = 3,
                     .max_nodes = 12});
 }
 
