@@ -50,7 +50,7 @@ std::string range_text(double least, double most, const Style& style) {
 // A coloured half of a card: two cells of fixed widths.
 std::string chip(std::string_view what, const std::string& right, const Frame& frame, std::string_view ink) {
   const std::string cells = cell(font(html(what), 9, ink), "WIDTH=\"30\" ALIGN=\"LEFT\"") +
-                            cell(font(right, 11, ink), "WIDTH=\"62\" ALIGN=\"RIGHT\"");
+                            cell(font(right, 11, ink), "WIDTH=\"66\" ALIGN=\"RIGHT\"");
   return row(cell(table(frame, row(cells)), ""));
 }
 
@@ -83,7 +83,7 @@ std::string curve_rows(const Fold& fold, const Style& style) {
     const auto [least, most] = range_of(series.values);
     rows += row(cell(font(html(series_name(series)), 10, style.colours.muted), "ALIGN=\"LEFT\"") +
                 cell(curve(series.values, style), "ALIGN=\"LEFT\"") +
-                cell(font(range_text(least, most, style), 10), "WIDTH=\"92\" ALIGN=\"RIGHT\""));
+                cell(font(range_text(least, most, style), 10), "WIDTH=\"98\" ALIGN=\"RIGHT\""));
   }
   return rows;
 }
@@ -160,6 +160,7 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
   const bool repeats = fold.times > 1, curves = repeats && !fold.series.empty();
   const std::string title = with_arrow(std::string(fold.title));
   std::string detail = fold.detail == fold.title ? "" : with_arrow(std::string(fold.detail));
+  if (detail.empty() && fold.kind == Fold::Kind::module && !repeats) detail = shape_text(folded.shape);
   const auto also = [&](const std::string& words) { detail += (detail.empty() ? "" : ", ") + words; };
   if (repeats || fold.kind == Fold::Kind::stretch) also(count(fold.ops, "op"));
   // Several gradients leave no room for the steps on the chips.

@@ -3,7 +3,7 @@
 #include "strip.h"
 
 #include "folded.h"
-#include "strip_plan.h"
+#include "strip_cards.h"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,6 @@
 namespace ebb::graphviz {
 
 namespace {
-
-constexpr double widest_name = 150;
 
 // What all parts show together.
 Trace together(const std::vector<Part>& parts) {
@@ -40,6 +38,7 @@ class Writer {
       : out_(out),
         trace_(trace),
         plan_(plan),
+        look_(trace, plan, style),
         style_(style),
         c_(style.colours),
         down_(down),
@@ -70,29 +69,6 @@ class Writer {
     return {down_ ? node(plan_.rows.front().front()) : beginning(plan_.rows.front()), node(plan_.rows.back().front())};
   }
 
-  /// Rows of a table: the parameters that several cards use, with the gradient from each, and their sum.
-  std::string shared_rows() const {
-    std::string rows;
-    for (const std::uint32_t id : plan_.shared) {
-      const Record& leaf = trace_[id];
-      std::vector<Gradient> sent;
-      for (const Record& r : trace_.records)
-        for (std::size_t i = 0; i < r.operands.size(); ++i)
-          if (r.operands[i].id == id) sent.push_back(flow(trace_, r, i));
-      std::string cells = cell(font(html(fit(leaf.name, 200, 12, true)), 12, {}, true), "ALIGN=\"LEFT\"") +
-                          cell(font(shape_text(leaf.shape), 10, c_.muted), "ALIGN=\"LEFT\"");
-      const std::size_t all = sent.size(), ends = shares_shown / 2;
-      for (std::size_t i = 0; i < shares_shown; ++i) {
-        if (all <= shares_shown) cells += i < all ? share(sent[i], "") : cell("", "");
-        else if (i == ends) cells += cell(font("…", 9, c_.muted), "");
-        else cells += share(sent[i < ends ? i : all - shares_shown + i], "");
-      }
-      rows += row(cells + share(leaf.gradient, "∇ "));
-    }
-    return rows;
-  }
-  static constexpr std::size_t shares_shown = 7;
-
  private:
   template <class... T> void line(fmt::format_string<T...> text, T&&... values) {
     out_ += "  ";
@@ -106,16 +82,6 @@ class Writer {
   std::string node(const Strip::Input& input) const {
     return input.copy ? fmt::format("{}i{}_{}", prefix_, input.leaf, input.user) : node(input.leaf);
   }
-  std::string share(const Gradient& g, const std::string& before) const {
-    const bool sum = !before.empty();
-    const std::optional<double> size = style_.of(g);
-    const bool known = g.state == Gradient::State::known;
-    return cell(font(before + (known ? style_.gradient_text(g.size) : "–"), sum ? 11 : 9,
-                     known ? style_.ink(size) : c_.muted, sum),
-                fmt::format("WIDTH=\"{}\" ALIGN=\"RIGHT\"{}", sum ? 70 : 46,
-                            size ? " BGCOLOR=\"" + style_.fill(size) + "\"" : ""));
-  }
-
   bool is_empty() const { return plan_.cards.empty() && plan_.loss == 0; }
 
   // The input that stands to the left of a row; null where none does.
@@ -161,9 +127,9 @@ class Writer {
     const std::string left = fmt::format("{}l{}", prefix_, row), right = fmt::format("{}r{}", prefix_, row);
     const std::string classes = "flow" + step_of(to), words = flow_words(to, g);
     const std::vector<std::string> colours = strands(g);
-    const double wide = 1.8 / 72 * static_cast<double>(colours.size());  // as the line: a round corner
-    for (const std::string& corner : {left, right})
-      line("{} [shape=point width={:.3f} color=\"{}\"]", corner, wide, colours.back());
+    for (const std::string& corner : {left, right})  // as wide as the line, and so a round corner
+      line("{} [shape=point width=0.01 color=\"{}\" penwidth={:.1f}]", corner, colours.back(),
+           1.8 * static_cast<double>(colours.size()));
     line("{} -> {} [{} headclip=false weight=100 tooltip={}]", node(link.from), right,
          duplex(g, classes, Stretch::start), words);
     line("{} -> {} [{} headclip=false tailclip=false tooltip={}]", left, right, duplex(g, classes, Stretch::back),
@@ -175,74 +141,22 @@ class Writer {
   // ---- cards --------------------------------------------------------------------------------------------------
 
   void card(const Record& r) {
-    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), r.fold != nullptr ? "module" : "op", step_of(r),
-         quoted(r.fold != nullptr ? folded_words(r, style_) : words_of(r)),
-         label(r.fold != nullptr ? folded_card(trace_, r, style_) : small_card(r)));
-  }
-
-  // An op between modules.
-  std::string small_card(const Record& r) const {
-    std::string beside = shape_text(r.shape);
-    for (const Operand& o : r.operands)
-      if (o.id != 0 && trace_[o.id].kind == Node::Kind::constant && trace_[o.id].size() == 1 && trace_[o.id].has_value)
-        beside = number(trace_[o.id].value);
-    std::string rows =
-        row(cell(font(html(fit(r.op, widest_name, 12, true)), 12, {}, true) + "  " + font(beside, 10, c_.muted),
-                 "WIDTH=\"70\" ALIGN=\"LEFT\""));
-    rows += measure_rows(r, style_);
-    if (trace_.differentiated) rows += chip_row(steps_text(r), "g", r.gradient, style_);
-    for (const Operand& o : r.operands) {
-      if (o.id == 0 || trace_[o.id].kind != Node::Kind::parameter || trace_[o.id].users > 1) continue;
-      const Record& leaf = trace_[o.id];
-      if (leaf.gradient.state == Gradient::State::known)
-        rows += chip_row("∇ " + fit(leaf.name, 60, 9), "", leaf.gradient, style_);
-    }
-    return table({c_.card_line, c_.card, Frame::Corners::rounded}, rows);
-  }
-
-  std::string words_of(const Record& r) {
-    std::string text = fmt::format("{} = {}: {} {}", r.op, shorten(r.formula, 200), shape_text(r.shape), r.dtype);
-    if (r.has_value) text += ", " + value_text(r);
-    if (r.order != 0)
-      text += fmt::format("; backward step {}, {}", r.order, gradient_words(r.gradient, r.scalar, style_.compared));
-    if (!r.rule.empty()) text += "; " + shorten(r.rule, 200);
-    return text;
+    const bool folded = r.fold != nullptr;
+    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), folded ? "module" : "op", step_of(r),
+         quoted(folded ? folded_words(r, style_) : look_.op_words(r)),
+         label(folded ? folded_card(trace_, r, style_) : look_.op(r)));
   }
 
   void input(const Strip::Input& input) {
     const auto same = [&](const Strip::Input& other) { return other.leaf == input.leaf && !other.copy; };
     if (!input.copy && &*std::find_if(plan_.inputs.begin(), plan_.inputs.end(), same) != &input)
       return;  // drawn with its first use
-    const Record& leaf = trace_[input.leaf];
-    const std::string name = leaf_name(trace_, leaf, "constant");
-    std::string rows;
-    if (input.also > 0) rows += row(cell(font(fmt::format("{} inputs", input.also + 1), 10, c_.muted), ""));
-    else if (!name.empty()) rows += row(cell(font(html(fit(name, 90, 12, true)), 12, {}, true), ""));
-    rows += row(cell(font(shape_text(leaf.shape), 10, c_.muted), ""));
-    const bool learns = leaf.kind != Node::Kind::constant;
-    if (leaf.gradient.state == Gradient::State::known) rows += chip_row("", "∇", leaf.gradient, style_);
-    line("{} [class=\"leaf\" tooltip={} {}]", node(input),
-         quoted(fmt::format("{}: {} {}{}{}, {}", shorten(name, 80), shape_text(leaf.shape), leaf.dtype,
-                            leaf.has_value ? ", " : "", value_text(leaf),
-                            gradient_words(leaf.gradient, leaf.scalar, style_.compared))),
-         label(learns ? table({c_.parameter_line, c_.parameter, Frame::Corners::rounded}, rows)
-                      : table({c_.card_line, c_.card, Frame::Corners::dashed, 3}, rows)));
+    line("{} [class=\"leaf\" tooltip={} {}]", node(input), quoted(look_.input_words(input)), label(look_.input(input)));
   }
 
   void loss() {
-    const Record& root = trace_[trace_.root];
-    const std::string value = root.has_value ? " <B>" + number(root.value) + "</B>" : "";
-    std::string rows = row(cell(font("loss" + value, 15), "WIDTH=\"96\" CELLPADDING=\"6\""));
-    if (plan_.loss != 0) rows += row(cell(font(html(fit(root.op, 130, 9)), 9, c_.muted), ""));
-    if (trace_.differentiated) rows += row(cell(font("seed  ∂L/∂L = 1", 9, c_.muted), ""));
-    std::string words = plan_.loss != 0 ? words_of(root) : "loss";
-    for (const std::uint32_t id : plan_.targets)
-      words += fmt::format("; {}: {} {}", shorten(leaf_name(trace_, trace_[id], "constant"), 80),
-                           shape_text(trace_[id].shape), trace_[id].dtype);
-    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_of(root) : "", quoted(words),
-         label(fmt::format("<TABLE BORDER=\"2\" COLOR=\"{}\" STYLE=\"ROUNDED\" BGCOLOR=\"{}\" CELLBORDER=\"0\""
-                           " CELLSPACING=\"0\" CELLPADDING=\"3\">{}</TABLE>",
-                           c_.text, c_.card, rows)));
+    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_of(trace_[plan_.loss]) : "",
+         quoted(look_.loss_words()), label(look_.loss()));
   }
 
   // ---- lines --------------------------------------------------------------------------------------------------
@@ -291,12 +205,6 @@ class Writer {
                   gradient_words(g, false, style_.compared));
   }
 
-  // Above the line: dot would let a thick one cross it.
-  std::string times_label(std::uint32_t times) const {
-    return " " + label(table({"", "", Frame::Corners::square, 0},
-                             row(cell(font(fmt::format("×{}", times), 9), "")) + row(cell("", "HEIGHT=\"9\""))));
-  }
-
   void join(const Link& link) {
     const Record& to = trace_[link.to];
     const Gradient g = flow(trace_, link);
@@ -308,7 +216,7 @@ class Writer {
       if (o.id == link.from) times += o.times;
     const bool next = !plan_.rows.empty() && here.row == there.row && here.column + 1 == there.column;
     line("{} -> {} [{} tooltip={}{}{}]", node(link.from), node(link.to), duplex(g, "flow" + step_of(to)),
-         flow_words(to, g), times > 1 ? times_label(times) : "", next ? " weight=100" : "");
+         flow_words(to, g), times > 1 ? " " + label(look_.times(times)) : "", next ? " weight=100" : "");
   }
 
   void join(const Strip::Input& input) {
@@ -324,6 +232,7 @@ class Writer {
   std::string& out_;
   const Trace& trace_;
   const Strip& plan_;
+  const StripCards look_;
   const Style& style_;
   const Palette& c_;
   const bool down_;
@@ -374,7 +283,7 @@ bool looks_like_strip(const Trace& folded, const DotOptions& options) {
   std::int64_t modules = 0, ops = 0;
   for (const Record& r : folded.records)
     if (r.is_op() && r.id != folded.root) ++(r.fold != nullptr ? modules : ops);
-  return modules > 0 && (ops == 0 || options.depth == 1);
+  return modules > 0 && (options.depth == 1 || (modules > ops && !plan_strip(folded).rows.empty()));
 }
 
 std::string write_strip(const Trace& folded, const DotOptions& options) {
@@ -397,12 +306,16 @@ std::string write_strip(const std::vector<Part>& parts, const DotOptions& option
     if (parts.size() > 1) {
       Band band;
       band.titles = {{parts[i].title, parts[i].detail}};
-      statements += fmt::format("  subgraph cluster_{} {{\n  {}\n", letters(i), band_attributes(band, style, "l"));
+      // The outer one is the gap between bands.
+      statements += fmt::format(
+          "  subgraph cluster_{0}_ {{\n  graph [label=\"\" peripheries=0 margin=6]\n"
+          "  subgraph cluster_{0} {{\n  {1}\n",
+          letters(i), band_attributes(band, style, "l"));
     }
     writer.write();
-    if (parts.size() > 1) statements += "  }\n";
+    if (parts.size() > 1) statements += "  }\n  }\n";
     beginnings.push_back(writer.beginnings());
-    shared += writer.shared_rows();
+    shared += StripCards(parts[i].trace, plans[i], style).shared_rows();
   }
   return "// strip view; ids are the graph's\n" + head(all, options, style, "", rank_gap, down ? 0.34 : 0.3) +
          (down ? "" : "  graph [rankdir=LR]\n") +
