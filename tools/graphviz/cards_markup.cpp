@@ -52,7 +52,6 @@ std::string step_class(const Record& op) {
 }
 
 std::string card_words(const Trace& trace, const Record& r) {
-  if (r.fold != nullptr) return folded_words(r);
   std::string text = r.is_op() ? fmt::format("{} = {}", r.op, shorten(r.formula, 200)) : shorten(leaf_name(trace, r), 80);
   if (!r.scope.empty()) text += fmt::format(" in {}", shorten(r.scope, 80));
   if (!r.scalar) text += fmt::format(": {} {}", shape_text(r.shape), r.dtype);
@@ -240,7 +239,7 @@ CardLook CardMarkup::folded(const Record& r) const {
   look.width = fold.series.empty() ? std::clamp(head, 120.0, 190.0) : std::clamp(head, 330.0, 380.0);
   look.height = 48 + (fold.series.empty() ? 56 : 24 * static_cast<double>(fold.series.size()));
   look.attributes = fmt::format(
-      "class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r)),
+      "class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
       label(sized({"", "", Frame::Corners::square, 0}, row(cell(folded_card(trace_, r, style_), "")), look.width, look.height)));
   return look;
 }

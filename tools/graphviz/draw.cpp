@@ -1,22 +1,40 @@
 #include "draw.h"
 
+#include "html.h"
+#include "steps.h"
+
 namespace ebb::graphviz {
 
-Drawing draw(Page& page, const std::string& format, std::chrono::milliseconds limit) {
+namespace {
+
+std::string painted(const Page& page, const std::string& format, Paints& paints, const Alter& alter) {
+  const auto in = [&](Theme theme) {
+    const std::string dot = give_steps(page.dot(theme));
+    return alter ? alter(dot, theme) : dot;
+  };
+  const Theme theme = page.options().theme;
+  return format == "svg" && theme == Theme::automatic ? paints.join(in(Theme::light), in(Theme::dark)) : in(theme);
+}
+
+}  // namespace
+
+std::string run_dot(Page& page, const std::string& format, Paints& paints, const Alter& alter,
+                    std::chrono::milliseconds limit) {
   for (;;) {
-    Paints paints = format == "svg" ? paint(page) : Paints{page.dot(), {}};
+    const std::string dot = painted(page, format, paints, alter);
     try {
-      std::string picture = run_dot(paints.dot, format, limit);
-      return {std::move(paints), std::move(picture)};
+      return run_dot(dot, format, limit);
     } catch (const TooMuch& error) {
       if (!page.fold_further(error.in_short)) throw;
     }
   }
 }
 
-std::string image(Page& page, const std::string& format) {
-  const Drawing drawing = draw(page, format);
-  return format == "svg" ? svg_file(drawing.picture, drawing.paints, page.options()) : drawing.picture;
+std::string image(Page& page, const std::string& format, const Alter& alter) {
+  Paints paints;
+  const std::string picture = run_dot(page, format == "html" ? "svg" : format, paints, alter);
+  if (format == "html") return html_page(refine(picture, paints), page);
+  return format == "svg" ? svg_file(picture, paints, page.options()) : picture;
 }
 
 }  // namespace ebb::graphviz

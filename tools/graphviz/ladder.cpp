@@ -1,5 +1,6 @@
 // The ladder: one op in each row; forward down the left, parameters and what is saved in the middle, backward up the right;
 // what graph.gradient() recorded goes up at the left of the forward pass.
+#include "folded.h"
 #include "ladder_cards.h"
 #include "ladder_lines.h"
 #include "write.h"
@@ -122,8 +123,7 @@ class Writer {
         const Ladder::Skip& skip = plan_.skips[i];
         if (skip.recorded != recorded) continue;
         const std::string name = lines_.point(skip, at);
-        line("{} [shape=point penwidth=0 width=0.022 color=\"{}\" group=\"v{}_{}\"]", name, c_.forward, skip.link.from,
-             skip.link.to);
+        line("{} [{} group=\"v{}_{}\"]", name, joint(1.6, c_.forward), skip.link.from, skip.link.to);
         next_in_row(name, true);
       }
     };
@@ -154,13 +154,14 @@ class Writer {
            label(cards_.backward(r)));
       next_in_row(fmt::format("b{}", r.id), in_middle.empty());
     } else if (const std::string look = lines_.passing_look(at.op); !look.empty()) {
-      line("r{} [shape=point group=b {}]", r.id, look);
+      line("r{} [group=b {}]", r.id, look);
       next_in_row(fmt::format("r{}", r.id), true);
     }
     line("{{ rank=same; {}}}", same);
   }
 
   std::string step_words(const Record& r) const {
+    if (r.fold != nullptr) return folded_words(r, style_);
     std::string text = "backward";
     if (r.order != 0) text += fmt::format(" step {}", r.order);
     text += fmt::format(" of {}: {}", shorten(title_of(r), 100), gradient_words(r.gradient, r.scalar, trace_.compared));
@@ -205,7 +206,7 @@ class Writer {
     for (const std::uint32_t id : band.ops) place(*rows_.at(id));
     for (const Band& inner : band.inner) {
       line("subgraph cluster_{} {{", ++clusters_);
-      line("{}", band_attributes(inner, style_, plan_.has_recorded ? "l" : "c"));
+      line("{}", plan_.has_recorded ? band_attributes(inner, style_, "l", 28) : band_attributes(inner, style_, "c"));
       this->band(inner);
       line("}}");
     }
@@ -258,7 +259,8 @@ class Writer {
 
   std::string words() const {
     std::vector<std::string> parts;
-    if (trace_.differentiated && trace_.observed) parts.push_back("g: gradient arriving at the op (rms)");
+    if (trace_.differentiated && trace_.observed && style_.color == Color::gradient)
+      parts.emplace_back("g: gradient arriving at the op (rms)");
     if (trace_.differentiated) parts.push_back("number: order in which backward ran");
     if (style_.heat.known() && style_.color == Color::gradient)
       parts.push_back(trace_.compared ? "colour, width: change of the gradient" : "colour, width: gradient rms");

@@ -1,4 +1,5 @@
 #include "ladder_cards.h"
+#include "folded.h"
 
 #include <fmt/format.h>
 
@@ -19,6 +20,7 @@ std::string role_beside(const Record& leaf, const std::string& name) {
 }
 
 std::string saved_words(const Record& op) {
+  if (op.fold != nullptr) return op.saved.empty() ? "" : "saved · " + bytes(saved_bytes(op));
   std::string names;
   for (const Saved& saved : op.saved) names += (names.empty() ? "" : ", ") + std::string(saved.what);
   return names.empty() ? "" : "saved " + shorten(names, 24) + " · " + bytes(saved_bytes(op));
@@ -26,11 +28,14 @@ std::string saved_words(const Record& op) {
 
 std::string sum_words(const Record& op) { return op.uses > 1 ? fmt::format("Σ{}", op.uses) : ""; }
 
-// "103–148" of a fold.
-std::string order_words(const Record& op) {
-  if (op.fold != nullptr && op.fold->first_step != op.fold->last_step)
-    return fmt::format("{}–{}", op.fold->first_step, op.fold->last_step);
-  return op.order != 0 ? std::to_string(op.order) : "";
+// Of the curves below a folded step back, with their names.
+double widest_curve(const Fold& fold) {
+  double widest = 0;
+  for (const Fold::Series& series : fold.series)
+    if (series.values.size() > 1)
+      widest = std::max(widest, width(fit(series.name, most_name_of_curve, 9), 9) + curve_width(series.values.size()) +
+                                    3 * cell_padding);
+  return widest;
 }
 
 std::vector<std::string> rules_of(std::string_view rule) {
@@ -57,15 +62,18 @@ LadderCards::Widths LadderCards::measure(const Ladder& plan) const {
     grow(w.op, beside <= widest_op ? beside : name);
     grow(w.shape, width(shape_text(r.shape), 11));
     grow(w.step, name + words_gap + (r.uses > 1 ? words_gap + width(sum_words(r), 9) : 0));
-    grow(w.pill, width(order_words(r), 10, true) + 8);
+    grow(w.pill, width(steps_text(r), 10, true) + 8);
     for (const std::size_t i : row.kept) {
       const Record& leaf = trace_[r.operands[i].id];
       grow(w.name, width(leaf.name, 12, true) + words_gap + width(shape_text(leaf.shape), 10));
     }
-    if (r.fold != nullptr) grow(w.name, width(count(r.fold->parameters, "parameter"), 12, true));
+    if (r.fold != nullptr) {
+      grow(w.name, width(count(r.fold->parameters, "parameter"), 12, true));
+      grow(w.step, widest_curve(*r.fold) - w.gradient - w.pill - 2 * cell_padding);
+    }
     for (const std::uint32_t id : row.recorded) {
       const Record& op = trace_[id];
-      grow(w.recorded, width("∂ ", 12) + width(op.op, 12, true) + words_gap + width(recorded_formula(op), 10));
+      grow(w.recorded, width("∂² ", 12) + width(op.op, 12, true) + words_gap + width(recorded_formula(op), 10));
       grow(w.recorded_shape, width(shape_text(op.shape), 10));
     }
   }
@@ -74,7 +82,7 @@ LadderCards::Widths LadderCards::measure(const Ladder& plan) const {
     grow(w.op, width(leaf_name(trace_, leaf), 13, true) + words_gap + width(role_on_top(leaf), 10));
     grow(w.shape, width(shape_text(leaf.shape), 11));
   }
-  w.op = std::min(w.op, widest_name), w.step = std::min(w.step, widest_name);
+  w.op = std::min(w.op, widest_name), w.step = std::min(w.step, 1.2 * widest_name);
   w.shape = std::min(w.shape, 110.0), w.name = std::min(w.name, 230.0);
   w.recorded = std::min(w.recorded, widest_op), w.recorded_shape = std::min(w.recorded_shape, 90.0);
   return w;
@@ -139,7 +147,7 @@ std::string LadderCards::backward(const Record& op) const {
   const std::optional<double> size = style_.backward(op);
   const bool known = op.gradient.state == Gradient::State::known;
   const std::string ink = size ? style_.ink(size) : known ? c_.text : c_.muted;
-  const std::string order = order_words(op);
+  const std::string order = steps_text(op);
   std::string cells = order.empty() ? "" : cell(pill(order), "ALIGN=\"LEFT\"");
   const double sum_room = op.uses > 1 ? words_gap + width(sum_words(op), 9) : 0;
   std::string name =
@@ -155,7 +163,7 @@ std::string LadderCards::backward(const Record& op) const {
   std::string rows = row(cells);
   if (op.fold == nullptr) rows += row(cell(lines_of(rules_of(op.rule), "    ", 10, ink), across));
   else
-    for (const std::string& line : folded_words(op, ink)) rows += row(cell(line, across));
+    for (const std::string& line : inside_lines(*op.fold, ink)) rows += row(cell(line, across));
   const auto corners = known ? Frame::Corners::rounded : Frame::Corners::dashed;
   return table({c_.card_line, size ? style_.fill(size) : known ? c_.card : "", corners}, rows);
 }

@@ -49,7 +49,7 @@ class LadderCards {
   std::string amount(const Gradient& gradient, std::string_view before) const;
   std::string parameter(const Ladder::Row& row, std::size_t operand) const;
   std::string folded_parameters(const Fold& fold) const;
-  std::vector<std::string> folded_words(const Record& op, std::string_view ink) const;
+  std::vector<std::string> inside_lines(const Fold& fold, std::string_view ink) const;
   std::string recorded_op(const Record& op) const;
   std::string recorded_formula(const Record& op) const;
   double step_room() const;
@@ -62,7 +62,8 @@ class LadderCards {
 
 // What the cards are measured with, in points.
 inline constexpr double cell_padding = 8;  // left and right together
-inline constexpr double words_gap = 12;    // between a name and the words beside it
+inline constexpr double most_name_of_curve = 60;
+inline constexpr double words_gap = 12;  // between a name and the words beside it
 
 inline std::string left(double points) {
   return "WIDTH=\"" + std::to_string(std::lround(points + cell_padding)) + "\" ALIGN=\"LEFT\"";

@@ -1,4 +1,5 @@
 // What a ladder says of several ops that were folded into one row.
+#include "folded.h"
 #include "ladder_cards.h"
 
 #include <fmt/format.h>
@@ -18,19 +19,19 @@ std::string LadderCards::folded_parameters(const Fold& fold) const {
   return rows;
 }
 
-// Below the first line of a folded step back, line by line: the gradients inside, and those of each block.
-std::vector<std::string> LadderCards::folded_words(const Record& op, std::string_view ink) const {
-  const Fold& fold = *op.fold;
+// Below the first line of a folded step back: the gradients inside, and curves over the blocks.
+std::vector<std::string> LadderCards::inside_lines(const Fold& fold, std::string_view ink) const {
   std::vector<std::string> lines;
   if (!std::isnan(fold.least))
     lines.push_back(font(
         fmt::format("inside  {} … {}", style_.gradient_text(fold.least), style_.gradient_text(fold.most)), 10, ink));
-  for (const Fold::Series& series : fold.series) {
-    if (series.values.empty()) continue;
-    const double bars = static_cast<double>(std::min<std::size_t>(series.values.size(), 24)) * 9 * 0.602;
-    const std::string name = fit(series.name, std::max(20.0, step_room() - bars - words_gap), 9);
-    lines.push_back(font(html(name), 9, ink) + "  " + log_sparkline(series.values, 9, ink));
-  }
+  // On a plain ground: the curve has the colours of heat itself.
+  for (const Fold::Series& series : fold.series)
+    if (series.values.size() > 1)
+      lines.push_back(
+          table({"", c_.card, Frame::Corners::rounded, 3},
+                row(cell(font(html(fit(series.name, most_name_of_curve, 9)), 9, c_.muted), "ALIGN=\"LEFT\"") +
+                    cell(curve(series.values, style_), "ALIGN=\"LEFT\""))));
   return lines;
 }
 

@@ -210,17 +210,15 @@ const Link* LadderLines::passing_gradient(std::uint32_t op) const {
   return nullptr;
 }
 
-// As wide as the line, so that its two halves meet without a seam.
 std::string LadderLines::passing_look(std::uint32_t op) const {
   const Link* const link = passing_gradient(op);
   if (link == nullptr) return "";
   const Gradient g = flow(trace_, *link);
   const std::optional<double> size = style_.of(g);
-  const double wide = size ? style_.heat.pen_width(*size) : g.state == Gradient::State::known ? 1.8 : 1.4;
-  return fmt::format("class=\"bwd{}\" penwidth=0 width={:.3f} color=\"{}\"", step_of(trace_[link->to]), wide / 72,
-                     size                                ? style_.heat.line(*size)
-                     : g.state == Gradient::State::known ? c_.edge_mid
-                                                         : c_.saved);
+  const bool known = g.state == Gradient::State::known;
+  return fmt::format("class=\"bwd{}\" {}", step_of(trace_[link->to]),
+                     size ? joint(style_.heat.pen_width(*size), style_.heat.line(*size))
+                          : joint(known ? 1.8 : 1.4, known ? c_.edge_mid : c_.saved));
 }
 
 }  // namespace ebb::graphviz

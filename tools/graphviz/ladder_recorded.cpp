@@ -4,12 +4,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace ebb::graphviz {
 
 namespace {
 
-constexpr std::size_t most_shown = 6;  // of one row; more would tear the rows apart
+// Of one row; more would tear the rows apart.
+constexpr std::size_t most_shown = 8, first_shown = 3, last_shown = 4;
+
+// "∂" of a derivative of the forward pass, "∂²" of one of that, ...
+std::string sign_of(const Trace& trace, const Record& op) {
+  constexpr std::array<const char*, 4> signs{"∂", "∂²", "∂³", "∂ⁿ"};
+  std::size_t level = 0;
+  for (std::uint32_t of = op.backward_of; level + 1 < signs.size() && trace.holds(of) && trace[of].backward_of != 0;
+       of = trace[of].backward_of)
+    ++level;
+  return signs[level];
+}
 
 }  // namespace
 
@@ -27,9 +39,10 @@ std::string LadderCards::recorded_formula(const Record& op) const {
 // One op: as a card of both directions, forward above and backward below.
 std::string LadderCards::recorded_op(const Record& op) const {
   const std::string formula = recorded_formula(op);
-  const double name_room = widths_.recorded - width("∂ ", 12);
+  const double name_room = widths_.recorded - width("∂² ", 12);
   const double rest = name_room - words_gap - width(op.op, 12, true);
-  std::string name = font("∂", 12, c_.forward) + " " + font(html(fit(op.op, name_room, 12, true)), 12, {}, true);
+  std::string name =
+      font(sign_of(trace_, op), 12, c_.forward) + " " + font(html(fit(op.op, name_room, 12, true)), 12, {}, true);
   if (rest > 12) name += "  " + font(html(fit(formula, rest, 10)), 10, c_.muted);
   std::string rows = row(cell(name, left(widths_.recorded)) +
                          cell(font(html(fit(shape_text(op.shape), widths_.recorded_shape, 10)), 10, c_.muted),
@@ -55,11 +68,18 @@ std::string LadderCards::recorded_op(const Record& op) const {
 }
 
 std::string LadderCards::recorded(const Ladder::Row& at) const {
-  const std::size_t shown = at.recorded.size() <= most_shown ? at.recorded.size() : most_shown - 1;
+  const std::size_t n = at.recorded.size();
   std::string rows;
-  if (shown < at.recorded.size())
-    rows = row(cell(font(fmt::format("{} more above", at.recorded.size() - shown), 9, c_.muted), both_columns));
-  for (std::size_t i = shown; i-- > 0;) rows += (rows.empty() ? "" : "<HR/>") + recorded_op(trace_[at.recorded[i]]);
+  const auto begin_part = [&] { rows += rows.empty() ? "" : "<HR/>"; };
+  for (std::size_t i = n; i-- > 0;) {
+    if (n > most_shown && i >= first_shown && i + last_shown < n) {
+      if (i == first_shown)
+        begin_part(),
+            rows += row(cell(font(fmt::format("… {} more", n - first_shown - last_shown), 9, c_.muted), both_columns));
+      continue;
+    }
+    begin_part(), rows += recorded_op(trace_[at.recorded[i]]);
+  }
   return table({c_.forward, c_.card, Frame::Corners::rounded, 3}, rows);
 }
 

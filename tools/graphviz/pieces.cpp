@@ -6,7 +6,6 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <limits>
 
 namespace ebb::graphviz {
 
@@ -20,7 +19,7 @@ std::string default_subtitle(const Trace& trace, std::string_view facts) {
   std::string text(facts);
   if (trace.parameters > 0) text += count(trace.parameters, "parameter") + " · ";
   const auto recorded = std::count_if(trace.records.begin(), trace.records.end(),
-                                      [](const Record& r) { return r.backward_of != 0 && r.fold == nullptr; });
+                                      [](const Record& r) { return r.is_op() && r.backward_of != 0 && r.fold == nullptr; });
   if (trace.folded.empty()) text += count(trace.ops - recorded, "forward op");
   else text += fmt::format("{} drawn as {}", count(trace.ops, "op"), count(cards(trace), "card"));
   if (recorded > 0 && trace.folded.empty()) text += " · " + count(recorded, "recorded backward op");
@@ -40,12 +39,6 @@ std::string_view rest_of_kind(std::string_view path, std::string_view kind) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };
   return std::equal(name.begin(), name.end(), word.begin(), word.end(), same) ? kind.substr(word.size()) : kind;
-}
-
-// "Dense(10 -> 64)" with a real arrow.
-std::string with_arrow(std::string text) {
-  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
-  return text;
 }
 
 }  // namespace
@@ -82,27 +75,6 @@ std::string sparkline(std::span<const std::uint8_t> heights, double points, std:
   return fmt::format("<FONT FACE=\"DejaVu Sans Mono\" POINT-SIZE=\"{}\" COLOR=\"{}\">{}</FONT>", points, colour, bars);
 }
 
-std::string log_sparkline(std::span<const double> values, double points, std::string_view colour) {
-  constexpr std::size_t most_bars = 24;
-  const std::size_t bars = std::min(values.size(), most_bars);
-  std::vector<double> sizes(bars, no_number);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    double& bar = sizes[i * bars / values.size()];
-    if (std::isfinite(values[i]) && values[i] != 0 && !(bar >= std::abs(values[i]))) bar = std::abs(values[i]);
-  }
-  double low = std::numeric_limits<double>::infinity(), high = 0;
-  for (const double size : sizes) {
-    if (std::isnan(size)) continue;
-    low = std::min(low, size), high = std::max(high, size);
-  }
-  std::vector<std::uint8_t> heights;
-  for (const double size : sizes)
-    heights.push_back(std::isnan(size) || low == high
-                          ? std::uint8_t{0}
-                          : static_cast<std::uint8_t>(std::lround(7 * std::log(size / low) / std::log(high / low))));
-  return sparkline(heights, points, colour);
-}
-
 std::string value_text(const Record& r) {
   if (!r.has_value) return "";
   return (r.size() == 1 ? "value " : "rms ") + number(r.value);
@@ -136,6 +108,11 @@ std::string formula_of(const Record& op) {
 
 std::string_view change_words(const Record& op) {
   return op.change == Change::added ? "+ added" : op.change == Change::removed ? "− removed" : "";
+}
+
+std::string with_arrow(std::string text) {
+  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
+  return text;
 }
 
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise) {
@@ -202,7 +179,7 @@ std::string loss_markup(const Trace& trace, const Style& style) {
       c.text, c.card, row(cells));
 }
 
-std::string band_attributes(const Band& band, const Style& style, std::string_view justify) {
+std::string band_attributes(const Band& band, const Style& style, std::string_view justify, double indent) {
   const Palette& c = style.colours;
   // Gaps stand by themselves: spaces at the edge of a piece of text would be dropped.
   std::string text;
@@ -215,6 +192,9 @@ std::string band_attributes(const Band& band, const Style& style, std::string_vi
     put(cut(with_arrow(std::string(rest_of_kind(title.path, title.kind))), 60), false);
   }
   if (band.call != 0) put(fmt::format("call {}", band.call), false);
+  if (indent > 0)
+    text = table({"", "", Frame::Corners::square, 0},
+                 row(cell("", fmt::format("WIDTH=\"{:.0f}\"", indent)) + cell(text, "")));
   return fmt::format(
       "graph [{} labeljust={} labelloc=t fontcolor=\"{}\" style=\"rounded,filled\" color=\"{}\" fillcolor=\"{}\" "
       "margin=12 peripheries=1]",
@@ -232,6 +212,13 @@ std::string back_line(const Gradient& gradient, const Style& style) {
   if (!size) return fmt::format("dir=back color=\"{}\" penwidth=1.80{}", c.edge_mid, arrow);
   return fmt::format("dir=back color=\"{}\" penwidth={:.2f}{}", style.heat.line(*size), style.heat.pen_width(*size),
                      arrow);
+}
+
+// dot ends the line a point before and begins it a point after the middle, whatever lies there.
+std::string joint(double line_width, std::string_view colour) {
+  return fmt::format(
+      "shape=box style=filled penwidth=0 label=\"\" fixedsize=true width={:.3f} height=0.03 color=\"{}\"",
+      line_width / 72, colour);
 }
 
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared) {

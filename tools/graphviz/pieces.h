@@ -28,8 +28,6 @@ std::string label(std::string_view markup);
 
 /// A histogram as ▂▄▆█; empty without one.
 std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
-/// The same of numbers of any size, by their logarithms: at most 24 bars, each of the largest of its neighbours.
-std::string log_sparkline(std::span<const double> values, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
 /// For tooltips, with all digits: "affine = x·Wᵀ + b: 32×8 f32, rms 0.8219123"; the seconds if they are what is measured.
@@ -40,6 +38,8 @@ std::string_view title_of(const Record& op);
 std::string formula_of(const Record& op);
 /// "+ added", "− removed"; empty for what is in both traces.
 std::string_view change_words(const Record& op);
+/// "Dense(10 -> 64)" with a real arrow.
+std::string with_arrow(std::string text);
 /// A leaf's name: its own, or what its first use calls it, or `otherwise`.
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise = {});
 
@@ -51,12 +51,14 @@ std::string head(const Trace& trace, const DotOptions& options, const Style& sty
 std::string legend_markup(const Trace& trace, const Style& style, std::string_view words);
 /// The card at the end of the forward pass, with its two ports v and s.
 std::string loss_markup(const Trace& trace, const Style& style);
-/// A band's label, graph attributes and all.
-std::string band_attributes(const Band& band, const Style& style, std::string_view justify);
+/// A band's label, `indent` points from its side, graph attributes and all.
+std::string band_attributes(const Band& band, const Style& style, std::string_view justify, double indent = 0);
 
 /// Attributes of a line that a gradient flows back along: filled arrow; hollow for exactly 0, a diamond for NaN and ∞,
 /// dashes for not computed.
 std::string back_line(const Gradient& gradient, const Style& style);
+/// Attributes of a node that a line of that width (points) passes through without a seam.
+std::string joint(double line_width, std::string_view colour);
 /// For tooltips, with all digits: "gradient rms 0.00231746", "gradient not computed", ...
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared = false);
 /// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no gradient".

@@ -1,11 +1,13 @@
 #include "svg.h"
 
 #include "play.h"
+#include "steps.h"
 #include "theme.h"
 
 #include "../../autograd/error.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,16 +22,6 @@ namespace {
 
 constexpr std::size_t colour_length = 7;      // "#rrggbb"
 constexpr unsigned first_stand_in = 0x10000;  // "#010000": nothing is painted in such a green-blue black
-
-std::string stand_in(std::size_t i) { return fmt::format("#{:06x}", first_stand_in + i); }
-
-// The pair that an attribute's value stands for; null if it is a colour itself.
-const Paints::Pair* pair_of(std::string_view value, const Paints& paints) {
-  if (value.size() != colour_length || value[0] != '#') return nullptr;
-  const unsigned long number = std::stoul(std::string(value.substr(1)), nullptr, 16);
-  const bool stands = number >= first_stand_in && number - first_stand_in < paints.pairs.size();
-  return stands ? &paints.pairs[number - first_stand_in] : nullptr;
-}
 
 // ---- one element out of dot's several -------------------------------------------------------------------------------
 
@@ -62,8 +54,8 @@ void unwrap(std::vector<Element>& children, std::string& tooltip) {
   children = std::move(flat);
 }
 
-// A group of dot's: its `title` is its DOT name, which is returned and becomes the id of a node; the tooltip takes its place.
-std::string simplify(Element& group) {
+// A group of dot's: its `title` is its DOT name, which becomes the id of a node; the tooltip takes its place.
+void simplify(Element& group) {
   std::string name, tooltip;
   unwrap(group.children, tooltip);
   std::erase_if(group.children, [&](const Element& child) {
@@ -74,7 +66,6 @@ std::string simplify(Element& group) {
   std::erase_if(group.attributes, [](const auto& attribute) { return attribute.first == "id"; });
   if (group.has_class("node")) group.set("id", name);
   if (!tooltip.empty()) group.children.insert(group.children.begin(), element("title", tooltip));
-  return name;
 }
 
 // ---- colours --------------------------------------------------------------------------------------------------------
@@ -82,9 +73,9 @@ std::string simplify(Element& group) {
 void colour(Element& element, const Paints& paints, std::set<std::string>& rules) {
   for (const char* const attribute : {"fill", "stroke"}) {
     if (element.get(attribute) == "transparent") element.set(attribute, "none");  // which is no colour of SVG 1.1
-    const Paints::Pair* const pair = pair_of(element.get(attribute), paints);
+    const Paints::Pair* const pair = paints.pair(element.get(attribute));
     if (pair == nullptr) continue;
-    const std::string word = fmt::format("{}{}", attribute[0], pair - paints.pairs.data());
+    const std::string word = fmt::format("{}{}", attribute[0], paints.number(*pair));
     element.set(attribute, pair->light);
     element.add_class(word);
     rules.insert(fmt::format(".{}{{{}:{}}}", word, attribute, pair->dark));
@@ -92,38 +83,7 @@ void colour(Element& element, const Paints& paints, std::set<std::string>& rules
   for (Element& child : element.children) colour(child, paints, rules);
 }
 
-bool is_heat(std::string_view value, const Paints& paints) {
-  if (value.empty() || value[0] != '#') return false;
-  const Paints::Pair* const pair = pair_of(value, paints);
-  return pair != nullptr ? paints_gradient(pair->light, pair->dark) : paints_gradient(std::string(value));
-}
-
 // ---- what a gradient paints -----------------------------------------------------------------------------------------
-
-// The number N of a class stepN; none for a group without a step.
-std::optional<std::uint32_t> own_step(const Element& group) {
-  const std::string classes = ' ' + std::string(group.get("class"));
-  const std::size_t at = classes.find(" step");
-  if (at == std::string::npos || classes.find_first_of("0123456789", at) != at + 5) return std::nullopt;
-  return static_cast<std::uint32_t>(std::stoul(classes.substr(at + 5)));
-}
-
-// For each of the groups, the step that brings it its gradient.  That of a leaf is there once the last line has brought its
-// share; a line's name is "from&#45;&gt;to" with ports "from:e".
-std::vector<std::optional<std::uint32_t>> steps_of(const std::vector<Element>& groups,
-                                                   const std::vector<std::string>& names) {
-  std::vector<std::optional<std::uint32_t>> steps;
-  std::map<std::string, std::uint32_t> last;
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    steps.push_back(own_step(groups[i]));
-    if (!steps[i] || !groups[i].has_class("edge")) continue;
-    std::uint32_t& latest = last[names[i].substr(0, names[i].find_first_of(":&"))];
-    latest = std::max(latest, *steps[i]);
-  }
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    if (const auto found = last.find(names[i]); !steps[i] && found != last.end()) steps[i] = found->second;
-  return steps;
-}
 
 struct Box {
   double left = 1e300, top = 1e300, right = -1e300, bottom = -1e300;
@@ -155,7 +115,7 @@ void mark_parts(Element& group, std::size_t rank, bool all, const Paints& paints
   const bool edge = group.has_class("edge");
   for (Element& shape : group.children) {
     if (shape.name == "title" || shape.name == "text") continue;
-    const bool filled = is_heat(shape.get("fill"), paints), drawn = is_heat(shape.get("stroke"), paints);
+    const bool filled = paints.is_heat(shape.get("fill")), drawn = paints.is_heat(shape.get("stroke"));
     if (filled && !edge) chips.push_back(box_of(shape));
     if (all || filled || drawn) mark(shape, rank, edge && shape.name == "path");
   }
@@ -169,27 +129,25 @@ void mark_parts(Element& group, std::size_t rank, bool all, const Paints& paints
 }
 
 // Returns the numbers of the steps.
-std::vector<std::uint32_t> mark_steps(std::vector<Element>& groups, const std::vector<std::string>& names,
-                                      const Paints& paints) {
-  const std::vector<std::optional<std::uint32_t>> steps = steps_of(groups, names);
-  std::set<std::uint32_t> numbers;
-  for (const std::optional<std::uint32_t>& step : steps)
-    if (step) numbers.insert(*step);
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (!steps[i]) continue;
-    const auto rank = static_cast<std::size_t>(std::distance(numbers.begin(), numbers.find(*steps[i])));
-    const bool backward = groups[i].has_class("bwd");
-    if (backward && groups[i].has_class("node")) mark(groups[i], rank, false);
-    else mark_parts(groups[i], rank, backward, paints);
+std::vector<std::uint32_t> mark_steps(std::vector<Element>& groups, const Paints& paints) {
+  std::set<std::uint32_t> steps;
+  for (const Element& group : groups)
+    if (const std::optional<std::uint32_t> step = step_of(group.get("class"))) steps.insert(*step);
+  for (Element& group : groups) {
+    const std::optional<std::uint32_t> step = step_of(group.get("class"));
+    if (!step) continue;
+    const auto rank = static_cast<std::size_t>(std::distance(steps.begin(), steps.find(*step)));
+    const bool backward = group.has_class("bwd");
+    if (backward && group.has_class("node")) mark(group, rank, false);
+    else mark_parts(group, rank, backward, paints);
   }
-  return {numbers.begin(), numbers.end()};
+  return {steps.begin(), steps.end()};
 }
 
 }  // namespace
 
-Paints join(const std::string& light, const std::string& dark) {
-  Paints paints{light, {}};
-  std::map<std::pair<std::string, std::string>, std::size_t> known;
+std::string Paints::join(const std::string& light, const std::string& dark) {
+  std::string joined = light;
   if (light.size() != dark.size()) throw Error("graphviz: the themes of a picture differ in more than colours");
   for (std::size_t i = 0; i < light.size(); ++i) {
     if (light[i] == dark[i]) continue;
@@ -197,43 +155,53 @@ Paints join(const std::string& light, const std::string& dark) {
     if (begin == std::string::npos || i - begin >= colour_length)
       throw Error("graphviz: the themes of a picture differ in more than colours");
     const std::pair colours{light.substr(begin, colour_length), dark.substr(begin, colour_length)};
-    const auto [found, is_new] = known.emplace(colours, known.size());
-    if (is_new) paints.pairs.push_back({colours.first, colours.second});
-    paints.dot.replace(begin, colour_length, stand_in(found->second));
+    const auto [found, is_new] = known_.emplace(colours, pairs_.size());
+    if (is_new) pairs_.push_back({colours.first, colours.second});
+    joined.replace(begin, colour_length, fmt::format("#{:06x}", first_stand_in + found->second));
     i = begin + colour_length - 1;
   }
-  return paints;
+  return joined;
 }
 
-Paints paint(const Page& page) {
-  if (page.options().theme != Theme::automatic) return {page.dot(), {}};
-  return join(page.dot(Theme::light), page.dot(Theme::dark));
+const Paints::Pair* Paints::pair(std::string_view colour) const {
+  if (colour.size() != colour_length || colour[0] != '#') return nullptr;
+  const unsigned long number = std::strtoul(std::string(colour.substr(1)).c_str(), nullptr, 16);
+  return number >= first_stand_in && number - first_stand_in < pairs_.size() ? &pairs_[number - first_stand_in]
+                                                                             : nullptr;
+}
+
+bool Paints::is_heat(std::string_view colour) const {
+  if (colour.empty() || colour[0] != '#') return false;
+  const Pair* const both = pair(colour);
+  return both != nullptr ? paints_gradient(both->light, both->dark) : paints_gradient(std::string(colour));
 }
 
 Svg refine(const std::string& from_dot, const Paints& paints) {
-  Svg svg{read_xml(from_dot), "", {}};
-  std::set<std::string> rules;
+  Svg svg{read_xml(from_dot), {}, {}};
   for (Element& graph : svg.root.children) {
     std::erase_if(graph.children, [](const Element& child) { return child.name == "title"; });
-    std::vector<std::string> names;
-    for (Element& group : graph.children) names.push_back(group.name == "g" ? simplify(group) : "");
-    svg.steps = mark_steps(graph.children, names, paints);
+    for (Element& group : graph.children)
+      if (group.name == "g") simplify(group);
+    svg.steps = mark_steps(graph.children, paints);
   }
   svg.root.set("xml:space", "preserve");
-  colour(svg.root, paints, rules);
-  for (const std::string& rule : rules) svg.dark_rules += rule;
+  colour(svg.root, paints, svg.dark_rules);
   return svg;
 }
 
-std::string svg_file(const std::string& from_dot, const Paints& paints, const DotOptions& options) {
-  Svg svg = refine(from_dot, paints);
-  std::string rules;
-  if (options.play) rules += playing(svg.steps.size(), options.theme);
-  if (!svg.dark_rules.empty()) rules += "@media (prefers-color-scheme:dark){" + svg.dark_rules + "}";
+std::string svg_file(Svg svg, std::string rules) {
+  if (!svg.dark_rules.empty())
+    rules += fmt::format("@media (prefers-color-scheme:dark){{{}}}", fmt::join(svg.dark_rules, ""));
   if (!rules.empty()) svg.root.children.insert(svg.root.children.begin(), element("style", rules));
   std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   write_xml(svg.root, text);
   return text + '\n';
+}
+
+std::string svg_file(const std::string& from_dot, const Paints& paints, const DotOptions& options) {
+  Svg svg = refine(from_dot, paints);
+  const std::string rules = options.play ? playing(svg.steps.size(), options.theme) : "";
+  return svg_file(std::move(svg), rules);
 }
 
 }  // namespace ebb::graphviz

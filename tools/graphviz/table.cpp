@@ -43,12 +43,6 @@ std::string line(const Cells& cells) {
   return out + '\n';
 }
 
-std::string seconds_text(double seconds) {
-  return seconds >= 1      ? number(seconds) + " s"
-         : seconds >= 1e-3 ? number(seconds * 1e3) + " ms"
-                           : number(seconds * 1e6) + " µs";
-}
-
 class Table {
  public:
   Table(const Trace& trace, const DotOptions& options) : trace_(trace), options_(options) {}
@@ -139,8 +133,14 @@ class Table {
   }
 
   Cells heads() const {
-    Cells cells{"step", "module", "op", "shape", "value", trace_.compared ? "∇ after÷" : "gradient", "‖∇‖/‖w‖", ""};
-    if (trace_.compared) cells[6] = "÷before";
+    Cells cells{"step",
+                "module",
+                "op",
+                "shape",
+                "value",
+                trace_.compared ? "∇ ratio" : "gradient",
+                trace_.compared ? "" : "‖∇‖/‖w‖",
+                ""};
     if (options_.color == Color::time) cells[6] = "time";
     if (options_.color == Color::memory) cells[6] = "memory";
     if (high_ > low_) {
@@ -166,7 +166,7 @@ class Table {
     if (r.has_value) cells[4] = number(r.value);
     const bool known = r.gradient.state == Gradient::State::known;
     cells[5] = known ? (trace_.compared ? "×" : "") + number(r.gradient.size) : "–";
-    cells[6] = options_.color == Color::time     ? (r.is_op() ? seconds_text(measure(r)) : "")
+    cells[6] = options_.color == Color::time     ? (r.is_op() ? duration(measure(r)) : "")
                : options_.color == Color::memory ? bytes(static_cast<std::int64_t>(measure(r)))
                                                  : share(r);
     cells[7] = bar(r);
@@ -190,6 +190,8 @@ class Table {
   }
 
   std::string bar(const Record& r) const {
+    if (r.change == Change::added) return "added";
+    if (r.change == Change::removed) return "removed";
     if (options_.color == Color::gradient) {
       if (r.gradient.state == Gradient::State::unneeded) return "none needed";
       if (r.gradient.state == Gradient::State::unknown) return sorted() ? "not computed" : "";

@@ -101,6 +101,8 @@ bool paints_gradient(const std::string& colour) {
                       [&](const auto role) { return colour == light.*role || colour == dark.*role; });
 }
 
+std::string faint(const std::string& colour, Theme theme) { return mix(colour, palette(theme).card, 0.88); }
+
 double Heat::decades(double size) const { return known() ? std::log10(std::abs(size) / center_) / span_ : 0; }
 
 std::string Heat::ramp(double d, const char* mid) const {

@@ -24,12 +24,17 @@ bool paints_gradient(const std::string& colour);
 /// The same of what is painted in these two in the two themes.
 bool paints_gradient(const std::string& in_light, const std::string& in_dark);
 
+/// The colour on a card that it hardly differs from.
+std::string faint(const std::string& colour, Theme theme);
+
 /// How a size becomes colour and width: `span` decades down to cold, as many up to hot, about a centre.
 class Heat {
  public:
   Heat(const Palette& colours, double center, double span = 2) : colours_(&colours), center_(center), span_(span) {}
 
   bool known() const { return center_ > 0; }
+  double center() const { return center_; }
+  double span() const { return span_; }
   /// Of a card or chip.  Zero is nearly that of a card; what is not finite has a colour of its own.
   std::string fill(double size) const;
   /// Of text on that: black or white, whichever is easier to read; on zero that of the page.
