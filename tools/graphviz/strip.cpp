@@ -1,5 +1,6 @@
-// Names of DOT nodes: n a card or leaf, i a copy of a leaf beside one of its users, r a point that keeps rows in order;
-// the number is the graph's id.  Of several graphs the first one's names begin with a, the second's with b, and so on.
+// Names of DOT nodes: n a card or leaf, i a copy of a leaf beside one of its users, numbered by the graph's ids; l and r
+// the corners at the left and right where one row turns into the next; order a point that keeps several graphs in order.
+// Of several graphs the first one's names begin with a, the second's with b, and so on.
 #include "strip.h"
 
 #include "cards_markup.h"
