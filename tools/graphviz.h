@@ -44,8 +44,9 @@ struct DotOptions {
   Color color = Color::gradient;
   double heat_center = 0;  ///< the size in the middle of the scale of colours; 0: the median
   double heat_span = 0;    ///< decades from the middle to either end; 0: 2, more if it takes more
-  /// The most cards that are drawn.  A larger graph is folded, and the subtitle says how: pointwise ops in a row, then
-  /// equal blocks in a row, then modules from the innermost out, then neighbours.
+  /// The most nodes that are drawn, leaves and the loss among them; at least 2.  A larger graph is folded, and the subtitle
+  /// says how: pointwise ops in a row; of five equal blocks in a row or more (steps in time, layers of a stack) all but the
+  /// first two and the last two; modules from the innermost out; each of these four blocks; and then neighbours.
   int max_nodes = 400;
   std::string focus = "";  ///< the path of a module: only what is within `radius` ops of it is drawn open
   int radius = 2;
@@ -81,6 +82,26 @@ struct Part {
 std::string dot(const std::vector<Part>& parts, const DotOptions& options = {});
 void render(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
 
+enum class FrameFormat { svg, png };
+
+/// The backward pass as images, which differ in colours alone: in the N-th, what comes after step N is faint.  They are named
+/// step-000.svg (nothing has come yet), step-001.svg, ...; the paths are returned.  The folder is made if need be; other
+/// files in it stay.
+/// Throws what render() throws.
+std::vector<std::string> frames(const Trace& trace, const std::string& folder, const DotOptions& options = {},
+                                FrameFormat format = FrameFormat::svg);
+
+/// A training as images: one for each part, named frame-000.svg, ..., on one scale of colours; the part's title stands above
+/// it, its detail in the subtitle.  The same model gives the same layout, with other numbers and colours.
+/// Throws what render() throws, and UsageError for no parts.
+std::vector<std::string> frames(const std::vector<Part>& parts, const std::string& folder,
+                                const DotOptions& options = {}, FrameFormat format = FrameFormat::svg);
+
+/// The same as one SVG that shows them one after the other, over and over; at rest, for a reader who wants no motion, it
+/// shows the last.
+/// Throws what render() throws, and UsageError for no parts.
+void film(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
+
 /// What became of a step: the nodes of `after`, with those that only `before` has where they were, marked.
 /// The sizes of gradients, their contributions and those of parameters are after / before: 1 where both are exactly 0, ∞
 /// where only `before` is; of what only one of them has, unknown.  Values are those of `after`.
@@ -109,25 +130,5 @@ struct Moment {
 
 /// The same of the last, with the step since which it is so, and what was so before and passed.
 std::string report(const std::vector<Moment>& moments);
-
-enum class FrameFormat { svg, png };
-
-/// The backward pass as images, which differ in colours alone: in the N-th, what comes after step N is faint.  They are named
-/// step-000.svg (nothing has come yet), step-001.svg, ...; the paths are returned.  The folder is made if need be; other
-/// files in it stay.
-/// Throws what render() throws.
-std::vector<std::string> frames(const Trace& trace, const std::string& folder, const DotOptions& options = {},
-                                FrameFormat format = FrameFormat::svg);
-
-/// A training as images: one for each part, named frame-000.svg, ..., on one scale of colours; the part's title stands above
-/// it, its detail in the subtitle.  The same model gives the same layout, with other numbers and colours.
-/// Throws what render() throws, and UsageError for no parts.
-std::vector<std::string> frames(const std::vector<Part>& parts, const std::string& folder,
-                                const DotOptions& options = {}, FrameFormat format = FrameFormat::svg);
-
-/// The same as one SVG that shows them one after the other, over and over; at rest, for a reader who wants no motion, it
-/// shows the last.
-/// Throws what render() throws, and UsageError for no parts.
-void film(const std::vector<Part>& parts, const std::string& file, const DotOptions& options = {});
 
 }  // namespace ebb::graphviz

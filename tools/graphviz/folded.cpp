@@ -88,7 +88,15 @@ std::string curve_rows(const Fold& fold, const Style& style) {
   return rows;
 }
 
+int block_size(std::size_t blocks) { return blocks <= 24 ? 11 : 9; }
+
 }  // namespace
+
+double curve_width(std::size_t sizes) {
+  constexpr double advance = 0.602;  // of DejaVu Sans Mono
+  const std::size_t shown = std::min(sizes, most_blocks);
+  return static_cast<double>(shown) * block_size(shown) * advance;
+}
 
 std::string steps_text(const Record& r) {
   if (r.fold == nullptr) return r.order == 0 ? "" : std::to_string(r.order);
@@ -127,7 +135,7 @@ std::string curve(std::span<const double> sizes, const Style& style) {
   const auto [least, most] = range_of(sizes);
   const double decades = std::log10(most / least);
   const std::size_t shown = std::min(sizes.size(), most_blocks);
-  const int points = shown <= 24 ? 11 : 9;
+  const int points = block_size(shown);
   std::string out;
   for (std::size_t i = 0; i < shown; ++i) {
     const std::size_t begin = i * sizes.size() / shown, end = (i + 1) * sizes.size() / shown;

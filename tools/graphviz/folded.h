@@ -28,5 +28,7 @@ std::string steps_text(const Record& r);
 /// Sizes as a curve ▁▃▅█ in colours of heat, on a scale of powers: the first at the left, "·" for 0, "×" for what is not
 /// finite.  Neighbours share a block if there are more than fit.
 std::string curve(std::span<const double> sizes, const Style& style);
+/// How wide a curve of so many sizes is, in points.
+double curve_width(std::size_t sizes);
 
 }  // namespace ebb::graphviz

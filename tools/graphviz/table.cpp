@@ -133,8 +133,14 @@ class Table {
   }
 
   Cells heads() const {
-    Cells cells{"step", "module", "op", "shape", "value", trace_.compared ? "∇ after÷" : "gradient", "‖∇‖/‖w‖", ""};
-    if (trace_.compared) cells[6] = "÷before";
+    Cells cells{"step",
+                "module",
+                "op",
+                "shape",
+                "value",
+                trace_.compared ? "∇ ratio" : "gradient",
+                trace_.compared ? "" : "‖∇‖/‖w‖",
+                ""};
     if (options_.color == Color::time) cells[6] = "time";
     if (options_.color == Color::memory) cells[6] = "memory";
     if (high_ > low_) {
@@ -184,6 +190,8 @@ class Table {
   }
 
   std::string bar(const Record& r) const {
+    if (r.change == Change::added) return "added";
+    if (r.change == Change::removed) return "removed";
     if (options_.color == Color::gradient) {
       if (r.gradient.state == Gradient::State::unneeded) return "none needed";
       if (r.gradient.state == Gradient::State::unknown) return sorted() ? "not computed" : "";
