@@ -152,22 +152,27 @@ void backward_of(List& list, TensorNode& node) {
     for (std::uint32_t i = 0; i < node.count; ++i) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
-      if (node.op->adds_to == static_cast<int>(i) && seen == nullptr) {
-        receive_part(input, [&](Tensor& sum) {
-          node.op->add_gradient(node.self, sum, dy, operands.in(), static_cast<int>(node.count));
-        });
-        continue;
+      const bool adds = node.op->adds_to == static_cast<int>(i);
+      Tensor dx;
+      if (!adds || seen != nullptr) {
+        dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
+                               operands.output());
+        if (!dx.defined()) continue;
+        must_fit(input, dx, node.op->name);
+        if (list.checking) list.check_sent(node, i, dx);
       }
-      Tensor dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
-                                    operands.output());
-      if (!dx.defined()) continue;
-      must_fit(input, dx, node.op->name);
-      if (list.checking) list.check_sent(node, i, dx);
       if (seen != nullptr) {
         keep(seen->sent[i], dx, dy);
         ++list.observations[list.entry[input.id].a].uses;
       }
-      receive(input, std::move(dx));
+      if (!adds) {
+        receive(input, std::move(dx));
+        continue;
+      }
+      dx = Tensor();
+      receive_part(input, [&](Tensor& sum) {  // so observed too: the same numbers, to the last bit
+        node.op->add_gradient(node.self, sum, dy, operands.in(), static_cast<int>(node.count));
+      });
     }
   }
   if (seen != nullptr) seen->backward_seconds = seconds_since(started);

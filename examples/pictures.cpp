@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace ebb;
@@ -83,7 +84,7 @@ struct Cell {
   Cell(std::int64_t inputs, std::int64_t units)
       : wx(nn::glorot_uniform({inputs, 4 * units})),
         wh(nn::orthogonal_init()({units, 4 * units}, f32, default_generator())),
-        b(zeros({4 * units})),
+        b(concat({zeros({units}), ones({units}), zeros({2 * units})}, 0)),  // to begin with it forgets little
         hidden(units) {}
 
   nn::State operator()(const Tensor& x, const nn::State& before) const {
@@ -119,15 +120,35 @@ void draw_lstm(const std::string& folder) {
   graphviz::render(trace(3), folder + "lstm_three_steps.svg",
                    {.title = "Backpropagation through time: one LSTM cell, three steps"});
   graphviz::render(trace(50), folder + "lstm_fifty.svg",
-                   {.title = "One LSTM cell, fifty steps: the gradient on its way back", .max_nodes = 12});
+                   {.title = "One LSTM cell, fifty steps: the gradient on its way back",
+                    .view = graphviz::View::strip,
+                    .max_nodes = 12});
 }
 
 // ---- a strip: one card for each module -------------------------------------------------------------------------------
 
-template <class Activation> nn::Sequential eight_layers(const Activation& activation, const nn::Init& init) {
+using Activation = Tensor (*)(const Tensor&);
+
+/// f(Dense(x)) as one module, which is one card.
+struct Layer {
+  nn::Dense dense;
+  Activation f;
+  nn::Label label;
+
+  Layer(std::int64_t in, std::int64_t out, const nn::Init& init, const std::string& name, Activation activation)
+      : dense(in, out, {.init = init}),
+        f(activation),
+        label(std::to_string(in) + " -> " + std::to_string(out) + " " + name) {}
+  Tensor operator()(const Tensor& x) const {
+    const Scope scope = label.scope();
+    return f(dense(x));
+  }
+  EBB_FIELDS(dense, label)
+};
+
+nn::Sequential eight_layers(const nn::Init& init, const std::string& name, Activation f) {
   nn::Sequential model;
-  for (int layer = 0; layer < 7; ++layer)
-    model.add(nn::Sequential{nn::Dense(layer == 0 ? 10 : 32, 32, {.init = init}), activation});
+  for (int layer = 0; layer < 7; ++layer) model.add(Layer(layer == 0 ? 10 : 32, 32, init, name, f));
   model.add(nn::Dense(32, 1, {.init = init}));
   return named(std::move(model));
 }
@@ -137,13 +158,13 @@ void draw_vanishing(const data::Dataset& batch, const std::string& folder) {
   const auto trace = [&](nn::Sequential model) {
     return watched([&] { return nn::binary_cross_entropy_with_logits(model(batch.x), batch.y); });
   };
-  const graphviz::Trace sigmoid = trace(eight_layers(nn::Sigmoid(), nn::normal_init(0, 0.25)));
-  const graphviz::Trace relu = trace(eight_layers(nn::ReLU(), nn::he_normal));
-  graphviz::render({{"sigmoid, small initialisation", "the gradient vanishes towards the input", sigmoid},
-                    {"relu, He initialisation", "the gradient keeps its size", relu}},
+  const graphviz::Trace vanishing = trace(eight_layers(nn::normal_init(0, 0.25), "sigmoid", sigmoid));
+  const graphviz::Trace lasting = trace(eight_layers(nn::he_normal, "relu", relu));
+  graphviz::render({{"sigmoid, small initialisation", "the gradient vanishes towards the input", vanishing},
+                    {"relu, He initialisation", "the gradient keeps its size", lasting}},
                    folder + "vanishing.svg", {.title = "Same depth, same data, same colours", .depth = 1});
-  std::printf("eight sigmoid layers: %s\n", graphviz::report(sigmoid).c_str());
-  std::printf("eight ReLU layers: %s\n", graphviz::report(relu).c_str());
+  std::printf("eight sigmoid layers: %s\n", graphviz::report(vanishing).c_str());
+  std::printf("eight ReLU layers: %s\n", graphviz::report(lasting).c_str());
 }
 
 /// The strip over a training, as a film.

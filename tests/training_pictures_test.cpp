@@ -227,7 +227,10 @@ TEST_CASE("Watch ends with a film and a report, also when training fails") {
   Watch watch(folder / "w", {.every = 5});
   Training training;
   training.fit(training.options({std::ref(watch)}));
-  CHECK(bytes_of(folder / "w" + "/training.svg").starts_with("<?xml"));
+  const std::string film = bytes_of(folder / "w" + "/training.svg");
+  CHECK(film.starts_with("<?xml"));
+  for (const char* const step : {"1", "5", "10", "15", "20"})
+    CHECK(has(film, std::string("Gradients while it trains, step ") + step + "<"));
   CHECK(has(watch.report(), "step 20: healthy: gradients reach all 2 layers, ∇ rms "));
 
   Training fails;

@@ -43,8 +43,9 @@ struct DotOptions {
   Color color = Color::gradient;
   double heat_center = 0;  ///< the size in the middle of the scale of colours; 0: the median
   double heat_span = 0;    ///< decades from the middle to either end; 0: 2, more if it takes more
-  /// The most cards that are drawn.  A larger graph is folded, and the subtitle says how: pointwise ops in a row, then
-  /// equal blocks in a row, then modules from the innermost out, then neighbours.
+  /// The most nodes that are drawn, leaves and the loss among them; at least 2.  A larger graph is folded, and the subtitle
+  /// says how: pointwise ops in a row; of five equal blocks in a row or more (steps in time, layers of a stack) all but the
+  /// first two and the last two; modules from the innermost out; each of these four blocks; and then neighbours.
   int max_nodes = 400;
   std::string focus = "";  ///< the path of a module: only what is within `radius` ops of it is drawn open
   int radius = 2;

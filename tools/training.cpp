@@ -1,6 +1,7 @@
 #include "training.h"
 
 #include "graphviz/file.h"
+#include "graphviz/text.h"
 
 #include "../autograd/error.h"
 
@@ -95,7 +96,13 @@ void Watch::on_fit_end(optim::Run& run) {
   if (moments.empty()) return;
   report_ = graphviz::report(moments);
   if (options_.report && run.verbose()) std::fputs(("\n" + report_).c_str(), stdout);
-  if (options_.film) render(moments.back().trace, folder_ + "/training.svg", options_.picture);
+  if (!options_.film) return;
+  const std::string& title = options_.picture.title;
+  std::vector<Part> parts;
+  for (Moment& moment : moments)
+    parts.push_back({.title = fmt::format("{}{}step {}", title, title.empty() ? "" : ", ", thousands(moment.step)),
+                     .trace = std::move(moment.trace)});
+  film(parts, folder_ + "/training.svg", options_.picture);
 }
 
 }  // namespace ebb::graphviz

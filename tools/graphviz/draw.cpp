@@ -1,5 +1,6 @@
 #include "draw.h"
 
+#include "html.h"
 #include "steps.h"
 
 namespace ebb::graphviz {
@@ -31,7 +32,8 @@ std::string run_dot(Page& page, const std::string& format, Paints& paints, const
 
 std::string image(Page& page, const std::string& format, const Alter& alter) {
   Paints paints;
-  const std::string picture = run_dot(page, format, paints, alter);
+  const std::string picture = run_dot(page, format == "html" ? "svg" : format, paints, alter);
+  if (format == "html") return html_page(refine(picture, paints), page);
   return format == "svg" ? svg_file(picture, paints, page.options()) : picture;
 }
 

@@ -20,7 +20,7 @@ using Alter = std::function<std::string(const std::string& dot, Theme theme)>;
 std::string run_dot(Page& page, const std::string& format, Paints& paints, const Alter& alter = nullptr,
                     std::chrono::milliseconds limit = time_limit);
 
-/// The picture in an image format: svg, png or pdf.
+/// The picture as a file: svg, png, pdf, or html.
 std::string image(Page& page, const std::string& format, const Alter& alter = nullptr);
 
 }  // namespace ebb::graphviz

@@ -390,28 +390,22 @@ class Contracting {
 }  // namespace
 
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most) {
-  constexpr std::uint32_t most_lines = 8;  // leaves with more are drawn once more beside each op
-  std::size_t nodes = graph.order.size() + (graph.trace.root != 0 ? 1 : 0);
+  const Order& order = graph.order;
+  std::size_t nodes = order.size() + (graph.trace.root != 0 ? 1 : 0);
   for (const Piece& piece : pieces) nodes -= piece.end - piece.first - 1;
   if (nodes > most) return nodes;
   const LeafUse use(graph, pieces, leaves);
-  const auto stands_at_each = [&](std::size_t leaf) {
-    const Record& r = graph.trace.records[leaf];
-    return use.is_open(leaf) && r.users > (r.kind == Node::Kind::parameter ? 1 : most_lines);
-  };
   for (std::size_t i = 0; i < graph.trace.records.size() && nodes <= most; ++i)
-    if (graph.order.place[i] == nowhere && use.stays(i) && !stands_at_each(i)) ++nodes;
+    if (order.place[i] == nowhere && use.stays(i) && !use.is_open(i)) ++nodes;
   auto piece = pieces.begin();
-  for (Place op = 0; op < graph.order.size() && nodes <= most; ++op) {
+  for (Place op = 0; op < order.size() && nodes <= most; ++op) {
     while (piece != pieces.end() && piece->end <= op) ++piece;
     if (piece != pieces.end() && piece->first <= op) {
       op = piece->end - 1;
       continue;
     }
-    for (std::uint32_t i = graph.order.begin[op]; i < graph.order.begin[op + 1]; ++i) {
-      const std::uint32_t leaf = graph.order.reads[i];
-      if (leaf != nowhere && graph.order.place[leaf] == nowhere && stands_at_each(leaf)) ++nodes;
-    }
+    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i)
+      if (order.reads[i] != nowhere && order.place[order.reads[i]] == nowhere) ++nodes;
   }
   return nodes;
 }

@@ -47,10 +47,20 @@ std::string names_in(const Foldable& graph, Place first, Place end) {
 }
 
 Words of_call(const Foldable& graph, std::uint32_t c) {
-  const Call& call = graph.order.calls[c];
-  const auto is_one = [&](const Call& other) { return other.path == call.path && other.backward == call.backward; };
   const auto& calls = graph.order.calls;
-  const auto all = std::count_if(calls.begin(), calls.end(), is_one);
+  const auto inner_is_all = [&] {
+    const std::size_t inner = c + 1;
+    return inner < calls[c].next && calls[inner].first == calls[c].first && calls[inner].end == calls[c].end;
+  };
+  const auto is_one = [&](const Call& other) {
+    return other.path == calls[c].path && other.backward == calls[c].backward;
+  };
+  auto all = std::count_if(calls.begin(), calls.end(), is_one);
+  while (all > 1 && calls[c].kind.empty() && inner_is_all()) {  // one of a list's modules: its own name says more
+    ++c;
+    all = std::count_if(calls.begin(), calls.end(), is_one);
+  }
+  const Call& call = calls[c];
   Words words{(call.backward ? "∂ " : "") + std::string(call.path),
               call.kind == call.path ? "" : std::string(call.kind)};
   if (all > 1) {
@@ -69,15 +79,18 @@ std::string_view module_of(const Foldable& graph, const Repeat& repeat, std::siz
   return {};
 }
 
-const char* noun(const Repeat& repeat) {
-  if (repeat.parameters == Repeat::Parameters::distinct) return "layer";
-  return repeat.recurrent ? "step" : "copy";
+struct Noun {
+  const char *one, *many;
+};
+Noun noun(const Repeat& repeat) {
+  if (repeat.parameters == Repeat::Parameters::distinct) return {"layer", "layers"};
+  return repeat.recurrent ? Noun{"step", "steps"} : Noun{"copy", "copies"};
 }
 
 /// "step 1", "steps 3 – 48", "encoder.2 – encoder.45".
 std::string title_of(const Foldable& graph, const Repeat& repeat, std::size_t first, std::size_t count) {
   const std::string_view from = module_of(graph, repeat, first), to = module_of(graph, repeat, first + count - 1);
-  const std::string one = noun(repeat), many = one == "copy" ? "copies" : one + "s";
+  const auto [one, many] = noun(repeat);
   if (!from.empty() && from != to) return shorten(from, longest_title / 2) + " – " + shorten(to, longest_title / 2);
   if (count == 1) {
     const std::string_view other = module_of(graph, repeat, first == 0 ? 1 : 0);
@@ -101,6 +114,16 @@ Words of_blocks(const Foldable& graph, const Piece& piece) {
   if (repeat.parameters == distinct) words.detail += ", distinct parameters";
   if (repeat.parameters == some) words.detail += ", some parameters the same";
   return words;
+}
+
+/// "46 of 50 steps of lstm"; "50 steps of lstm" where each is folded.
+std::string sentence(const Foldable& graph, const Repeat& repeat, std::uint32_t folded) {
+  const auto all = static_cast<std::int64_t>(repeat.blocks());
+  const std::string_view module = module_of(graph, repeat, 0);
+  const std::string_view path =
+      module.empty() || module != module_of(graph, repeat, 1) ? graph.order.calls[repeat.call].path : module;
+  return fmt::format("{}{} {}{}", folded == all ? "" : thousands(folded) + " of ", thousands(all), noun(repeat).many,
+                     path.empty() ? "" : " of " + shorten(path, longest_title));
 }
 
 Words of_stretch(const Foldable& graph, const Piece& piece) {
@@ -158,34 +181,26 @@ Words words_of(const Foldable& graph, const Piece& piece, const std::string& foc
 std::vector<std::string> summary(const Foldable& graph, const std::vector<Piece>& pieces, const std::string& focus) {
   constexpr std::size_t most_repeats = 3;
   std::vector<std::string> text;
-  int shallowest = 0;
-  std::size_t chains = 0, repeats = 0, stretches = 0;
-  bool beside = false;
-  for (const Piece& piece : pieces) {
-    if (piece.kind == Piece::Kind::module) {
-      const int level = graph.order.calls[piece.of].level;
-      shallowest = shallowest == 0 ? level : std::min(shallowest, level);
-    }
-    chains += piece.kind == Piece::Kind::chain;
-    stretches += piece.kind == Piece::Kind::stretch;
-    beside = beside || piece.kind == Piece::Kind::before || piece.kind == Piece::Kind::between ||
-             piece.kind == Piece::Kind::after;
-    if (piece.kind != Piece::Kind::block || piece.blocks == 1 || ++repeats > most_repeats) continue;
-    const Repeat& repeat = graph.repeats[piece.of];
-    const std::string_view module = module_of(graph, repeat, piece.block);
-    const std::string_view path = module.empty() || module != module_of(graph, repeat, piece.block + 1)
-                                      ? graph.order.calls[repeat.call].path
-                                      : module;
-    const std::string one = noun(repeat), many = one == "copy" ? "copies" : one + "s";
-    text.push_back(fmt::format("{} of {} {}{}", thousands(piece.blocks),
-                               thousands(static_cast<std::int64_t>(repeat.blocks())), many,
-                               path.empty() ? "" : " of " + shorten(path, longest_title)));
-  }
-  if (repeats > most_repeats) text.push_back(count(static_cast<std::int64_t>(repeats - most_repeats), "more repeat"));
-  if (beside) text.insert(text.begin(), "all but " + shorten(focus, longest_title));
-  if (shallowest > 0) text.push_back(fmt::format("modules at depth {}", shallowest));
-  if (chains > 0) text.push_back("pointwise ops in a row");
-  if (stretches > 0) text.push_back("neighbours");
+  const auto any = [&](auto... kinds) {
+    return std::any_of(pieces.begin(), pieces.end(), [&](const Piece& p) { return ((p.kind == kinds) || ...); });
+  };
+  using enum Piece::Kind;
+  if (any(before, between, after)) text.push_back("all but " + shorten(focus, longest_title));
+  std::map<std::uint32_t, std::uint32_t> repeats;  // and how many of their blocks are folded
+  for (const Piece& piece : pieces)
+    if (piece.kind == block) repeats[piece.of] += piece.blocks;
+  std::size_t told = 0;
+  for (const auto& [of, blocks] : repeats)
+    if (told++ < most_repeats) text.push_back(sentence(graph, graph.repeats[of], blocks));
+  if (repeats.size() > most_repeats)
+    text.push_back(count(static_cast<std::int64_t>(repeats.size() - most_repeats), "more repeat"));
+  int level = 0;
+  for (const Piece& piece : pieces)
+    if (piece.kind == module && (level == 0 || graph.order.calls[piece.of].level < level))
+      level = graph.order.calls[piece.of].level;
+  if (level > 0) text.push_back(fmt::format("modules at depth {}", level));
+  if (any(chain)) text.push_back("pointwise ops in a row");
+  if (any(stretch)) text.push_back("neighbours");
   return text;
 }
 

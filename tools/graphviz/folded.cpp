@@ -14,11 +14,6 @@ constexpr double least_width = 92, widest_head = 170;  // of a card's first line
 constexpr std::size_t most_blocks = 48;                // of a curve
 constexpr std::string_view gap = "  ";
 
-std::string with_arrow(std::string text) {
-  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
-  return text;
-}
-
 std::string muted(std::string_view text, double room, const Style& style) {
   return font(html(fit(text, room, 10)), 10, style.colours.muted);
 }
@@ -46,8 +41,17 @@ std::string parameters_name(const Fold& fold) {
 // What one gradient or value of a series is called: "g h".
 std::string series_name(const Fold::Series& series) { return fit(series.name, 44, 10); }
 
-std::string range_text(double least, double most) {
-  return std::isnan(least) ? "–" : least == most ? number(least) : number(least) + " … " + number(most);
+std::string range_text(double least, double most, const Style& style) {
+  if (std::isnan(least)) return "–";
+  const std::string low = style.gradient_text(least);
+  return least == most ? low : low + " … " + style.gradient_text(most);
+}
+
+// A coloured half of a card: two cells of fixed widths.
+std::string chip(std::string_view what, const std::string& right, const Frame& frame, std::string_view ink) {
+  const std::string cells = cell(font(html(what), 9, ink), "WIDTH=\"30\" ALIGN=\"LEFT\"") +
+                            cell(font(right, 11, ink), "WIDTH=\"66\" ALIGN=\"RIGHT\"");
+  return row(cell(table(frame, row(cells)), ""));
 }
 
 // The smallest and largest of what is neither zero nor infinite; NaN if there is none.
@@ -79,12 +83,20 @@ std::string curve_rows(const Fold& fold, const Style& style) {
     const auto [least, most] = range_of(series.values);
     rows += row(cell(font(html(series_name(series)), 10, style.colours.muted), "ALIGN=\"LEFT\"") +
                 cell(curve(series.values, style), "ALIGN=\"LEFT\"") +
-                cell(font(range_text(least, most), 10), "WIDTH=\"92\" ALIGN=\"RIGHT\""));
+                cell(font(range_text(least, most, style), 10), "WIDTH=\"98\" ALIGN=\"RIGHT\""));
   }
   return rows;
 }
 
+int block_size(std::size_t blocks) { return blocks <= 24 ? 11 : 9; }
+
 }  // namespace
+
+double curve_width(std::size_t sizes) {
+  constexpr double advance = 0.602;  // of DejaVu Sans Mono
+  const std::size_t shown = std::min(sizes, most_blocks);
+  return static_cast<double>(shown) * block_size(shown) * advance;
+}
 
 std::string steps_text(const Record& r) {
   if (r.fold == nullptr) return r.order == 0 ? "" : std::to_string(r.order);
@@ -95,21 +107,27 @@ std::string steps_text(const Record& r) {
 
 std::string chip_row(std::string_view what, std::string_view name, const Gradient& gradient, const Style& style) {
   const Palette& c = style.colours;
-  const auto cells = [&](std::string_view ink, const std::string& right) {
-    return row(cell(font(html(what), 9, ink), "WIDTH=\"30\" ALIGN=\"LEFT\"") +
-               cell(font(right, 11, ink), "WIDTH=\"62\" ALIGN=\"RIGHT\""));
-  };
-  const std::string before = name.empty() ? "" : html(name) + " ";
   if (gradient.state == Gradient::State::unneeded)
-    return row(cell(table({"", "", Frame::Corners::square, 3}, cells(c.muted, "no gradient")), ""));
-  if (gradient.state == Gradient::State::unknown) {
-    if (what.empty()) return "";
-    return row(cell(table({c.card_line, "", Frame::Corners::dashed, 2}, cells(c.muted, before + "–")), ""));
-  }
-  const std::string fill = style.heat.fill(gradient.size);
-  return row(cell(table({gradient.size == 0 ? c.card_line : fill, fill, Frame::Corners::rounded, 2},
-                        cells(style.heat.ink(gradient.size), before + "<B>" + number(gradient.size) + "</B>")),
-                  ""));
+    return chip(what, "no gradient", {"", "", Frame::Corners::square, 3}, c.muted);
+  const std::string before = name.empty() ? "" : html(name) + " ";
+  if (gradient.state == Gradient::State::unknown)
+    return what.empty() ? "" : chip(what, before + "–", {c.card_line, "", Frame::Corners::dashed, 2}, c.muted);
+  const std::optional<double> size = style.of(gradient);
+  const std::string fill = style.fill(size);
+  return chip(what, before + "<B>" + style.gradient_text(gradient.size) + "</B>",
+              {size && gradient.size != 0 ? fill : c.card_line, fill, Frame::Corners::rounded, 2}, style.ink(size));
+}
+
+std::string measure_rows(const Record& r, const Style& style) {
+  if (style.color == Color::gradient) return "";
+  const auto half = [&](const char* what, const std::optional<double>& size) {
+    if (!size) return std::string();
+    const std::string fill = style.fill(size);
+    return chip(what, "<B>" + style.text(*size) + "</B>", {fill, fill, Frame::Corners::rounded, 2}, style.ink(size));
+  };
+  const bool values = style.color == Color::value;
+  return half(values ? "rms" : "forward", style.forward(r)) +
+         half(style.color == Color::memory ? "saved" : "backward", style.backward(r));
 }
 
 std::string curve(std::span<const double> sizes, const Style& style) {
@@ -117,7 +135,7 @@ std::string curve(std::span<const double> sizes, const Style& style) {
   const auto [least, most] = range_of(sizes);
   const double decades = std::log10(most / least);
   const std::size_t shown = std::min(sizes.size(), most_blocks);
-  const int points = shown <= 24 ? 11 : 9;
+  const int points = block_size(shown);
   std::string out;
   for (std::size_t i = 0; i < shown; ++i) {
     const std::size_t begin = i * sizes.size() / shown, end = (i + 1) * sizes.size() / shown;
@@ -142,11 +160,14 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
   const bool repeats = fold.times > 1, curves = repeats && !fold.series.empty();
   const std::string title = with_arrow(std::string(fold.title));
   std::string detail = fold.detail == fold.title ? "" : with_arrow(std::string(fold.detail));
+  if (detail.empty() && fold.kind == Fold::Kind::module && !repeats) detail = shape_text(folded.shape);
   const auto also = [&](const std::string& words) { detail += (detail.empty() ? "" : ", ") + words; };
   if (repeats || fold.kind == Fold::Kind::stretch) also(count(fold.ops, "op"));
   // Several gradients leave no room for the steps on the chips.
   if (!repeats && !fold.series.empty() && fold.last_step != 0) also(steps_text(folded));
-  std::string rows = head_rows(title, detail, style, curves ? 3 : 1);
+  if (folded.change == Change::added) also("+ added");
+  if (folded.change == Change::removed) also("− removed");
+  std::string rows = head_rows(title, detail, style, curves ? 3 : 1) + measure_rows(folded, style);
   if (curves) {
     rows += curve_rows(fold, style);
   } else if (!fold.series.empty()) {
@@ -156,8 +177,8 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
   } else if (trace.differentiated) {
     rows += chip_row(steps_text(folded), "g", folded.gradient, style);
     if (fold.kind == Fold::Kind::stretch && !std::isnan(fold.least))
-      rows +=
-          row(cell(font("inside " + range_text(fold.least, fold.most), 9, c.muted), "WIDTH=\"110\" ALIGN=\"LEFT\""));
+      rows += row(
+          cell(font("inside " + range_text(fold.least, fold.most, style), 9, c.muted), "WIDTH=\"110\" ALIGN=\"LEFT\""));
   }
   if (fold.parameters > 0 && !curves && fold.parameter_gradient.state == Gradient::State::known)
     rows += chip_row(parameters_name(fold), "", fold.parameter_gradient, style);
@@ -166,11 +187,12 @@ std::string folded_card(const Trace& trace, const Record& folded, const Style& s
                               (fold.parameters > 0 ? " · " + count(fold.parameters, "parameter") : std::string()),
                           10, c.muted),
                      "ALIGN=\"LEFT\""));
-  return table({c.card_line, repeats ? c.band : c.card, repeats ? Frame::Corners::dashed : Frame::Corners::rounded},
+  const bool dashed = repeats || folded.change == Change::removed;
+  return table({c.card_line, repeats ? c.band : c.card, dashed ? Frame::Corners::dashed : Frame::Corners::rounded},
                rows);
 }
 
-std::string folded_words(const Record& folded) {
+std::string folded_words(const Record& folded, const Style& style) {
   const Fold& fold = *folded.fold;
   std::string text = shorten(fold.title, 120);
   if (!fold.detail.empty() && fold.detail != fold.title) text += (text.empty() ? "" : ", ") + shorten(fold.detail, 120);
@@ -178,14 +200,14 @@ std::string folded_words(const Record& folded) {
   if (folded.has_value) text += ", " + value_text(folded);
   if (fold.last_step != 0) {
     text += fmt::format("; backward {} {}", fold.first_step == fold.last_step ? "step" : "steps", steps_text(folded));
-    text += ", " + gradient_words(folded.gradient, folded.scalar);
+    text += ", " + gradient_words(folded.gradient, folded.scalar, style.compared);
   }
-  if (!std::isnan(fold.least)) text += ", inside " + range_text(fold.least, fold.most);
+  if (!std::isnan(fold.least)) text += ", inside " + range_text(fold.least, fold.most, style);
   if (fold.parameters > 0) {
     text += "; " + count(fold.parameters, "parameter");
     if (fold.parameter_gradient.state == Gradient::State::known) {
-      text += ", " + gradient_words(fold.parameter_gradient, false);
-      if (fold.parameter_rms > 0)
+      text += ", " + gradient_words(fold.parameter_gradient, false, style.compared);
+      if (fold.parameter_rms > 0 && !style.compared)
         text += fmt::format(", ‖∇‖/‖w‖ {}", number(fold.parameter_gradient.size / fold.parameter_rms));
     }
   }

@@ -19,7 +19,7 @@ std::string default_subtitle(const Trace& trace, std::string_view facts) {
   std::string text(facts);
   if (trace.parameters > 0) text += count(trace.parameters, "parameter") + " · ";
   const auto recorded = std::count_if(trace.records.begin(), trace.records.end(),
-                                      [](const Record& r) { return r.backward_of != 0 && r.fold == nullptr; });
+                                      [](const Record& r) { return r.is_op() && r.backward_of != 0 && r.fold == nullptr; });
   if (trace.folded.empty()) text += count(trace.ops - recorded, "forward op");
   else text += fmt::format("{} drawn as {}", count(trace.ops, "op"), count(cards(trace), "card"));
   if (recorded > 0 && trace.folded.empty()) text += " · " + count(recorded, "recorded backward op");
@@ -39,12 +39,6 @@ std::string_view rest_of_kind(std::string_view path, std::string_view kind) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };
   return std::equal(name.begin(), name.end(), word.begin(), word.end(), same) ? kind.substr(word.size()) : kind;
-}
-
-// "Dense(10 -> 64)" with a real arrow.
-std::string with_arrow(std::string text) {
-  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
-  return text;
 }
 
 }  // namespace
@@ -84,6 +78,41 @@ std::string sparkline(std::span<const std::uint8_t> heights, double points, std:
 std::string value_text(const Record& r) {
   if (!r.has_value) return "";
   return (r.size() == 1 ? "value " : "rms ") + number(r.value);
+}
+
+std::string op_words(const Record& op, const Style& style) {
+  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), op.formula.empty() ? "" : " = ",
+                                 shorten(formula_of(op), 200), shape_text(op.shape), op.dtype);
+  if (op.has_value) text += fmt::format(", {}{:.10g}", op.size() == 1 ? "value " : "rms ", op.value);
+  if (style.color == Color::time && op.forward_seconds > 0)
+    text += fmt::format(", {} forward, {} backward", duration(op.forward_seconds), duration(op.backward_seconds));
+  if (style.color == Color::memory) text += fmt::format(", {}, {} saved", bytes(op.bytes()), bytes(saved_bytes(op)));
+  return text;
+}
+
+std::string_view title_of(const Record& op) { return op.fold != nullptr ? op.fold->title : op.op; }
+
+std::string formula_of(const Record& op) {
+  if (op.fold != nullptr) return std::string(op.fold->detail);
+  std::string text(op.formula);
+  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (const Operand& o : op.operands) {
+    if (o.id != 0 || o.name.empty() || std::isnan(o.number)) continue;
+    const std::size_t at = text.find(o.name), end = at + o.name.size();
+    if (at == std::string::npos || (at > 0 && is_word(text[at - 1])) || (end < text.size() && is_word(text[end])))
+      continue;
+    text.replace(at, o.name.size(), number(o.number));
+  }
+  return text;
+}
+
+std::string_view change_words(const Record& op) {
+  return op.change == Change::added ? "+ added" : op.change == Change::removed ? "− removed" : "";
+}
+
+std::string with_arrow(std::string text) {
+  if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) text.replace(arrow, 2, "→");
+  return text;
 }
 
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise) {
@@ -140,16 +169,17 @@ std::string legend_markup(const Trace& trace, const Style& style, std::string_vi
 std::string loss_markup(const Trace& trace, const Style& style) {
   const Palette& c = style.colours;
   const Record& root = trace[trace.root];
+  const bool recorded = root.backward_of != 0;  // a gradient, of which the gradient was taken
   const std::string value = root.has_value ? "  <B>" + number(root.value) + "</B>" : "";
-  std::string cells = cell(font("loss" + value, 15), "PORT=\"v\"");
-  if (trace.differentiated) cells += cell(font("seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
+  std::string cells = cell(font((recorded ? "∂" : "loss") + value, 15), "PORT=\"v\"");
+  if (trace.differentiated) cells += cell(font(recorded ? "seed  1" : "seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
   return fmt::format(
       "<TABLE BORDER=\"2\" COLOR=\"{}\" STYLE=\"ROUNDED\" BGCOLOR=\"{}\" CELLBORDER=\"0\" CELLSPACING=\"0\""
       " CELLPADDING=\"6\">{}</TABLE>",
       c.text, c.card, row(cells));
 }
 
-std::string band_attributes(const Band& band, const Style& style, std::string_view justify) {
+std::string band_attributes(const Band& band, const Style& style, std::string_view justify, double indent) {
   const Palette& c = style.colours;
   // Gaps stand by themselves: spaces at the edge of a piece of text would be dropped.
   std::string text;
@@ -162,6 +192,9 @@ std::string band_attributes(const Band& band, const Style& style, std::string_vi
     put(cut(with_arrow(std::string(rest_of_kind(title.path, title.kind))), 60), false);
   }
   if (band.call != 0) put(fmt::format("call {}", band.call), false);
+  if (indent > 0)
+    text = table({"", "", Frame::Corners::square, 0},
+                 row(cell("", fmt::format("WIDTH=\"{:.0f}\"", indent)) + cell(text, "")));
   return fmt::format(
       "graph [{} labeljust={} labelloc=t fontcolor=\"{}\" style=\"rounded,filled\" color=\"{}\" fillcolor=\"{}\" "
       "margin=12 peripheries=1]",
@@ -179,6 +212,13 @@ std::string back_line(const Gradient& gradient, const Style& style) {
   if (!size) return fmt::format("dir=back color=\"{}\" penwidth=1.80{}", c.edge_mid, arrow);
   return fmt::format("dir=back color=\"{}\" penwidth={:.2f}{}", style.heat.line(*size), style.heat.pen_width(*size),
                      arrow);
+}
+
+// dot ends the line a point before and begins it a point after the middle, whatever lies there.
+std::string joint(double line_width, std::string_view colour) {
+  return fmt::format(
+      "shape=box style=filled penwidth=0 label=\"\" fixedsize=true width={:.3f} height=0.03 color=\"{}\"",
+      line_width / 72, colour);
 }
 
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared) {

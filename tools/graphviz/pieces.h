@@ -30,6 +30,16 @@ std::string label(std::string_view markup);
 std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
+/// For tooltips, with all digits: "affine = x·Wᵀ + b: 32×8 f32, rms 0.8219123"; the seconds if they are what is measured.
+std::string op_words(const Record& op, const Style& style);
+/// What a card is headed: the op's name, or what was folded into it.
+std::string_view title_of(const Record& op);
+/// The op's formula with the plain numbers that it took put in, or what is to be said of a fold.
+std::string formula_of(const Record& op);
+/// "+ added", "− removed"; empty for what is in both traces.
+std::string_view change_words(const Record& op);
+/// "Dense(10 -> 64)" with a real arrow.
+std::string with_arrow(std::string text);
 /// A leaf's name: its own, or what its first use calls it, or `otherwise`.
 std::string leaf_name(const Trace& trace, const Record& leaf, std::string_view otherwise = {});
 
@@ -41,12 +51,14 @@ std::string head(const Trace& trace, const DotOptions& options, const Style& sty
 std::string legend_markup(const Trace& trace, const Style& style, std::string_view words);
 /// The card at the end of the forward pass, with its two ports v and s.
 std::string loss_markup(const Trace& trace, const Style& style);
-/// A band's label, graph attributes and all.
-std::string band_attributes(const Band& band, const Style& style, std::string_view justify);
+/// A band's label, `indent` points from its side, graph attributes and all.
+std::string band_attributes(const Band& band, const Style& style, std::string_view justify, double indent = 0);
 
 /// Attributes of a line that a gradient flows back along: filled arrow; hollow for exactly 0, a diamond for NaN and ∞,
 /// dashes for not computed.
 std::string back_line(const Gradient& gradient, const Style& style);
+/// Attributes of a node that a line of that width (points) passes through without a seam.
+std::string joint(double line_width, std::string_view colour);
 /// For tooltips, with all digits: "gradient rms 0.00231746", "gradient not computed", ...
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared = false);
 /// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no gradient".

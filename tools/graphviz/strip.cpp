@@ -3,7 +3,7 @@
 #include "strip.h"
 
 #include "folded.h"
-#include "strip_plan.h"
+#include "strip_cards.h"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,6 @@
 namespace ebb::graphviz {
 
 namespace {
-
-constexpr double widest_name = 150;
 
 // What all parts show together.
 Trace together(const std::vector<Part>& parts) {
@@ -40,13 +38,14 @@ class Writer {
       : out_(out),
         trace_(trace),
         plan_(plan),
+        look_(trace, plan, style),
         style_(style),
         c_(style.colours),
         down_(down),
         prefix_(std::move(prefix)) {}
 
   void write() {
-    if (trace_.records.empty()) line("{}empty [{}]", prefix_, label(font("nothing was recorded", 12, c_.muted)));
+    if (is_empty()) line("{}empty [{}]", prefix_, label(font("nothing was computed", 12, c_.muted)));
     for (const Strip::Input& input : plan_.inputs) this->input(input);
     for (const std::uint32_t id : plan_.cards) card(trace_[id]);
     if (trace_.root != 0) loss();
@@ -60,29 +59,14 @@ class Writer {
     }
   }
 
-  /// The node that begins each row; the first card, if there are no rows.
-  std::vector<std::string> beginnings() const {
-    std::vector<std::string> first;
-    for (const std::vector<std::uint32_t>& row : plan_.rows)
-      first.push_back(down_ ? node(row.front()) : beginning(row));
-    if (first.empty() && !plan_.cards.empty()) first.push_back(node(plan_.cards.front()));
-    return first;
-  }
-
-  /// Rows of a table: the parameters that several cards use.
-  std::string shared_rows() const {
-    std::string rows;
-    for (const std::uint32_t id : plan_.shared) {
-      const Record& leaf = trace_[id];
-      std::string cells = cell(font(html(fit(leaf.name, 200, 12, true)), 12, {}, true), "ALIGN=\"LEFT\"") +
-                          cell(font(shape_text(leaf.shape), 10, c_.muted), "ALIGN=\"LEFT\"") +
-                          cell(font("used " + std::to_string(leaf.users) + " times", 10, c_.muted), "ALIGN=\"LEFT\"");
-      if (leaf.gradient.state == Gradient::State::known)
-        cells += cell(font("∇ <B>" + number(leaf.gradient.size) + "</B>", 11, style_.heat.ink(leaf.gradient.size)),
-                      fmt::format("WIDTH=\"70\" ALIGN=\"RIGHT\" BGCOLOR=\"{}\"", style_.heat.fill(leaf.gradient.size)));
-      rows += row(cells);
+  /// The nodes that begin the first and the last row; the first card, if there are no rows.
+  std::pair<std::string, std::string> beginnings() const {
+    if (is_empty()) return {prefix_ + "empty", prefix_ + "empty"};
+    if (plan_.rows.empty()) {
+      const std::string first = node(plan_.cards.empty() ? plan_.loss : plan_.cards.front());
+      return {first, first};
     }
-    return rows;
+    return {down_ ? node(plan_.rows.front().front()) : beginning(plan_.rows.front()), node(plan_.rows.back().front())};
   }
 
  private:
@@ -98,6 +82,8 @@ class Writer {
   std::string node(const Strip::Input& input) const {
     return input.copy ? fmt::format("{}i{}_{}", prefix_, input.leaf, input.user) : node(input.leaf);
   }
+  bool is_empty() const { return plan_.cards.empty() && plan_.loss == 0; }
+
   // The input that stands to the left of a row; null where none does.
   const Strip::Input* input_of(const std::vector<std::uint32_t>& row) const {
     const auto into = [&](const Strip::Input& input) { return input.user == row.front(); };
@@ -123,125 +109,100 @@ class Writer {
       if (&row == &plan_.rows.back() && trace_.root != 0 && plan_.loss == 0) nodes += prefix_ + "loss ";
       line("{{ rank=same {}}}", nodes);
     }
-    for (std::size_t i = 1; i < plan_.rows.size(); ++i) line("{{ rank=same {0}l{1} {0}r{1} }}", prefix_, i);
+    for (std::size_t i = 1; i < plan_.rows.size(); ++i) {
+      line("{{ rank=same {0}l{1} {0}r{1} }}", prefix_, i);
+      line("{} -> {}l{} [style=invis weight=1000]", node(plan_.rows[i - 1].front()), prefix_, i);
+    }
+  }
+
+  // Whether inputs stand between a row and the one before it.
+  bool has_inputs_above(std::size_t row) const {
+    return std::any_of(plan_.inputs.begin(), plan_.inputs.end(),
+                       [&](const Strip::Input& input) { return plan_.place(input.user).row == row; });
   }
 
   // From the end of a row to the beginning of the next: down, all the way to the left between the rows, and down.
-  void turn(std::size_t row, const std::string& from, const std::string& to, const Gradient& g,
-            const std::string& classes) {
+  void turn(const Link& link, std::size_t row, const Gradient& g) {
+    const Record& to = trace_[link.to];
     const std::string left = fmt::format("{}l{}", prefix_, row), right = fmt::format("{}r{}", prefix_, row);
-    line("{} [shape=point width=0.01 color=\"{}\"]", left, c_.forward);
-    line("{} [shape=point width=0.01 color=\"{}\"]", right, c_.forward);
-    line("{} -> {} [{} headclip=false weight=100]", from, right, duplex(g, classes, Stretch::start));
-    line("{} -> {} [{} headclip=false tailclip=false]", left, right, duplex(g, classes, Stretch::back));
-    line("{} -> {} [{} tailclip=false weight=100]", left, to, duplex(g, classes, Stretch::end));
+    const std::string classes = "flow" + step_of(to), words = flow_words(to, g);
+    const std::vector<std::string> colours = strands(g);
+    for (const std::string& corner : {left, right})  // as wide as the line, and so a round corner
+      line("{} [shape=point width=0.01 color=\"{}\" penwidth={:.1f}]", corner, colours.back(),
+           1.8 * static_cast<double>(colours.size()));
+    line("{} -> {} [{} headclip=false weight=100 tooltip={}]", node(link.from), right,
+         duplex(g, classes, Stretch::start), words);
+    line("{} -> {} [{} headclip=false tailclip=false tooltip={}]", left, right, duplex(g, classes, Stretch::back),
+         words);
+    line("{} -> {} [{} tailclip=false weight=1000{} tooltip={}]", left, node(link.to), duplex(g, classes, Stretch::end),
+         has_inputs_above(row) ? " minlen=2" : "", words);
   }
 
   // ---- cards --------------------------------------------------------------------------------------------------
 
   void card(const Record& r) {
-    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), r.fold != nullptr ? "module" : "op", step_of(r),
-         quoted(r.fold != nullptr ? folded_words(r) : words_of(r)),
-         label(r.fold != nullptr ? folded_card(trace_, r, style_) : small_card(r)));
-  }
-
-  // An op between modules.
-  std::string small_card(const Record& r) const {
-    std::string beside = shape_text(r.shape);
-    for (const Operand& o : r.operands)
-      if (o.id != 0 && trace_[o.id].kind == Node::Kind::constant && trace_[o.id].size() == 1 && trace_[o.id].has_value)
-        beside = number(trace_[o.id].value);
-    std::string rows =
-        row(cell(font(html(fit(r.op, widest_name, 12, true)), 12, {}, true) + "  " + font(beside, 10, c_.muted),
-                 "WIDTH=\"70\" ALIGN=\"LEFT\""));
-    if (trace_.differentiated) rows += chip_row(steps_text(r), "g", r.gradient, style_);
-    for (const Operand& o : r.operands) {
-      if (o.id == 0 || trace_[o.id].kind != Node::Kind::parameter || trace_[o.id].users > 1) continue;
-      const Record& leaf = trace_[o.id];
-      if (leaf.gradient.state == Gradient::State::known)
-        rows += chip_row("∇ " + fit(leaf.name, 60, 9), "", leaf.gradient, style_);
-    }
-    return table({c_.card_line, c_.card, Frame::Corners::rounded}, rows);
-  }
-
-  static std::string words_of(const Record& r) {
-    std::string text = fmt::format("{} = {}: {} {}", r.op, shorten(r.formula, 200), shape_text(r.shape), r.dtype);
-    if (r.has_value) text += ", " + value_text(r);
-    if (r.order != 0) text += fmt::format("; backward step {}, {}", r.order, gradient_words(r.gradient, r.scalar));
-    if (!r.rule.empty()) text += "; " + shorten(r.rule, 200);
-    return text;
+    const bool folded = r.fold != nullptr;
+    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), folded ? "module" : "op", step_of(r),
+         quoted(folded ? folded_words(r, style_) : look_.op_words(r)),
+         label(folded ? folded_card(trace_, r, style_) : look_.op(r)));
   }
 
   void input(const Strip::Input& input) {
     const auto same = [&](const Strip::Input& other) { return other.leaf == input.leaf && !other.copy; };
     if (!input.copy && &*std::find_if(plan_.inputs.begin(), plan_.inputs.end(), same) != &input)
       return;  // drawn with its first use
-    const Record& leaf = trace_[input.leaf];
-    const std::string name = leaf_name(trace_, leaf, "constant");
-    std::string rows;
-    if (input.also > 0) rows += row(cell(font(fmt::format("{} inputs", input.also + 1), 10, c_.muted), ""));
-    else if (!name.empty()) rows += row(cell(font(html(fit(name, 90, 12, true)), 12, {}, true), ""));
-    rows += row(cell(font(shape_text(leaf.shape), 10, c_.muted), ""));
-    const bool learns = leaf.kind != Node::Kind::constant;
-    if (leaf.gradient.state == Gradient::State::known) rows += chip_row("", "∇", leaf.gradient, style_);
-    line("{} [class=\"leaf\" tooltip={} {}]", node(input),
-         quoted(fmt::format("{}: {} {}{}{}, {}", shorten(name, 80), shape_text(leaf.shape), leaf.dtype,
-                            leaf.has_value ? ", " : "", value_text(leaf), gradient_words(leaf.gradient, leaf.scalar))),
-         label(learns ? table({c_.parameter_line, c_.parameter, Frame::Corners::rounded}, rows)
-                      : table({c_.card_line, c_.card, Frame::Corners::dashed, 3}, rows)));
+    line("{} [class=\"leaf\" tooltip={} {}]", node(input), quoted(look_.input_words(input)), label(look_.input(input)));
   }
 
   void loss() {
-    const Record& root = trace_[trace_.root];
-    const std::string value = root.has_value ? " <B>" + number(root.value) + "</B>" : "";
-    std::string rows = row(cell(font("loss" + value, 15), "WIDTH=\"96\" CELLPADDING=\"6\""));
-    if (plan_.loss != 0) rows += row(cell(font(html(fit(root.op, 130, 9)), 9, c_.muted), ""));
-    if (trace_.differentiated) rows += row(cell(font("seed  ∂L/∂L = 1", 9, c_.muted), ""));
-    std::string words = plan_.loss != 0 ? words_of(root) : "loss";
-    for (const std::uint32_t id : plan_.targets)
-      words += fmt::format("; {}: {} {}", shorten(leaf_name(trace_, trace_[id], "constant"), 80),
-                           shape_text(trace_[id].shape), trace_[id].dtype);
-    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_of(root) : "", quoted(words),
-         label(fmt::format("<TABLE BORDER=\"2\" COLOR=\"{}\" STYLE=\"ROUNDED\" BGCOLOR=\"{}\" CELLBORDER=\"0\""
-                           " CELLSPACING=\"0\" CELLPADDING=\"3\">{}</TABLE>",
-                           c_.text, c_.card, rows)));
+    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_of(trace_[plan_.loss]) : "",
+         quoted(look_.loss_words()), label(look_.loss()));
   }
 
   // ---- lines --------------------------------------------------------------------------------------------------
 
+  // The parallel lines of an edge: slate for the values, then heat for the gradient, the more the larger it is.
+  std::vector<std::string> strands(const Gradient& g) const {
+    std::vector<std::string> colours{c_.forward};
+    if (g.state == Gradient::State::unknown && trace_.differentiated) colours.push_back(c_.saved);
+    if (g.state != Gradient::State::known) return colours;
+    const std::optional<double> size = style_.of(g);
+    const double width = size && *size != 0 ? style_.heat.pen_width(*size) : 1;
+    colours.resize(1 + static_cast<std::size_t>(std::clamp(std::lround(width), 1L, 5L)),
+                   size ? style_.heat.line(*size) : c_.edge_mid);
+    return colours;
+  }
+
   // Which part of a line: only whole ones have both arrows; what runs from right to left is drawn from left to right.
   enum class Stretch { whole, start, back, end };
 
-  // One line for both directions: slate to the right, heat to the left.
   std::string duplex(const Gradient& g, std::string classes, Stretch stretch = Stretch::whole) const {
-    std::vector<std::string> colours{c_.forward};
-    std::string tail, look = "penwidth=1.8";
-    if (g.state == Gradient::State::unknown && trace_.differentiated) {
-      colours.push_back(c_.saved), look = "style=dashed penwidth=1.2";
-    } else if (g.state != Gradient::State::known) {
-      look = "penwidth=1.6";
-    } else if (g.size == 0) {
-      colours.push_back(c_.saved), tail = "onormal", look = "penwidth=1", classes += " zero";
-    } else {
-      const auto lines = static_cast<std::size_t>(std::clamp(std::lround(style_.heat.pen_width(g.size)), 1L, 5L));
-      colours.resize(1 + lines, style_.heat.line(g.size)), tail = "normal";
-    }
+    std::vector<std::string> colours = strands(g);
     if (stretch == Stretch::back) std::reverse(colours.begin(), colours.end());
-    const bool tailed = !tail.empty() && (stretch == Stretch::whole || stretch == Stretch::start);
+    const bool known = g.state == Gradient::State::known, zero = known && g.size == 0;
+    if (zero) classes += " zero";
+    const char* const look = zero                  ? "penwidth=1"
+                             : known               ? "penwidth=1.8"
+                             : colours.size() == 1 ? "penwidth=1.6"
+                                                   : "style=dashed penwidth=1.2";
+    const bool tailed = known && (stretch == Stretch::whole || stretch == Stretch::start);
     const bool headed = stretch == Stretch::whole || stretch == Stretch::end;
+    const char* const tail = !tailed                 ? ""
+                             : zero                  ? " arrowtail=onormal"
+                             : std::isfinite(g.size) ? " arrowtail=normal"
+                                                     : " arrowtail=diamond";
     return fmt::format("class=\"{}\" dir={}{}{} color=\"{}\" {}", classes,
                        tailed && headed ? "both"
                        : tailed         ? "back"
                        : headed         ? "forward"
                                         : "none",
-                       headed ? " arrowhead=vee" : "", tailed ? " arrowtail=" + tail : "", fmt::join(colours, ":"),
-                       look);
+                       headed ? " arrowhead=vee" : "", tail, fmt::join(colours, ":"), look);
   }
 
   std::string flow_words(const Record& op, const Gradient& g) const {
     const std::string steps = steps_text(op);
     return quoted((steps.empty() || g.state != Gradient::State::known ? "" : "backward " + steps + ": ") +
-                  gradient_words(g, false));
+                  gradient_words(g, false, style_.compared));
   }
 
   void join(const Link& link) {
@@ -249,14 +210,13 @@ class Writer {
     const Gradient g = flow(trace_, link);
     const Strip::Place here = plan_.place(link.from), there = plan_.place(link.to);
     const bool ends_row = plan_.wraps() && here.column + 1 == plan_.rows[here.row].size();
-    if (ends_row && here.row + 1 == there.row && there.column == 0)
-      return turn(there.row, node(link.from), node(link.to), g, "flow" + step_of(to));
+    if (ends_row && here.row + 1 == there.row && there.column == 0) return turn(link, there.row, g);
     std::uint32_t times = 0;
     for (const Operand& o : to.operands)
       if (o.id == link.from) times += o.times;
     const bool next = !plan_.rows.empty() && here.row == there.row && here.column + 1 == there.column;
     line("{} -> {} [{} tooltip={}{}{}]", node(link.from), node(link.to), duplex(g, "flow" + step_of(to)),
-         flow_words(to, g), times > 1 ? fmt::format(" label=\" ×{}\"", times) : "", next ? " weight=100" : "");
+         flow_words(to, g), times > 1 ? " " + label(look_.times(times)) : "", next ? " weight=100" : "");
   }
 
   void join(const Strip::Input& input) {
@@ -272,6 +232,7 @@ class Writer {
   std::string& out_;
   const Trace& trace_;
   const Strip& plan_;
+  const StripCards look_;
   const Style& style_;
   const Palette& c_;
   const bool down_;
@@ -285,26 +246,28 @@ std::string foot(const Trace& all, const Style& style, const std::string& shared
   std::string rows;
   if (!shared.empty()) {
     const std::string title =
-        row(cell(font("parameters that several cards share", 10, style.colours.muted), "COLSPAN=\"4\" ALIGN=\"LEFT\""));
-    rows += row(cell(table({style.colours.parameter_line, style.colours.parameter}, title + shared), "ALIGN=\"LEFT\""));
+        row(cell(font("shared parameters: one gradient from each card, and their sum", 10, style.colours.muted),
+                 "COLSPAN=\"10\" ALIGN=\"LEFT\""));
+    rows += row(cell(table({style.colours.parameter_line, style.colours.parameter}, title + shared), ""));
   }
   rows += row(cell(legend_markup(all, style, words), ""));
   return table({"", "", Frame::Corners::square, 4}, rows);
 }
 
-// The first nodes of rows, from top to bottom.  Where rows are dot's ranks, one below the other; where columns are,
-// points in a column of their own keep the order, which dot would not promise otherwise.
-std::string in_order(const std::vector<std::string>& beginnings, bool down) {
-  if (beginnings.size() < 2) return "";
+// Parts from top to bottom, each told by the first node of its first and of its last row.  Where rows are dot's ranks,
+// one below the other; where columns are, points in a column of their own keep the order, which dot would not promise
+// otherwise.
+std::string in_order(const std::vector<std::pair<std::string, std::string>>& parts, bool down) {
+  if (parts.size() < 2) return "";
   std::string text;
-  for (std::size_t i = 0; down && i + 1 < beginnings.size(); ++i)
-    text += fmt::format("  {} -> {} [style=invis weight=1000]\n", beginnings[i], beginnings[i + 1]);
+  for (std::size_t i = 1; down && i < parts.size(); ++i)
+    text += fmt::format("  {} -> {} [style=invis weight=1000]\n", parts[i - 1].second, parts[i].first);
   if (down) return text;
   text += "  { rank=same edge [style=invis] node [shape=point style=invis width=0.01 label=\"\"]";
-  for (std::size_t i = 0; i < beginnings.size(); ++i) text += fmt::format("{}order{}", i == 0 ? " " : " -> ", i);
+  for (std::size_t i = 0; i < parts.size(); ++i) text += fmt::format("{}order{}", i == 0 ? " " : " -> ", i);
   text += " }\n";
-  for (std::size_t i = 0; i < beginnings.size(); ++i)
-    text += fmt::format("  order{} -> {} [style=invis weight=10]\n", i, beginnings[i]);
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    text += fmt::format("  order{} -> {} [style=invis weight=10]\n", i, parts[i].first);
   return text;
 }
 
@@ -320,7 +283,7 @@ bool looks_like_strip(const Trace& folded, const DotOptions& options) {
   std::int64_t modules = 0, ops = 0;
   for (const Record& r : folded.records)
     if (r.is_op() && r.id != folded.root) ++(r.fold != nullptr ? modules : ops);
-  return modules > 0 && (ops == 0 || options.depth == 1);
+  return modules > 0 && (options.depth == 1 || (modules > ops && !plan_strip(folded).rows.empty()));
 }
 
 std::string write_strip(const Trace& folded, const DotOptions& options) {
@@ -333,21 +296,28 @@ std::string write_strip(const std::vector<Part>& parts, const DotOptions& option
   std::vector<Strip> plans;
   for (const Part& part : parts) plans.push_back(plan_strip(part.trace));
   const bool down = std::any_of(plans.begin(), plans.end(), [](const Strip& plan) { return plan.wraps(); });
+  // Lines past other cards in a row are arcs above it.
+  const bool arcs = std::any_of(plans.begin(), plans.end(), [](const Strip& plan) { return plan.skips(); });
+  const double rank_gap = !down ? 0.34 : arcs ? 0.6 : 0.3;
   std::string shared, statements;
-  std::vector<std::string> beginnings;
+  std::vector<std::pair<std::string, std::string>> beginnings;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Writer writer(statements, parts[i].trace, plans[i], style, down, parts.size() > 1 ? letters(i) : "");
     if (parts.size() > 1) {
       Band band;
       band.titles = {{parts[i].title, parts[i].detail}};
-      statements += fmt::format("  subgraph cluster_{} {{\n  {}\n", letters(i), band_attributes(band, style, "l"));
+      // The outer one is the gap between bands.
+      statements += fmt::format(
+          "  subgraph cluster_{0}_ {{\n  graph [label=\"\" peripheries=0 margin=6]\n"
+          "  subgraph cluster_{0} {{\n  {1}\n",
+          letters(i), band_attributes(band, style, "l"));
     }
     writer.write();
-    if (parts.size() > 1) statements += "  }\n";
-    for (std::string& first : writer.beginnings()) beginnings.push_back(std::move(first));
-    shared += writer.shared_rows();
+    if (parts.size() > 1) statements += "  }\n  }\n";
+    beginnings.push_back(writer.beginnings());
+    shared += StripCards(parts[i].trace, plans[i], style).shared_rows();
   }
-  return "// strip view; ids are the graph's\n" + head(all, options, style, "", down ? 0.3 : 0.34, down ? 0.34 : 0.25) +
+  return "// strip view; ids are the graph's\n" + head(all, options, style, "", rank_gap, down ? 0.34 : 0.3) +
          (down ? "" : "  graph [rankdir=LR]\n") +
          fmt::format("  subgraph cluster_page {{\n  graph [peripheries=0 margin=0 labelloc=b labeljust=l {}]\n",
                      label(foot(all, style, shared))) +

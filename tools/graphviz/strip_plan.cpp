@@ -70,6 +70,13 @@ Strip::Place Strip::place(std::uint32_t card) const {
   return {};
 }
 
+bool Strip::skips() const {
+  return std::any_of(links.begin(), links.end(), [&](const Link& link) {
+    const Place from = place(link.from), to = place(link.to);
+    return from.row == to.row && from.column + 1 < to.column;
+  });
+}
+
 Strip plan_strip(const Trace& trace) {
   Strip plan;
   plan.links = links(trace);

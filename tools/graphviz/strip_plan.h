@@ -32,6 +32,8 @@ struct Strip {
   };
   Place place(std::uint32_t card) const;
   bool wraps() const { return rows.size() > 1; }
+  /// Whether a card uses one of its row that is not its neighbour.
+  bool skips() const;
 };
 
 Strip plan_strip(const Trace& folded);

@@ -41,7 +41,8 @@ double span_of(const std::vector<double>& sorted, double center) {
 std::string step_text(const Style& style, double size) {
   if (style.color == Color::time) return duration(size);
   if (style.color == Color::memory) return bytes(std::llround(size));
-  if (style.compared && style.color == Color::gradient) return fmt::format("×{:.1g}", size);
+  if (style.compared && style.color == Color::gradient)
+    return fmt::format("×{:g}", std::stod(fmt::format("{:.0e}", size)));
   const std::string text = fmt::format("{:.0e}", size);
   const std::size_t e = text.find('e');
   return fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
@@ -105,12 +106,23 @@ std::string scale_markup(const Style& style) {
   if (!style.heat.known()) return "";
   const auto [measure, low, high] = words_of(style);
   const std::string& muted = style.colours.muted;
-  std::string scale = cell(font(fmt::format("{}   {}  ", measure, low), 10, muted), "");
-  for (const Heat::Step& step : style.heat.legend())
-    scale += cell(font(step_text(style, step.size), 8, step.ink),
-                  fmt::format("BGCOLOR=\"{}\" WIDTH=\"40\" HEIGHT=\"17\" FIXEDSIZE=\"TRUE\"", step.colour));
-  scale += cell(font(fmt::format("  {}", high), 10, muted), "");
-  return row(cell(table({"", "", Frame::Corners::square, 0}, row(scale)), ""));
+  const std::string before = fmt::format("{}   {}", measure, low);
+  constexpr double step_width = 46, step_height = 17, gap = 8;
+  const double words_wide = width(before, 10) + gap, high_wide = width(high, 10) + gap;
+  std::string scale = cell(font(before, 10, muted), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", words_wide));
+  double wide = words_wide + high_wide + 2 * gap;
+  for (const Heat::Step& step : style.heat.legend()) {
+    const std::string size = fmt::format("WIDTH=\"{}\" HEIGHT=\"{}\"", step_width, step_height);
+    scale += cell(font(step_text(style, step.size), 8, step.ink), fmt::format("BGCOLOR=\"{}\" {}", step.colour, size));
+    wide += step_width + 4;
+  }
+  scale += cell(font(high, 10, muted), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", high_wide));
+  // Of a fixed size, or it would grow as wide as the words above it.
+  return row(
+      cell(fmt::format("<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"4\" CELLPADDING=\"0\" FIXEDSIZE=\"TRUE\" "
+                       "WIDTH=\"{:.0f}\" HEIGHT=\"27\">{}</TABLE>",
+                       wide, row(scale)),
+           ""));
 }
 
 }  // namespace ebb::graphviz

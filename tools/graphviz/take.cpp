@@ -70,9 +70,31 @@ template <class F> auto with_values(const Tensor& t, F&& f) {
   return t.dtype() == f32 ? as(float{}) : t.dtype() == f64 ? as(double{}) : as(std::int64_t{});
 }
 
+/// Keeps each text once in a trace.  Most nodes say what one of the few before them said.
+class Texts {
+ public:
+  std::string_view keep(Trace& trace, const std::string& text) {
+    if (text.empty()) return {};
+    const std::size_t ends = static_cast<unsigned char>(text.front()) * 31U + static_cast<unsigned char>(text.back());
+    std::string_view& recent = recent_[(text.size() * 7 + ends) % recent_.size()];
+    if (recent == text) return recent;
+    const auto found = all_.find(text);
+    return recent = found != all_.end() ? *found : *all_.insert(trace.keep(std::string_view(text))).first;
+  }
+
+ private:
+  std::unordered_set<std::string_view> all_;
+  std::array<std::string_view, 128> recent_;
+};
+
 class Taking {
  public:
-  explicit Taking(bool observed) { trace_.observed = observed; }
+  explicit Taking(bool observed, std::size_t nodes) {
+    trace_.observed = observed;
+    trace_.records.reserve(nodes);
+    places_.reserve(nodes + 1);
+    gradients_.reserve(nodes);
+  }
 
   void add(const Node& node) {
     Record r;
@@ -95,21 +117,21 @@ class Taking {
     if (r.kind == Node::Kind::parameter) trace_.parameters += r.size();
     trace_.differentiated = trace_.differentiated || node.differentiated || node.order != 0;
     if (node.order == 1) trace_.root = node.id;
-    differentiated_.push_back(node.differentiated);
-    scalar_gradients_.push_back(node.gradient_number);
+    gradients_.push_back({node.gradient_number, node.differentiated});
     places_.resize(node.id + std::size_t{1});
     places_[node.id] = static_cast<std::uint32_t>(trace_.records.size());
     trace_.records.push_back(r);
   }
 
   Trace finish() {
+    trace_.index();
     const std::vector<bool> below_loss = ancestors(trace_, trace_.root);
     for (std::size_t i = 0; i < trace_.records.size(); ++i) {
       Record& r = trace_.records[i];
       // The scalar lane takes no step for a gradient of 0; that it is 0 is known all the same.
       const bool passed_by = trace_.differentiated && r.scalar && below_loss[i] && r.wants_gradient;
-      if (passed_by && trace_.observed) r.gradient = {Gradient::State::known, scalar_gradients_[i]};
-      const bool missed = trace_.differentiated && !differentiated_[i] && r.order == 0 && !passed_by;
+      if (passed_by && trace_.observed) r.gradient = {Gradient::State::known, gradients_[i].number};
+      const bool missed = trace_.differentiated && !gradients_[i].arrived && r.order == 0 && !passed_by;
       if (missed || !r.wants_gradient) r.gradient = {Gradient::State::unneeded, no_number};
     }
     if (!trace_.differentiated) {
@@ -118,18 +140,13 @@ class Taking {
       if (last != trace_.records.rend()) trace_.root = last->id;
     }
     trace_.timed = trace_.observed;
-    trace_.index();
     return std::move(trace_);
   }
 
  private:
   Record& record(std::uint32_t id) { return trace_.records[places_[id]]; }
 
-  std::string_view keep(const std::string& text) {
-    if (text.empty()) return {};
-    const auto found = words_.find(text);
-    return found != words_.end() ? *found : *words_.insert(trace_.keep(std::string_view(text))).first;
-  }
+  std::string_view keep(const std::string& text) { return texts_.keep(trace_, text); }
 
   void take_operands(const Node& node, Record& r) {
     operands_.clear();
@@ -179,17 +196,21 @@ class Taking {
   }
 
   Trace trace_;
-  std::unordered_set<std::string_view> words_;  // kept in the trace
-  std::vector<std::uint32_t> places_;           // by id
-  std::vector<bool> differentiated_;
-  std::vector<double> scalar_gradients_;
+  struct Arrived {
+    double number = 0;  // of the scalar lane
+    bool arrived = false;
+  };
+
+  Texts texts_;
+  std::vector<std::uint32_t> places_;  // by id
+  std::vector<Arrived> gradients_;     // by place
   std::vector<Operand> operands_;
 };
 
 }  // namespace
 
 Trace trace(const std::vector<Node>& nodes, bool observed) {
-  Taking taking(observed);
+  Taking taking(observed, nodes.size());
   for (const Node& node : nodes) taking.add(node);
   return taking.finish();
 }
@@ -200,7 +221,9 @@ Trace trace(const Graph& graph) {
         "graphviz: {} nodes are more than a picture can be made of ({})\n  help: draw the graph of one sample, or of "
         "fewer steps",
         thousands(size), thousands(most_nodes)));
-  return trace(graph.nodes(), graph.observing());
+  Taking taking(graph.observing(), graph.size());
+  graph.each_node([&](const Node& node) { taking.add(node); });
+  return taking.finish();
 }
 
 }  // namespace ebb::graphviz
