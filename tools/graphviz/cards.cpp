@@ -1,18 +1,16 @@
 // The cards: one for each op, forward above, backward below; any graph fits.
 //
 // Names of DOT nodes: n a card, s a leaf drawn once more beside an op that shares it; the number is the graph's id.
-// t and g hold a column and the gap before it in their places, p is a point that a line in a gap passes.
 #include "cards_markup.h"
 #include "cards_panel.h"
 #include "cards_plan.h"
-#include "folded.h"
+#include "cards_ways.h"
 #include "write.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,6 +20,7 @@ namespace {
 
 // A picture of scalars goes from left to right, unless it would be a ribbon.
 constexpr std::size_t longest_row = 40;
+constexpr CardSize loss_size{172, 36};
 
 bool is_of_scalars(const Trace& trace) {
   return std::all_of(trace.records.begin(), trace.records.end(), [](const Record& r) { return r.scalar || !r.is_op(); });
@@ -38,42 +37,55 @@ std::size_t longest_path(const Trace& trace) {
   return longest;
 }
 
+// Of the words in a label, about.
+double width_of(std::string_view markup) {
+  std::string words;
+  for (std::size_t i = 0; i < markup.size(); ++i) {
+    if (markup[i] == '<') i = std::min(markup.find('>', i), markup.size());
+    else words += markup[i];
+  }
+  return width(words, 12, true);
+}
+
 class Writer {
  public:
   Writer(const Trace& trace, const DotOptions& options)
       : trace_(trace),
+        options_(options),
         style_(style_of(trace, options)),
         c_(style_.colours),
         markup_(trace, style_),
-        plan_(plan_cards(trace, options.depth)) {
-    across_ = is_of_scalars(trace) && longest_path(trace) <= longest_row;
-    opening_ = "// cards view; ids are the graph's\n";
-    opening_ += across_ ? head(trace_, options, style_, "", 0.3, 0.16) + "  rankdir=LR\n"
-                        : head(trace_, options, style_, "", 0.42, 0.28);
-    gaps_.resize(plan_.columns.size());
-    for (const Cards::Column& column : plan_.columns) rows_ = std::max(rows_, column.rows.size());
+        plan_(plan_cards(trace, options.depth)),
+        across_(plan_.columns.empty() && is_of_scalars(trace) && longest_path(trace) <= longest_row) {
+    if (plan_.columns.empty()) return;
+    const CardSizes sizes{[this](const CardItem& item) {
+                            const CardLook look = look_of(item);
+                            return CardSize{look.width, look.height};
+                          },
+                          [this](const Band& band) { return width_of(band_attributes(band, style_, "l")) - width_of(band_attributes({}, style_, "l")); },
+                          loss_size};
+    grid_ = grid_of(trace, plan_, sizes);
+    ways_.emplace(plan_, *grid_);
   }
 
   std::string write() {
-    out_.clear();  // lines first, which say what the gaps between columns hold; they are written last
-    for (const Record& r : trace_.records) lines_to(r);
-    if (trace_.root != 0) {
-      Gradient seed = trace_[trace_.root].gradient;
-      if (!trace_.differentiated) seed.state = Gradient::State::unneeded;
-      line("n{} -> loss [class=\"seed\" {} weight=4]", trace_.root, duplex(seed, trace_, style_));
-    }
-    const std::string lines = std::exchange(out_, opening_);
+    out_ = "// cards view; ids are the graph's\n";
+    out_ += across_ ? head(trace_, options_, style_, "", 0.3, 0.16) : head(trace_, options_, style_, "", 0.42, 0.28);
+    if (across_) line("rankdir=LR");
+    if (grid_) line("layout=nop2 // every place is given");
     // A cluster's label below the cards: as a node it would move them.
     line("subgraph cluster_page {{");
-    line("graph [peripheries=0 margin=0 labelloc=b labeljust=c {}]", label(foot()));
+    line("graph [peripheries=0 margin=0 labelloc=b labeljust=c {}]", grid_ ? page_box() : label(foot()));
     if (trace_.records.empty()) line("empty [{}]", label(font("nothing was recorded", 12, c_.muted)));
-    for (const std::uint32_t id : plan_.leaves) line("n{} [{}]", id, markup_.leaf(trace_[id]));
-    band(plan_.rest);
-    for (const Cards::Column& column : plan_.columns) this->column(column);
-    if (trace_.root != 0) line("loss [class=\"loss\" {}]", label(loss_markup(trace_, style_)));
-    if (!plan_.columns.empty()) hold_columns();
+    for (const std::uint32_t id : plan_.leaves) card({id});
+    band(plan_.all);
+    for (const Cards::Column& column : plan_.columns) column.is_step ? frame(column.band) : band(column.band);
+    if (trace_.root != 0) line("loss [class=\"loss\" {}{}]", label(loss_markup(trace_, style_)), grid_ ? place(grid_->loss) : "");
+    if (grid_) foot_card();
     line("}}");
-    return out_ + lines + "}\n";
+    for (std::size_t i = 0; i < plan_.lines.size(); ++i) join(i);
+    if (trace_.root != 0) seed();
+    return out_ + "}\n";
   }
 
  private:
@@ -85,19 +97,34 @@ class Writer {
 
   // ---- cards --------------------------------------------------------------------------------------------------
 
+  CardLook look_of(const CardItem& item) const {
+    const Record& r = trace_[item.id];
+    if (item.operand >= 0) return markup_.stub(r, static_cast<std::size_t>(item.operand));
+    if (!r.is_op()) return markup_.leaf(r);
+    if (r.fold != nullptr) return markup_.folded(r);
+    const bool reads_a_slice = r.operands.size() == 1 && plan_.within.contains(r.operands[0].id);
+    return markup_.op(r, reads_a_slice ? &trace_[r.operands[0].id] : nullptr);
+  }
+
+  static std::string name_of(const CardItem& item) {
+    return item.operand < 0 ? fmt::format("n{}", item.id) : fmt::format("s{}_{}", item.id, item.operand);
+  }
+
+  static std::string place(const Area& area) {
+    return fmt::format(" pos=\"{:.1f},{:.1f}\"", area.middle().x, -area.middle().y + 0.0);
+  }
+
+  void card(const CardItem& item) {
+    line("{} [{}{}]", name_of(item), look_of(item).attributes,
+         grid_ ? place(grid_->cards.at({item.id, item.operand})) : "");
+  }
+
   void op(const Record& r) {
     for (std::size_t i = 0; i < r.operands.size(); ++i)
-      if (plan_.stubs.contains(r.operands[i].id)) line("s{}_{} [{}]", r.id, i, markup_.stub(r, i));
+      if (plan_.stubs.contains(r.operands[i].id)) card({r.id, static_cast<int>(i)});
     if (const auto leaves = plan_.beside.find(r.id); leaves != plan_.beside.end())
-      for (const std::uint32_t id : leaves->second) line("n{} [{}]", id, markup_.leaf(trace_[id]));
-    if (plan_.within.contains(r.id)) return;
-    if (r.fold != nullptr) {
-      line("n{} [class=\"folded{}\" tooltip={} {}]", r.id, step_class(r), quoted(folded_words(r, style_)),
-           label(folded_card(trace_, r, style_)));
-      return;
-    }
-    const bool reads_a_slice = r.operands.size() == 1 && plan_.within.contains(r.operands[0].id);
-    line("n{} [{}]", r.id, markup_.op(r, reads_a_slice ? &trace_[r.operands[0].id] : nullptr));
+      for (const std::uint32_t id : leaves->second) card({id});
+    if (!plan_.within.contains(r.id)) card({r.id});
   }
 
   void band(const Band& band) {
@@ -106,149 +133,55 @@ class Writer {
   }
 
   void frame(const Band& inner) {
+    if (grid_ && !grid_->frames.contains(&inner)) return band(inner);  // others would stand in it
     line("subgraph cluster_{} {{", ++clusters_);
-    line("{}", band_attributes(inner, style_, "l"));
+    const std::string attributes = band_attributes(inner, style_, "l");
+    line("{}", attributes);
+    if (grid_) {
+      const Area& area = grid_->frames.at(&inner);
+      const double title = width_of(attributes) - width_of(band_attributes({}, style_, "l"));
+      line("graph [{} lp=\"{:.1f},{:.1f}\"]", box(area), area.left + 12 + title / 2, -area.top - title_height / 2 - 2);
+    }
     band(inner);
     line("}}");
   }
 
-  // ---- columns ------------------------------------------------------------------------------------------------
-
-  void column(const Cards::Column& column) {
-    if (column.is_step) frame(column.band);
-    else band(column.band);
-    for (const std::vector<CardItem>& row : column.rows)
-      for (std::size_t i = 1; i < row.size(); ++i)
-        line("{} -> {} [style=invis]", name_of(row[i - 1]), name_of(row[i]));
-  }
-
-  static std::string name_of(const CardItem& item) {
-    return item.operand < 0 ? fmt::format("n{}", item.id) : fmt::format("s{}_{}", item.id, item.operand);
-  }
-
-  // Each row on one rank; and the columns, with the gaps between them, from left to right: dot orders clusters neither
-  // as they are declared nor by lines between them, but points in a row above, each with a stem into one, hold them.
-  void hold_columns() {
-    start_leaves();
-    std::string points, chain, stems;
-    const auto hold = [&](const std::string& point, const std::string& node) {
-      points += " " + point + ";";
-      chain += (chain.empty() ? "" : " -> ") + point;
-      stems += fmt::format("  {} -> {} [style=invis weight=2]\n", point, node);
-    };
-    for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
-      const CardRows& rows = plan_.columns[i].rows;
-      if (!gaps_[i].nodes.empty()) hold(fmt::format("g{}", i), gaps_[i].nodes.front());
-      hold(fmt::format("t{}", i), name_of(rows.front().front()));
-      for (std::size_t row = 0; row < rows.size(); ++row)
-        for (const CardItem& item : rows[row]) ranks_[row] += " " + name_of(item) + ";";
-    }
-    line("{{ rank=same; node [shape=point style=invis width=0.01]{} }}", points);
-    line("{} [style=invis]", chain);
-    out_ += stems;
-    for (std::size_t i = 0; i < gaps_.size(); ++i)
-      if (!gaps_[i].nodes.empty())
-        line("subgraph cluster_gap{} {{ graph [label=\"\" peripheries=0 margin=4]{} }}", i, gaps_[i].statements);
-    for (const auto& [row, nodes] : ranks_) line("{{ rank=same;{} }}", nodes);
-  }
-
-  // At the left of the first column, a row above what takes them.
-  void start_leaves() {
-    for (const std::uint32_t id : plan_.starts) {
-      std::size_t row = rows_;
-      for (const auto& [op, place] : plan_.places)
-        for (const Operand& o : trace_[op].operands)
-          if (o.id == id) row = std::min(row, place.row);
-      gaps_[0].nodes.push_back(fmt::format("n{}", id));
-      gaps_[0].statements += fmt::format(" n{};", id);
-      if (row > 0) ranks_[row - 1] += fmt::format(" n{};", id);
-    }
-  }
-
-  // A point in the gap before a column, on the rank of a row; there may be one more row than cards have.
-  std::string point(std::size_t column, std::size_t row) {
-    const std::string name = fmt::format("p{}", ++points_);
-    gaps_[column].nodes.push_back(name);
-    gaps_[column].statements +=
-        fmt::format(" {} [class=\"via\" shape=point width=0.01 height=0.01 color=\"{}\"];", name, c_.forward);
-    ranks_[row] += " " + name + ";";
-    for (const Cards::Column& other : plan_.columns)
-      if (row >= rows_ && other.rows.size() == rows_)
-        line("{} -> {} [style=invis minlen={}]", name_of(other.rows.back().front()), name, row + 1 - rows_);
-    return name;
+  static std::string box(const Area& area) {
+    return fmt::format("bb=\"{:.1f},{:.1f},{:.1f},{:.1f}\"", area.left, -area.bottom, area.right, -area.top);
   }
 
   // ---- lines --------------------------------------------------------------------------------------------------
 
-  // Of each value that the card shows as taken, one line for both directions: dot lays out half as many.
-  void lines_to(const Record& r) {
-    if (plan_.within.contains(r.id)) return;
-    std::set<std::uint32_t> drawn;
-    for (std::size_t i = 0; i < r.operands.size(); ++i) {
-      const std::uint32_t id = r.operands[i].id;
-      if (id == 0) continue;
-      if (plan_.within.contains(id)) line_from(trace_[id], 0, r);
-      else if (plan_.stubs.contains(id) || drawn.insert(id).second) line_from(r, i, r);
-    }
-  }
-
-  // What `taker` takes there goes to the card of `shown`.
-  void line_from(const Record& taker, std::size_t operand, const Record& shown) {
-    const std::uint32_t id = taker.operands[operand].id;
-    const bool is_stub = plan_.stubs.contains(id);
+  void join(std::size_t number) {
+    const CardLine& l = plan_.lines[number];
+    const Record& taker = trace_[l.taker];
+    const std::uint32_t id = taker.operands[l.operand].id;
+    const bool is_stub = l.from.operand != CardItem::card;
     std::size_t times = 0;
     for (const Operand& o : taker.operands) times += o.id == id ? o.times : 0;
-    const Gradient g =
-        is_stub ? flow(trace_, taker, operand) : flow(trace_, {id, taker.id, operand, static_cast<int>(times)});
+    const Gradient g = is_stub ? flow(trace_, taker, l.operand)
+                               : flow(trace_, {id, taker.id, l.operand, static_cast<int>(times)});
     const bool known = g.state == Gradient::State::known;
-    const std::string words = gradient_words(g, trace_[id].scalar, trace_.compared);
-    Line line;
-    line.from = is_stub ? fmt::format("s{}_{}", taker.id, operand) : fmt::format("n{}", id);
-    line.to = fmt::format("n{}", shown.id);
-    line.facts =
-        fmt::format("class=\"flow{}{}\" tooltip=\"{}{}\"", step_class(taker), known && g.size == 0 ? " zero" : "",
-                    known && taker.order != 0 ? fmt::format("step {}: ", taker.order) : "", words);
-    line.look = duplex(g, trace_, style_);
-    if (!is_stub && times > 1) line.label = fmt::format(" label=\"   ×{}\"", times);
-    const auto begin = plan_.places.find(id), end = plan_.places.find(shown.id);
-    if (begin != plan_.places.end() && end != plan_.places.end() && begin->second.column != end->second.column)
-      put_across(line, begin->second, end->second);
-    else put(line);
+    const std::string look = duplex(g, trace_, style_);
+    std::string places;
+    if (ways_) places = fmt::format(" pos=\"{}\"", ways_->line(number, look.starts_with("dir=both")));
+    if (!is_stub && times > 1) {
+      places += fmt::format(" label=\"{}×{}\"", ways_ ? "" : "   ", times);
+      if (ways_) places += fmt::format(" lp=\"{:.1f},{:.1f}\"", ways_->label(number).x, -ways_->label(number).y);
+    }
+    const char* const ends = across_ ? ":e" : "";
+    line("{}{} -> n{}{} [class=\"flow{}{}\" {} tooltip=\"{}{}\"{}]", name_of(l.from), ends, l.to, across_ ? ":w" : "",
+         step_class(taker), known && g.size == 0 ? " zero" : "", look,
+         known && taker.order != 0 ? fmt::format("step {}: ", taker.order) : "",
+         gradient_words(g, trace_[id].scalar, trace_.compared), places);
   }
 
-  struct Line {
-    std::string from, to, facts, look, label;
-  };
-
-  void put(const Line& l) {
-    line("{}{} -> {}{} [{} {}{}]", l.from, across_ ? ":e" : "", l.to, across_ ? ":w" : "", l.facts, l.look, l.label);
-  }
-
-  // Between columns a line rises or falls in the gaps alone: points at the ranks next to its ends keep it there.  Along
-  // one rank, where dot draws badly between clusters, it makes a bend.
-  void put_across(const Line& l, const Cards::Place& begin, const Cards::Place& end) {
-    const std::size_t away = begin.row < end.row || begin.row == 0 ? begin.row + 1 : begin.row - 1;
-    const std::size_t there = begin.row < end.row ? end.row - 1 : begin.row > end.row ? end.row + 1 : away;
-    const bool next = begin.column + 1 == end.column;
-    std::vector<std::string> knots{l.from + ":e"};
-    if (!next) {
-      knots.push_back(point(begin.column + 1, away));
-      knots.push_back(point(end.column, away == there ? away + 1 : there));
-    } else if (away != end.row) {
-      knots.push_back(point(end.column, away));
-      if (away != there) knots.push_back(point(end.column, there));
-    }
-    knots.push_back(l.to + ":w");
-    const bool returns = l.look.starts_with("dir=both");
-    for (std::size_t i = 1; i < knots.size(); ++i) {
-      const bool first = i == 1, last = i + 1 == knots.size();
-      const std::string_view ends = first && last      ? ""
-                                    : first && returns ? " dir=back headclip=false"
-                                    : first            ? " dir=none headclip=false"
-                                    : last             ? " dir=forward tailclip=false"
-                                                       : " dir=none headclip=false tailclip=false";
-      line("{} -> {} [{} {}{}{} constraint=false]", knots[i - 1], knots[i], l.facts, l.look, ends, last ? l.label : "");
-    }
+  void seed() {
+    Gradient gradient = trace_[trace_.root].gradient;
+    if (!trace_.differentiated) gradient.state = Gradient::State::unneeded;
+    const std::string look = duplex(gradient, trace_, style_);
+    line("n{} -> loss [class=\"seed\" {} weight=4{}]", trace_.root, look,
+         ways_ ? fmt::format(" pos=\"{}\"", ways_->loss_line(trace_.root, look.starts_with("dir=both"))) : "");
   }
 
   // ---- the foot of the page -----------------------------------------------------------------------------------
@@ -272,24 +205,27 @@ class Writer {
     return table({"", "", Frame::Corners::square, 4}, rows);
   }
 
+  std::string page_box() const { return box({grid_->all.left, grid_->all.top, grid_->all.right, ways_->bottom()}) + " label=\"\""; }
+
+  void foot_card() {
+    const auto shown = std::count_if(plan_.stubs.begin(), plan_.stubs.end(), [&](const auto& stub) {
+      return trace_[stub.first].kind != Node::Kind::constant;
+    });
+    const double high = 96 + (shown > 0 ? 34 + 27 * static_cast<double>(shown) : 0), top = ways_->bottom() + 30;
+    line("legend [class=\"legend\" {}{}]", label(foot()), place({grid_->all.left, top, grid_->all.right, top + high}));
+  }
+
   const Trace& trace_;
+  const DotOptions& options_;
   const Style style_;
   const Palette& c_;
   const CardMarkup markup_;
   const Cards plan_;
-  std::string opening_, out_;
+  const bool across_;  // from left to right
+  std::optional<CardGrid> grid_;
+  std::optional<CardWays> ways_;
+  std::string out_;
   int clusters_ = 0;
-  bool across_ = false;  // from left to right
-
-  // What lies before a column.
-  struct Gap {
-    std::vector<std::string> nodes;
-    std::string statements;
-  };
-  std::vector<Gap> gaps_;
-  std::map<std::size_t, std::string> ranks_;  // nodes by row
-  std::size_t rows_ = 0;                      // of the longest column
-  int points_ = 0;
 };
 
 }  // namespace

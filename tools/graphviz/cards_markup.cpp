@@ -12,7 +12,8 @@ namespace ebb::graphviz {
 
 namespace {
 
-constexpr double op_width = 120, scalar_width = 96, leaf_width = 60, widest_title = 150;
+constexpr double op_width = 132, scalar_width = 108, leaf_width = 72, stub_width = 46, widest_title = 150;
+constexpr double line_height = 22, small_height = 18, chip_height = 24;
 constexpr std::string_view both = "COLSPAN=\"2\"";
 
 std::string_view symbol(const Record& r) {
@@ -22,8 +23,9 @@ std::string_view symbol(const Record& r) {
   return r.scalar && found != symbols.end() ? found->second : r.op;
 }
 
-double width_of(const Record& r) {
-  return r.is_op() ? (r.scalar ? scalar_width : op_width) : (r.scalar ? scalar_width - 10 : leaf_width);
+// A table of at least that size.
+std::string sized(const Frame& frame, std::string_view rows, double wide, double high) {
+  return fmt::format("<TABLE WIDTH=\"{:.0f}\" HEIGHT=\"{:.0f}\"{}", wide, high, table(frame, rows).substr(6));
 }
 
 // "∂": one of those that graph.gradient() recorded.
@@ -83,11 +85,11 @@ std::string duplex(const Gradient& gradient, const Trace& trace, const Style& st
 // A coloured half of a card: plain for no size, an outline for 0.
 std::string CardMarkup::chip(std::string_view left, std::string_view right, const std::optional<double>& size,
                              double wide) const {
-  const double pill = left.empty() ? 2 : 26;
+  const double pill = left.empty() ? 2 : 36;
   const std::string ink = style_.ink(size), fill = style_.fill(size);
   const std::string cells =
       cell(font(left, 10, ink, true), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", pill)) +
-      cell(font(right, 11, ink), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", wide - pill - 2));
+      cell(font(right, 11, ink), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", wide - pill - 12));
   const Frame frame{!size ? "" : *size == 0 ? std::string(c_.card_line) : fill, fill, Frame::Corners::rounded, 1};
   return row(cell(table(frame, row(cells)), both));
 }
@@ -97,106 +99,148 @@ std::string CardMarkup::note(std::string_view left, std::string_view words) cons
   return row(cell(font(left, 10, c_.muted, true), "ALIGN=\"LEFT\"") + cell(font(words, 9, c_.muted), "ALIGN=\"RIGHT\""));
 }
 
-std::string CardMarkup::gradient_chip(const Record& r, std::string_view steps) const {
+std::string CardMarkup::gradient_chip(const Record& r, std::string_view steps, double wide) const {
   const std::string_view name = r.scalar ? "grad" : r.is_op() ? "g" : "∇";
   const std::string text = r.scalar ? scalar_number(r.gradient.size) : style_.gradient_text(r.gradient.size);
   std::string words = fmt::format("{} <B>{}</B>", name, text);
   if (r.uses > 1) words += fmt::format("  <FONT POINT-SIZE=\"9\">Σ{}</FONT>", r.uses);
-  return chip(steps, words, style_.of(r.gradient), width_of(r));
+  return chip(steps, words, style_.of(r.gradient), wide);
 }
 
-std::string CardMarkup::backward(const Record& r, std::string_view steps) const {
+std::string CardMarkup::backward(const Record& r, std::string_view steps, double wide) const {
   using State = Gradient::State;
   if (!r.is_op() || style_.color == Color::gradient || style_.color == Color::value) {
-    if (r.gradient.state == State::known) return gradient_chip(r, steps);
+    if (r.gradient.state == State::known) return gradient_chip(r, steps, wide);
     if (r.gradient.state == State::unneeded && trace_.differentiated && (r.is_op() || r.kind == Node::Kind::variable))
       return note(steps, "no gradient");
     const bool missing = r.wants_gradient && trace_.differentiated && trace_.observed;
     return missing ? note(steps, "not computed") : steps.empty() ? "" : note(steps, "");
   }
   const std::optional<double> size = style_.backward(r);
-  if (size) return chip(steps, fmt::format("back <B>{}</B>", style_.text(*size)), size, width_of(r));
+  if (size) return chip(steps, fmt::format("back <B>{}</B>", style_.text(*size)), size, wide);
   return steps.empty() ? "" : note(steps, "");
 }
 
 // What was computed: with its own colour where that is measured, else in small print.
-std::string CardMarkup::forward(const Record& r) const {
+std::string CardMarkup::forward(const Record& r, double wide) const {
   const std::optional<double> size = style_.forward(r);
-  if (size) return chip("", fmt::format("<B>{}</B>", style_.text(*size)), size, width_of(r));
+  if (size) return chip("", fmt::format("<B>{}</B>", style_.text(*size)), size, wide);
   if (r.scalar || !r.has_value) return "";
   return row(cell(font(value_text(r), 9, c_.muted), "ALIGN=\"LEFT\"") +
              cell(sparkline(r.histogram, 7, c_.forward), "ALIGN=\"RIGHT\""));
 }
 
-std::string CardMarkup::title(const Record& r, const Record* slice) const {
-  const std::string before = mark(r);
+CardMarkup::Words CardMarkup::title(const Record& r, const Record* slice) const {
+  Words title;
+  const auto put = [&](const std::string& text, double points, std::string_view colour, bool bold) {
+    if (text.empty()) return;
+    title.markup += (title.markup.empty() ? "" : " ") + font(html(text), points, colour, bold);
+    title.width += (title.width > 0 ? 4 : 0) + width(text, points, bold);
+  };
   if (!r.scalar) {
-    std::string text = font(html(before + fit(r.op, widest_title, 12, true)), 12, {}, true);
-    const std::string_view formula = slice != nullptr ? "of a slice" : r.formula;
-    if (width(formula, 10) <= widest_title - width(r.op, 12, true)) text += " " + font(html(formula), 10, c_.muted);
-    return text;
+    const std::string name = mark(r) + fit(r.op, widest_title, 12, true);
+    const std::string formula(slice != nullptr ? "of a slice" : r.formula);
+    put(name, 12, {}, true);
+    if (width(formula, 10) <= widest_title - width(name, 12, true)) put(formula, 10, c_.muted, false);
+    return title;
   }
-  std::string text;
   for (std::size_t i = 0; i < r.operands.size(); ++i) {
     const bool plain = r.operands[i].id == 0 && !std::isnan(r.operands[i].number);
-    if (plain && i == 0) text += font(scalar_number(r.operands[i].number), 12) + " ";
-    if (i == 0) text += font(html(before + fit(symbol(r), 90, 14, true)), 14, {}, true);
-    if (plain && i > 0) text += " " + font(scalar_number(r.operands[i].number), 12);
+    if (plain && i == 0) put(scalar_number(r.operands[i].number), 12, {}, false);
+    if (i == 0) put(mark(r) + fit(symbol(r), 90, 14, true), 14, {}, true);
+    if (plain && i > 0) put(scalar_number(r.operands[i].number), 12, {}, false);
   }
   const bool of_a_tensor = r.operands.size() == 1 && r.operands[0].id != 0 && !trace_[r.operands[0].id].scalar;
-  if (of_a_tensor) text += " " + font(html(fit(r.formula, widest_title, 10)), 10, c_.muted);  // "x[3]"
-  return text;
+  if (of_a_tensor) put(fit(r.formula, widest_title, 10), 10, c_.muted, false);  // "x[3]"
+  return title;
 }
 
-std::string CardMarkup::op(const Record& r, const Record* slice) const {
+CardLook CardMarkup::op(const Record& r, const Record* slice) const {
   std::string steps = r.order == 0 ? "" : std::to_string(r.order), words = card_words(trace_, r);
   if (slice != nullptr) {
     if (slice->order != 0 && r.order != 0) steps += fmt::format("–{}", slice->order);
     words += "\n" + card_words(trace_, *slice);
   }
-  const std::string beside = r.scalar ? (r.has_value ? font(scalar_number(r.value), 12, {}, true) : "")
-                                      : font(shape_text(r.shape), 10, c_.muted);
-  std::string rows = row(cell(title(r, slice), fmt::format("WIDTH=\"{}\" ALIGN=\"LEFT\"", r.scalar ? 44 : 80)) +
-                         cell(beside, fmt::format("WIDTH=\"{}\" ALIGN=\"RIGHT\"", r.scalar ? 52 : 44)));
-  rows += forward(r) + backward(r, steps);
+  const Words title = this->title(r, slice);
+  const std::string shape = r.scalar ? "" : shape_text(r.shape);
+  const double beside = r.scalar ? 60 : std::max(44.0, width(shape, 10) + 8);
+  CardLook look;
+  look.width = std::max(r.scalar ? scalar_width : op_width, title.width + beside + 16);
+  const std::string facts = r.scalar ? (r.has_value ? font(scalar_number(r.value), 12, {}, true) : "")
+                                     : font(shape, 10, c_.muted);
+  const std::string forward = this->forward(r, look.width), backward = this->backward(r, steps, look.width);
+  look.height = line_height + 2 + (r.scalar ? 2 : 0);
+  if (!forward.empty()) look.height += style_.forward(r) ? chip_height : small_height;
+  if (!backward.empty()) look.height += chip_height;
+  const std::string rows = row(cell(title.markup, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", look.width - beside - 4)) +
+                               cell(facts, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", beside))) +
+                           forward + backward;
   const Frame frame{c_.card_line, c_.card,
                     r.change == Change::removed ? Frame::Corners::dashed : Frame::Corners::rounded};
-  return fmt::format("class=\"op{}{}\" tooltip={} {}", step_class(r), r.backward_of == 0 ? "" : " recorded", quoted(words),
-                     label(table(frame, rows)));
+  look.attributes = fmt::format("class=\"op{}{}\" tooltip={} {}", step_class(r), r.backward_of == 0 ? "" : " recorded",
+                                quoted(words), label(sized(frame, rows, look.width, look.height)));
+  return look;
 }
 
-std::string CardMarkup::leaf(const Record& r) const {
-  const std::string name = leaf_name(trace_, r);
-  std::string beside = font(shape_text(r.shape), 10, c_.muted);
-  if (r.has_value && r.size() == 1) beside = font(r.scalar ? scalar_number(r.value) : number(r.value), 12, {}, true);
-  else if (r.scalar) beside = "";
-  std::string title = font(html(mark(r) + fit(name, 160, 12, true)), 12, {}, true);
-  if (title.empty()) title = font(r.kind == Node::Kind::constant ? "constant" : "", 10, c_.muted);
+CardLook CardMarkup::leaf(const Record& r) const {
+  const std::string name = mark(r) + fit(leaf_name(trace_, r), 160, 12, true);
+  const bool one_number = r.has_value && r.size() == 1, learns = r.kind != Node::Kind::constant;
+  const std::string shape = r.scalar ? "" : shape_text(r.shape);
+  const std::string value = one_number ? (r.scalar ? scalar_number(r.value) : number(r.value)) : "";
+  const double beside = 8 + (one_number ? 40 : width(shape, 10));
+  std::string title = font(html(name), 12, {}, true);
+  double wide = width(name, 12, true);
+  if (name.empty() && !learns) title = font("constant", 10, c_.muted), wide = 42;
+  CardLook look;
+  const std::string backward = this->backward(r, "", leaf_width);
+  look.width = std::max(backward.empty() ? 30 : r.scalar ? scalar_width - 10 : leaf_width, wide + beside + 12);
+  look.height = line_height + 2 + (backward.empty() ? 0 : chip_height);
   const std::string rows =
-      row(cell(title, "WIDTH=\"30\" ALIGN=\"LEFT\"") + cell(beside, "ALIGN=\"RIGHT\"")) + backward(r, "");
-  const bool learns = r.kind != Node::Kind::constant;
-  return fmt::format("class=\"leaf\" tooltip={} {}", quoted(card_words(trace_, r)),
-                     label(learns ? table({c_.parameter_line, c_.parameter}, rows)
-                                  : table({c_.card_line, c_.page, Frame::Corners::dashed}, rows)));
+      row(cell(title, "WIDTH=\"30\" ALIGN=\"LEFT\"") +
+          cell(one_number ? font(value, 12, {}, true) : font(shape, 10, c_.muted), "ALIGN=\"RIGHT\"")) +
+      (backward.empty() ? "" : this->backward(r, "", look.width));
+  const Frame frame = learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
+  look.attributes = fmt::format("class=\"leaf\" tooltip={} {}", quoted(card_words(trace_, r)),
+                                label(sized(frame, rows, look.width, look.height)));
+  return look;
 }
 
-std::string CardMarkup::stub(const Record& op, std::size_t operand) const {
+CardLook CardMarkup::stub(const Record& op, std::size_t operand) const {
   const Record& leaf = trace_[op.operands[operand].id];
   const Gradient sent = flow(trace_, op, operand);
   std::string name = leaf_name(trace_, leaf);
   if (name.empty()) name = leaf.scalar ? scalar_number(leaf.value) : shape_text(leaf.shape);
-  std::string rows = row(cell(font(html(fit(name, 130, 12, true)), 12, {}, true), "WIDTH=\"34\""));
+  name = fit(name, 130, 12, true);
+  CardLook look;
+  look.width = std::max(stub_width, width(name, 12, true) + 12);
+  look.height = line_height + 2;
+  std::string rows = row(cell(font(html(name), 12, {}, true), ""));
   if (sent.state == Gradient::State::known) {
     const std::optional<double> size = style_.of(sent);
     const std::string text = leaf.scalar ? scalar_number(sent.size) : style_.gradient_text(sent.size);
     rows += row(cell(font("+" + text, 9, style_.ink(size)), fmt::format("BGCOLOR=\"{}\"", style_.fill(size))));
+    look.height += small_height;
   }
   const bool learns = leaf.kind != Node::Kind::constant;
-  return fmt::format("class=\"stub{}\" tooltip={} {}", step_class(op),
-                     quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users,
-                                        gradient_words(sent, leaf.scalar, trace_.compared))),
-                     label(learns ? table({c_.parameter_line, c_.parameter}, rows)
-                                  : table({c_.card_line, c_.page, Frame::Corners::dashed}, rows)));
+  const Frame frame = learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
+  look.attributes =
+      fmt::format("class=\"stub{}\" tooltip={} {}", step_class(op),
+                  quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users,
+                                     gradient_words(sent, leaf.scalar, trace_.compared))),
+                  label(sized(frame, rows, look.width, look.height)));
+  return look;
+}
+
+CardLook CardMarkup::folded(const Record& r) const {
+  const Fold& fold = *r.fold;
+  CardLook look;
+  const double head = width(fold.title, 13, true) + width(fold.detail, 10) + 30;
+  look.width = fold.series.empty() ? std::clamp(head, 120.0, 190.0) : std::clamp(head, 330.0, 380.0);
+  look.height = 48 + (fold.series.empty() ? 56 : 24 * static_cast<double>(fold.series.size()));
+  look.attributes = fmt::format(
+      "class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
+      label(sized({"", "", Frame::Corners::square, 0}, row(cell(folded_card(trace_, r, style_), "")), look.width, look.height)));
+  return look;
 }
 
 }  // namespace ebb::graphviz

@@ -10,23 +10,34 @@
 
 namespace ebb::graphviz {
 
-/// Each gives the attributes of a DOT node: class, tooltip, label.
+/// The attributes of a DOT node (class, tooltip, label), and how large it is in points; its numbers change neither.
+struct CardLook {
+  std::string attributes;
+  double width = 0, height = 0;
+};
+
 class CardMarkup {
  public:
   CardMarkup(const Trace& trace, const Style& style) : trace_(trace), style_(style), c_(style.colours) {}
 
   /// `slice`: an op that only reads for this one and shares its card; may be null.
-  std::string op(const Record& r, const Record* slice = nullptr) const;
+  CardLook op(const Record& r, const Record* slice = nullptr) const;
   /// A leaf that is drawn once.
-  std::string leaf(const Record& r) const;
+  CardLook leaf(const Record& r) const;
   /// What stands, beside one of its users, for a leaf that has several.
-  std::string stub(const Record& op, std::size_t operand) const;
+  CardLook stub(const Record& op, std::size_t operand) const;
+  /// A record that stands for several.
+  CardLook folded(const Record& r) const;
 
  private:
-  std::string title(const Record& r, const Record* slice) const;
-  std::string forward(const Record& r) const;
-  std::string backward(const Record& r, std::string_view steps) const;
-  std::string gradient_chip(const Record& r, std::string_view steps) const;
+  struct Words {
+    std::string markup;
+    double width = 0;
+  };
+  Words title(const Record& r, const Record* slice) const;
+  std::string forward(const Record& r, double wide) const;
+  std::string backward(const Record& r, std::string_view steps, double wide) const;
+  std::string gradient_chip(const Record& r, std::string_view steps, double wide) const;
   std::string chip(std::string_view left, std::string_view right, const std::optional<double>& size, double wide) const;
   std::string note(std::string_view left, std::string_view words) const;
 

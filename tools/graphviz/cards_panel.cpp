@@ -52,7 +52,7 @@ class Panel {
 
   std::size_t step_of(const Use& use) const {
     const auto place = plan_.places.find(use.op);
-    return place != plan_.places.end() && plan_.columns[place->second.column].is_step ? place->second.column + 1 : 0;
+    return place != plan_.places.end() && plan_.columns[place->second].is_step ? place->second : 0;
   }
   bool one_in_each_step(const std::vector<Use>& uses) const {
     for (std::size_t i = 0; i < uses.size(); ++i)

@@ -13,70 +13,74 @@ namespace {
 
 constexpr std::size_t most_lines = 8;  // from one leaf that is drawn once
 
+// By op, which of the bands in a band it lies in, from 1.
+void number_bands(const Band& band, std::size_t number, std::map<std::uint32_t, std::size_t>& numbers) {
+  for (const std::uint32_t op : band.ops) numbers[op] = number;
+  for (const Band& inner : band.inner) number_bands(inner, number, numbers);
+}
+
 class Planner {
  public:
   Planner(const Trace& trace, int depth) : trace_(trace), depth_(depth) {}
 
   Cards plan() {
-    std::vector<std::uint32_t> ops;
-    for (const Record& r : trace_.records)
-      if (r.is_op()) ops.push_back(r.id);
-    gather_users();
-    place_columns(ops);
+    for (const Record& r : trace_.records) {
+      if (r.is_op()) ops_.push_back(r.id);
+      for (const Operand& o : r.operands)
+        if (o.id != 0 && !trace_[o.id].is_op()) users_[o.id].push_back(r.id);
+    }
+    place_columns();
     share_cards();
     place_leaves();
+    draw_lines();
     for (std::size_t i = 0; i < plan_.columns.size(); ++i) lay_out(i);
     return std::move(plan_);
   }
 
  private:
-  void gather_users() {
-    for (const Record& r : trace_.records)
-      for (const Operand& o : r.operands)
-        if (o.id != 0 && !trace_[o.id].is_op()) users_[o.id].push_back(r.id);
-  }
-
   // ---- columns ------------------------------------------------------------------------------------------------
 
-  // -1: in none.
-  int column_of(std::uint32_t op) const {
-    const auto found = plan_.places.find(op);
-    return found == plan_.places.end() ? -1 : static_cast<int>(found->second.column);
-  }
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
-  void place_columns(const std::vector<std::uint32_t>& ops) {
-    steps_ = find_steps(trace_, ops);
-    for (std::size_t i = 0; i < steps_.size(); ++i)
-      for (const std::uint32_t id : steps_[i].ops) plan_.places[id] = {i, 0};
-    std::vector<std::uint32_t> rest, after;
-    for (const std::uint32_t id : ops) {
-      if (column_of(id) >= 0) continue;
-      const std::span<const Operand> operands = trace_[id].operands;
-      const bool is_after = std::any_of(operands.begin(), operands.end(),
-                                        [&](const Operand& o) { return o.id != 0 && column_of(o.id) >= 0; });
-      if (is_after) plan_.places[id] = {steps_.size(), 0};
-      (is_after ? after : rest).push_back(id);
+  std::size_t column_of(std::uint32_t op) const {
+    const auto found = plan_.places.find(op);
+    return found == plan_.places.end() ? nowhere : found->second;
+  }
+  bool is_in_step(std::uint32_t op) const { return column_of(op) != nowhere && column_of(op) > 0; }
+
+  void place_columns() {
+    const std::vector<Step> steps = find_steps(trace_, ops_);
+    if (steps.empty()) {
+      plan_.all = bands(trace_, ops_, depth_, false);
+      return;
     }
-    plan_.rest = bands(trace_, rest, depth_, false);
-    for (const Step& step : steps_) {
-      Cards::Column column;
-      column.is_step = true;
-      column.band = step_band(step);
-      plan_.columns.push_back(std::move(column));
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      for (const std::uint32_t id : steps[i].ops) plan_.places[id] = i + 1;
+    members_.resize(steps.size() + 2);
+    for (const std::uint32_t id : ops_) {
+      if (column_of(id) == nowhere) {
+        const std::span<const Operand> operands = trace_[id].operands;
+        const bool is_after = std::any_of(operands.begin(), operands.end(),
+                                          [&](const Operand& o) { return o.id != 0 && is_in_step(o.id); });
+        plan_.places[id] = is_after ? steps.size() + 1 : 0;
+      }
+      members_[column_of(id)].push_back(id);
     }
-    if (!after.empty()) {
-      plan_.columns.push_back({bands(trace_, after, depth_, false), false, {}});
-      steps_.push_back({after, 0});
+    if (members_.back().empty()) members_.pop_back();
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      Cards::Column& column = plan_.columns.emplace_back();
+      column.is_step = i > 0 && i <= steps.size();
+      column.band = bands(trace_, members_[i], depth_, false);
+      if (column.is_step) column.band = step_band(std::move(column.band), steps[i - 1]);
     }
   }
 
   // "lstm  step 1": of one call of one module the module's band, else one around those of all modules in it.
-  Band step_band(const Step& step) const {
-    Band band = bands(trace_, step.ops, depth_, false);
+  Band step_band(Band band, const Step& step) const {
     const Fold* const fold = trace_[step.ops.front()].fold;
-    const bool several = fold != nullptr && fold->times > 1;
-    const std::string name =
-        several ? fmt::format("steps {} – {}", step.number, step.number + fold->times - 1) : fmt::format("step {}", step.number);
+    const std::string name = fold != nullptr && fold->times > 1
+                                 ? fmt::format("steps {} – {}", step.number, step.number + fold->times - 1)
+                                 : fmt::format("step {}", step.number);
     if (band.inner.size() == 1 && band.ops.empty()) {
       Band inner = std::move(band.inner[0]);
       inner.call = 0;
@@ -112,13 +116,13 @@ class Planner {
       if (leaf.is_op()) continue;
       const std::vector<std::uint32_t>& users = users_[leaf.id];
       const bool parameter = leaf.kind == Node::Kind::parameter;
-      const int column = users.empty() ? -1 : column_of(users[0]);
+      const std::size_t column = users.empty() ? nowhere : column_of(users[0]);
       const bool one_column =
           std::all_of(users.begin(), users.end(), [&](std::uint32_t user) { return column_of(user) == column; });
       if (users.size() > (parameter ? 1 : most_lines) || (!one_column && !starts.contains(leaf.id)))
         plan_.stubs[leaf.id] = users.size();
       else if (starts.contains(leaf.id)) plan_.leaves.push_back(leaf.id), plan_.starts.push_back(leaf.id);
-      else if (!users.empty() && (parameter || column >= 0)) plan_.beside[users[0]].push_back(leaf.id);
+      else if (!users.empty() && (parameter || column != nowhere)) plan_.beside[users[0]].push_back(leaf.id);
       else plan_.leaves.push_back(leaf.id);
     }
   }
@@ -126,100 +130,133 @@ class Planner {
   // What the first step takes where the second takes an op's result.
   std::set<std::uint32_t> find_starts() const {
     std::set<std::uint32_t> found;
-    if (steps_.size() < 2) return found;
-    for (std::size_t i = 0; i < std::min(steps_[0].ops.size(), steps_[1].ops.size()); ++i) {
-      if (trace_[steps_[0].ops[i]].op != trace_[steps_[1].ops[i]].op) break;
-      const std::span<const Operand> first = trace_[steps_[0].ops[i]].operands, second = trace_[steps_[1].ops[i]].operands;
-      for (std::size_t j = 0; j < std::min(first.size(), second.size()); ++j) {
-        if (first[j].id == 0 || second[j].id == 0) continue;
-        const Record& leaf = trace_[first[j].id];
-        if (!leaf.is_op() && leaf.kind != Node::Kind::parameter && trace_[second[j].id].is_op()) found.insert(leaf.id);
+    if (members_.size() < 3) return found;
+    const std::vector<std::uint32_t>&first = members_[1], &second = members_[2];
+    for (std::size_t i = 0; i < std::min(first.size(), second.size()); ++i) {
+      if (trace_[first[i]].op != trace_[second[i]].op) break;
+      const std::span<const Operand> here = trace_[first[i]].operands, there = trace_[second[i]].operands;
+      for (std::size_t j = 0; j < std::min(here.size(), there.size()); ++j) {
+        if (here[j].id == 0 || there[j].id == 0) continue;
+        const Record& leaf = trace_[here[j].id];
+        if (!leaf.is_op() && leaf.kind != Node::Kind::parameter && trace_[there[j].id].is_op()) found.insert(leaf.id);
       }
     }
+    for (auto leaf = found.begin(); leaf != found.end();) {
+      const std::vector<std::uint32_t>& users = users_.at(*leaf);
+      const auto is_first = [&](std::uint32_t user) { return column_of(user) == 1; };
+      leaf = std::all_of(users.begin(), users.end(), is_first) ? std::next(leaf) : found.erase(leaf);
+    }
     return found;
+  }
+
+  // ---- lines --------------------------------------------------------------------------------------------------
+
+  // Of each value that a card shows as taken, one line for both directions: dot lays out half as many.
+  void draw_lines() {
+    for (const std::uint32_t id : ops_) {
+      if (plan_.within.contains(id)) continue;
+      std::set<std::uint32_t> drawn;
+      const std::span<const Operand> operands = trace_[id].operands;
+      for (std::size_t i = 0; i < operands.size(); ++i) {
+        const std::uint32_t from = operands[i].id;
+        if (from == 0 || (!plan_.stubs.contains(from) && !drawn.insert(from).second)) continue;
+        if (plan_.within.contains(from)) draw_line(from, 0, id);
+        else draw_line(id, i, id);
+      }
+    }
+  }
+
+  void draw_line(std::uint32_t taker, std::size_t operand, std::uint32_t to) {
+    const std::uint32_t from = trace_[taker].operands[operand].id;
+    CardLine line{{from}, taker, to, operand};
+    if (plan_.stubs.contains(from)) line.from = {taker, static_cast<int>(operand)};
+    plan_.lines.push_back(line);
   }
 
   // ---- rows ---------------------------------------------------------------------------------------------------
 
   // The items of a column, each after what it takes.
-  CardItems items_of(std::size_t column) const {
+  CardItems items_of(std::size_t column) {
     CardItems graph;
-    std::map<std::uint32_t, std::size_t> place;  // of cards and leaves
-    for (const std::uint32_t id : steps_[column].ops) {
-      std::vector<std::size_t> above;
-      const Record& r = trace_[id];
-      for (std::size_t i = 0; i < r.operands.size(); ++i) {
-        const std::uint32_t from = r.operands[i].id;
-        if (from == 0 || !plan_.stubs.contains(from)) continue;
-        above.push_back(graph.items.size());
-        graph.items.push_back({id, static_cast<int>(i)});
-      }
+    std::map<std::pair<std::uint32_t, int>, std::size_t> place;
+    std::map<std::uint32_t, std::size_t> band_of;
+    const Band& band = plan_.columns[column].band;
+    for (std::size_t i = 0; i < band.inner.size(); ++i) number_bands(band.inner[i], i + 1, band_of);
+    std::size_t section = 0, last_band = 0;
+    const auto put = [&](CardItem item) {
+      place[{item.id, item.operand}] = graph.items.size();
+      graph.items.push_back(item);
+      graph.sections.push_back(section);
+    };
+    for (const CardLine& line : plan_.lines)
+      if (column > 0 && column_of(line.to) == column && line.from.operand == CardItem::card &&
+          column_of(line.from.id) == 0 && !place.contains({line.from.id, CardItem::entry}))
+        put({line.from.id, CardItem::entry});
+    auto line = plan_.lines.begin();
+    for (const std::uint32_t id : members_[column]) {
+      if (band_of[id] != last_band) ++section;
+      last_band = band_of[id];
+      for (std::size_t i = 0; i < trace_[id].operands.size(); ++i)
+        if (plan_.stubs.contains(trace_[id].operands[i].id)) put({id, static_cast<int>(i)});
       if (const auto leaves = plan_.beside.find(id); leaves != plan_.beside.end())
-        for (const std::uint32_t leaf : leaves->second) place[leaf] = graph.items.size(), graph.items.push_back({leaf});
-      std::set<std::uint32_t> seen;
-      for (const Operand& o : r.operands)
-        if (o.id != 0 && seen.insert(o.id).second)
-          if (const auto from = place.find(o.id); from != place.end()) above.push_back(from->second);
-      if (plan_.within.contains(id)) {  // no card of its own: what the op behind takes is what it takes
-        if (!above.empty()) place[id] = above.front();
-        continue;
+        for (const std::uint32_t leaf : leaves->second) put({leaf});
+      if (plan_.within.contains(id)) continue;
+      put({id});
+      while (line != plan_.lines.end() && line->to < id) ++line;
+      for (; line != plan_.lines.end() && line->to == id; ++line) {
+        auto from = place.find({line->from.id, line->from.operand});
+        if (from == place.end()) from = place.find({line->from.id, CardItem::entry});
+        if (from == place.end()) continue;
+        graph.lines.emplace_back(from->second, graph.items.size() - 1);
+        plan_.columns[column].lines.push_back(static_cast<std::size_t>(line - plan_.lines.begin()));
       }
-      place[id] = graph.items.size();
-      for (const std::size_t from : above) graph.lines.emplace_back(from, graph.items.size());
-      graph.items.push_back({id});
     }
-    graph.from_left.resize(graph.items.size());
-    graph.to_right.resize(graph.items.size());
+    if (column == 0)
+      for (const std::uint32_t leaf : plan_.leaves)
+        if (std::find(plan_.starts.begin(), plan_.starts.end(), leaf) == plan_.starts.end()) put({leaf});
     return graph;
   }
 
+  // Which items send to a later column, or take from an earlier one.
   void join_sides(std::size_t column, CardItems& graph) const {
     const std::set<std::uint32_t> starts(plan_.starts.begin(), plan_.starts.end());
-    std::set<std::uint32_t> sends;
-    for (std::size_t later = column + 1; later < steps_.size(); ++later)
-      for (const std::uint32_t id : steps_[later].ops)
-        for (const Operand& o : trace_[id].operands) sends.insert(o.id);
-    for (std::size_t i = 0; i < graph.items.size(); ++i) {
-      const auto [id, operand] = graph.items[i];
-      if (operand >= 0 || !trace_[id].is_op()) continue;
-      graph.to_right[i] = sends.contains(id);
-      for (const Operand& o : trace_[id].operands) {
-        const int from = o.id == 0 ? -1 : column_of(o.id);
-        if ((from >= 0 && from < static_cast<int>(column)) || starts.contains(o.id)) graph.from_left[i] = true;
-      }
+    std::set<std::uint32_t> takes, sends;
+    for (const CardLine& line : plan_.lines) {
+      if (line.from.operand != CardItem::card) continue;
+      const std::size_t from = column_of(line.from.id), to = column_of(line.to);
+      const bool crosses = trace_[line.from.id].is_op() ? from > 0 && from != to : starts.contains(line.from.id);
+      if (crosses && to == column) takes.insert(line.to);
+      if (crosses && from == column) sends.insert(line.from.id);
+    }
+    for (const CardItem& item : graph.items) {
+      graph.from_left.push_back(item.operand == CardItem::card && takes.contains(item.id));
+      graph.to_right.push_back(item.operand == CardItem::card && sends.contains(item.id));
     }
   }
 
   // Equal steps get equal rows, though the first and the last have other neighbours.
   void lay_out(std::size_t column) {
-    CardItems graph = items_of(column);
-    const bool as_before = column > 0 && plan_.columns[column].is_step && graph.lines == last_lines_ &&
-                           graph.items.size() == last_items_;
-    if (!as_before) {
-      join_sides(column, graph);
-      last_rows_ = rows_of(graph);
-      last_lines_ = graph.lines, last_items_ = graph.items.size();
-    }
-    CardRows& rows = plan_.columns[column].rows;
-    for (const std::vector<std::size_t>& row : last_rows_) {
-      rows.emplace_back();
-      for (const std::size_t i : row) {
-        rows.back().push_back(graph.items[i]);
-        if (graph.items[i].operand < 0 && trace_[graph.items[i].id].is_op())
-          plan_.places[graph.items[i].id].row = rows.size() - 1;
+    Cards::Column& here = plan_.columns[column];
+    here.items = items_of(column);
+    if (here.is_step && column > 1) {
+      const Cards::Column& before = plan_.columns[column - 1];
+      const auto operand = [](const CardItem& item) { return item.operand; };
+      if (here.items.lines == before.items.lines && here.items.sections == before.items.sections &&
+          std::ranges::equal(here.items.items, before.items.items, {}, operand, operand)) {
+        here.rows = before.rows;
+        return;
       }
     }
+    join_sides(column, here.items);
+    here.rows = rows_of(here.items);
   }
 
   const Trace& trace_;
   const int depth_;
   Cards plan_;
-  std::vector<Step> steps_;  // by column
-  std::set<std::uint32_t> behind_steps_;
+  std::vector<std::uint32_t> ops_;
+  std::vector<std::vector<std::uint32_t>> members_;            // ops by column
   std::map<std::uint32_t, std::vector<std::uint32_t>> users_;  // of leaves, one for each operand
-  std::vector<std::vector<std::size_t>> last_rows_;
-  std::vector<std::pair<std::size_t, std::size_t>> last_lines_;
-  std::size_t last_items_ = 0;
 };
 
 }  // namespace

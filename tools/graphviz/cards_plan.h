@@ -1,7 +1,8 @@
-// The plan of the cards: which ops share a card, which leaves stand where, and, of a recurrence, its steps as columns.
+// The plan of the cards: which ops share a card, which leaves stand where, what lines are drawn, and, of a recurrence, its
+// steps as columns.
 //
-// dot lays out any graph from top to bottom, which makes a staircase of a recurrence.  So each step is given a column, equal
-// ops are given equal rows, and each row an order from left to right; what is left to dot are the coordinates.
+// dot lays out any graph from top to bottom, which makes a staircase of a recurrence.  So each step is given a column, and
+// equal steps equal rows.
 #pragma once
 
 #include "cards_rows.h"
@@ -13,25 +14,32 @@
 
 namespace ebb::graphviz {
 
+/// What `taker` takes as an operand, drawn to the card that shows the taker.
+struct CardLine {
+  CardItem from;  ///< a card, or a leaf beside the taker
+  std::uint32_t taker = 0, to = 0;
+  std::size_t operand = 0;
+};
+
 struct Cards {
-  /// Ops that lie below each other, beside those before and after.
+  /// Ops that lie below each other.
   struct Column {
     Band band;
-    bool is_step = false;  ///< its band is one step; else it holds what comes after the steps
+    bool is_step = false;  ///< the band is one step; else it holds what comes before all steps, or after
+    CardItems items;
     CardRows rows;
-  };
-  struct Place {
-    std::size_t column = 0, row = 0;
+    std::vector<std::size_t> lines;  ///< by line of `items`: which of all lines it is
   };
 
   std::map<std::uint32_t, std::uint32_t> within;               ///< slices that are drawn in the card of the op behind
   std::map<std::uint32_t, std::size_t> stubs;                  ///< leaves drawn at each use, and how many uses there are
   std::map<std::uint32_t, std::vector<std::uint32_t>> beside;  ///< leaves drawn in the band of an op
   std::vector<std::uint32_t> leaves;                           ///< all others
-  std::vector<Column> columns;                                 ///< empty: it is no recurrence
-  std::map<std::uint32_t, Place> places;                       ///< of the ops in columns
-  std::vector<std::uint32_t> starts;  ///< of `leaves`, those that the first step takes where others take a result
-  Band rest;                          ///< ops in no column: above all of them
+  std::vector<CardLine> lines;
+  Band all;                                   ///< every op, if it is no recurrence
+  std::vector<Column> columns;                ///< empty if it is none; else first what stands above all others, or nothing
+  std::map<std::uint32_t, std::size_t> places;  ///< the columns of ops
+  std::vector<std::uint32_t> starts;          ///< of `leaves`, those that the first step takes where others take a result
 };
 
 Cards plan_cards(const Trace& trace, int depth);

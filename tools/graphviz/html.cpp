@@ -1,6 +1,6 @@
 #include "html.h"
 
-#include "facts.h"
+#include "describe.h"
 #include "theme.h"
 
 #include <fmt/format.h>
@@ -75,8 +75,8 @@ Json data_of(const Svg& svg, const Page& page) {
       const std::string key = fmt::format("{}:{}", card->part, id);
       cards[name].push_back(key);
       if (records.contains(key)) continue;
-      const Facts facts = facts_of(trace, trace[id], page.options().color == Color::time);
-      records[key] = {{"title", facts.title}, {"find", facts.title + " " + facts.path}, {"facts", facts.lines}};
+      const Description about = describe(trace, trace[id], page.options().color == Color::time);
+      records[key] = {{"title", about.title}, {"find", about.title + " " + about.path}, {"facts", about.lines}};
     }
   };
   for (const Element& graph : svg.root.children)

@@ -1,4 +1,4 @@
-#include "facts.h"
+#include "describe.h"
 
 #include "pieces.h"
 #include "text.h"
@@ -26,15 +26,15 @@ class Lines {
   Lines(const Trace& trace, const Record& record, bool with_times)
       : trace_(trace), r_(record), with_times_(with_times && trace.timed) {}
 
-  Facts facts() {
+  Description description() {
     if (r_.fold != nullptr) folded();
     else if (r_.is_op()) add("op", std::string(r_.op) + "  " + std::string(r_.formula));
     else add("kind", kind_of(r_));
-    facts_.title = title_of(r_);
-    facts_.path = std::string(r_.scope);
-    if (!r_.scope_kind.empty() && r_.scope_kind != r_.scope) facts_.path += "  " + std::string(r_.scope_kind);
-    facts_.path = shorten(facts_.path, most);
-    if (r_.is_op()) add("module", facts_.path);
+    about_.title = title_of(r_);
+    about_.path = std::string(r_.scope);
+    if (!r_.scope_kind.empty() && r_.scope_kind != r_.scope) about_.path += "  " + std::string(r_.scope_kind);
+    about_.path = shorten(about_.path, most);
+    if (r_.is_op()) add("module", about_.path);
     add("shape", shape_text(r_.shape) + "  " + std::string(r_.dtype));
     values();
     backward();
@@ -44,12 +44,12 @@ class Lines {
       add("time", fmt::format("{} forward, {} backward", duration(r_.forward_seconds), duration(r_.backward_seconds)));
     add("memory", r_.is_op() ? bytes(r_.bytes()) : "");
     if (r_.change != Change::none) add("compared", r_.change == Change::added ? "added" : "removed");
-    return std::move(facts_);
+    return std::move(about_);
   }
 
  private:
   void add(const char* name, std::string_view value) {
-    if (value.find_first_not_of(' ') != std::string_view::npos) facts_.lines.emplace_back(name, shorten(value, most));
+    if (value.find_first_not_of(' ') != std::string_view::npos) about_.lines.emplace_back(name, shorten(value, most));
   }
 
   std::string title_of(const Record& r) const {
@@ -112,13 +112,13 @@ class Lines {
   const Trace& trace_;
   const Record& r_;
   const bool with_times_;
-  Facts facts_;
+  Description about_;
 };
 
 }  // namespace
 
-Facts facts_of(const Trace& trace, const Record& record, bool with_times) {
-  return Lines(trace, record, with_times).facts();
+Description describe(const Trace& trace, const Record& record, bool with_times) {
+  return Lines(trace, record, with_times).description();
 }
 
 }  // namespace ebb::graphviz
