@@ -7,6 +7,7 @@
 #include <ebb/tools/graphviz/theme.h>
 #include <ebb/tools/graphviz/xml.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -200,6 +201,17 @@ TEST_CASE("a film of many steps takes 20 s, one of few half a second for each") 
   CHECK(playing(0, Theme::light).empty());
 }
 
+TEST_CASE("a scale that means nothing is refused") {
+  DotOptions center, span;
+  center.heat_center = -1, span.heat_span = std::nan("");
+  CHECK_THROWS_WITH_AS(dot(Trace(), center),
+                       "graphviz: heat_center is -1; it must be a finite number above 0, or 0 for one that fits",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(dot(Trace(), span),
+                       "graphviz: heat_span is nan; it must be a finite number above 0, or 0 for one that fits",
+                       UsageError);
+}
+
 TEST_CASE("only an SVG or a page plays") {
   DotOptions options;
   options.play = true;
@@ -243,11 +255,40 @@ TEST_CASE("names that look like colours, tags or ends of scripts are words in an
   }
 }
 
-TEST_CASE("what dot cannot draw is folded further, and the subtitle says so") {
+TEST_CASE("what dot cannot draw in time, or dies of, is folded further, and the subtitle says so") {
+  Graph graph;
+  graph.observe();
+  Tensor x = graph.variable(numbers({2, 2}, 1, 1), "x");
+  for (int i = 0; i < 40; ++i) x = matmul(tanh(x), exp(x));
+  sum(x).backward();
+  const Trace all = trace(graph);
+  const Folder folder;
+  const auto drawn = [&](const std::string& otherwise, const std::string& why) {
+    fake_dot(folder, "case \"$(/bin/cat)\" in *\"" + why + "\"*) echo '<svg></svg>';; *) " + otherwise + ";; esac");
+    const OnlyPath path(folder.path.string());
+    Page page(all, {});
+    Paints paints;
+    CHECK(run_dot(page, "svg", paints, nullptr, std::chrono::milliseconds(400)) == "<svg></svg>\n");
+    CHECK(page.parts().front().trace.records.size() <= 61);
+    CHECK(has(page.dot(), why));
+  };
+  SUBCASE("too slow") { drawn("while :; do :; done", "at most 61 cards: dot took too long for more"); }
+  SUBCASE("a crash") { drawn("kill -6 $$", "at most 61 cards: dot crashed on more"); }
+  SUBCASE("even then") {
+    fake_dot(folder, "kill -6 $$");
+    const OnlyPath path(folder.path.string());
+    Page page(all, {});
+    Paints paints;
+    CHECK_THROWS_AS(run_dot(page, "svg", paints), TooMuch);
+    CHECK(page.parts().front().trace.records.size() <= 25);
+  }
+}
+
+TEST_CASE("a small graph that dot cannot draw is not folded: the message says what happened") {
   const Trace all = mlp_trace();
   Page page(all, {});
   const Folder folder;
-  SUBCASE("not below 25 cards") {
+  SUBCASE("a crash") {
     fake_dot(folder, "kill -6 $$");
     const OnlyPath path(folder.path.string());
     CHECK_THROWS_WITH_AS(image(page, "svg"),
