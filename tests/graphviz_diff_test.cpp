@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 namespace {
 
@@ -28,11 +29,14 @@ Trace chain(int layers, double scale = 1, int at = -1) {
   return trace(graph);
 }
 
-std::vector<std::string> with_change(const Trace& trace, Change change) {
-  std::vector<std::string> all;
+// Ops by their kind, leaves by their name, sorted: compilers differ in which operand of a call they record first.
+std::string with_change(const Trace& trace, Change change) {
+  std::multiset<std::string_view> all;
   for (const Record& r : trace.records)
-    if (r.change == change) all.emplace_back(r.is_op() ? r.op : r.name);
-  return all;
+    if (r.change == change) all.insert(r.is_op() ? r.op : r.name);
+  std::string text;
+  for (const std::string_view name : all) text += (text.empty() ? "" : " ") + std::string(name);
+  return text;
 }
 
 const Record& op(const Trace& trace, std::string_view module) {
@@ -79,7 +83,7 @@ TEST_CASE("sizes of gradients in a comparison are after divided by before") {
 
 TEST_CASE("an op more shifts no other, and is marked as added") {
   const Trace before = chain(4), after = chain(4, 1, 1), both = diff(before, after);
-  CHECK(with_change(both, Change::added) == std::vector<std::string>{"relu"});
+  CHECK(with_change(both, Change::added) == "relu");
   CHECK(with_change(both, Change::removed).empty());
   CHECK(op(both, "more").gradient.state == Gradient::State::unknown);
   for (const char* module : {"0", "1", "2", "3"}) {
@@ -91,7 +95,7 @@ TEST_CASE("an op more shifts no other, and is marked as added") {
 
 TEST_CASE("an op that is gone stands where it was, with lines to who used it") {
   const Trace both = diff(chain(4, 1, 1), chain(4));
-  CHECK(with_change(both, Change::removed) == std::vector<std::string>{"relu"});
+  CHECK(with_change(both, Change::removed) == "relu");
   CHECK(with_change(both, Change::added).empty());
   const Record &gone = op(both, "more"), &before = op(both, "1"), &behind = op(both, "2");
   CHECK(gone.order == 0);
@@ -101,14 +105,14 @@ TEST_CASE("an op that is gone stands where it was, with lines to who used it") {
   CHECK(behind.operands.front().id == before.id);
   CHECK(behind.operands.back().id == gone.id);
   CHECK(gone.users == 1);
-  CHECK(both.ops == 7);
+  CHECK(both.ops == 8);
   check_order(both);
   check_drawable(dot(both));
 }
 
 TEST_CASE("a layer that is gone goes with its parameters") {
   const Trace both = diff(chain(4), chain(3));
-  CHECK(with_change(both, Change::removed) == std::vector<std::string>{"3.weight", "3.bias", "affine"});
+  CHECK(with_change(both, Change::removed) == "3.bias 3.weight affine");
   check_order(both);
   check_drawable(dot(both));
 }
@@ -124,7 +128,7 @@ TEST_CASE("the third call of a module is compared with the third") {
     return trace(graph);
   };
   const Trace three = steps(3), five = steps(5), both = diff(three, five);
-  CHECK(with_change(both, Change::added) == std::vector<std::string>{"affine", "affine"});
+  CHECK(with_change(both, Change::added) == "affine affine");
   std::vector<double> ratios, sizes_before, sizes_after;
   for (const Record& r : both.records)
     if (r.scope == "cell" && r.is_op() && r.change == Change::none) ratios.push_back(r.gradient.size);
@@ -155,13 +159,13 @@ TEST_CASE("modules in another order are compared, each with itself") {
     const Layer a("a", 4, 4, 1), b("b", 4, 4, 2), gone("gone", 4, 4, 3);
     Graph graph;
     graph.observe();
-    const Tensor x = numbers({2, 4}, 1, 2);
+    const Tensor x = graph.variable(numbers({2, 4}, 1, 2), "x");
     mean(turned ? a(b(x)) : b(gone(a(x)))).backward();
     return trace(graph);
   };
   const Trace both = diff(in_order(false), in_order(true));
   CHECK(with_change(both, Change::added).empty());
-  CHECK(with_change(both, Change::removed) == std::vector<std::string>{"gone.weight", "gone.bias", "affine"});
+  CHECK(with_change(both, Change::removed) == "affine gone.bias gone.weight");
   check_order(both);
   check_drawable(dot(both));
 }
@@ -174,7 +178,7 @@ TEST_CASE("traces that have nothing in common are compared, and each stays whole
   exp(a).backward();
   const Trace both = diff(before, trace(graph));
   CHECK(both.records.size() == before.records.size() + 2);
-  CHECK(with_change(both, Change::added) == std::vector<std::string>{"a", "exp"});
+  CHECK(with_change(both, Change::added) == "a exp");
   check_order(both);
   check_drawable(dot(both));
   CHECK(diff(Trace(), Trace()).records.empty());
@@ -186,7 +190,7 @@ TEST_CASE("a comparison survives a file") {
   save(both, folder / "diff.json");
   const Trace again = load(folder / "diff.json");
   CHECK(again.compared);
-  CHECK(with_change(again, Change::removed) == std::vector<std::string>{"relu"});
+  CHECK(with_change(again, Change::removed) == "relu");
   CHECK(dot(again) == dot(both));
 }
 
@@ -200,7 +204,7 @@ TEST_CASE("thousands of ops in one place are compared at once") {
     return trace(graph);
   };
   const Trace both = diff(sums(20'000, false), sums(20'000, true));
-  CHECK(with_change(both, Change::added).size() < 10'000);
+  CHECK(with_change(both, Change::added).size() < 40'000);
   check_order(both);
 }
 
@@ -222,9 +226,9 @@ TEST_CASE("a table is sorted by gradient, the largest first, and what needs none
   REQUIRE(rows.size() == 5 + 13);
   CHECK(rows[1] == "7 ops · 129 parameters · 6 backward steps");
   CHECK(rows[2] == "by gradient (root mean square), the largest first: what vanishes is at the end");
-  CHECK(has(rows[5], "      1                       bce_with_logits   scalar"));
+  CHECK(has(rows[5], "      1                       bce_with_logits  scalar"));
   CHECK(rows.back() ==
-        "        5                     sigmoid           32×1            0.468         –          none needed");
+        "        5                     sigmoid          32×1            0.434         –          none needed");
   check_golden("mlp_table.txt", text(graph));
 }
 
@@ -268,10 +272,9 @@ TEST_CASE("a table says what is exactly 0, not finite, and not computed") {
   static_cast<void>(c * 2.0);
   const std::string all = text(graph);
   const std::vector<std::string> rows = lines(all);
-  CHECK(has(rows[5], "a                     variable          scalar              0         ∞          not finite!"));
-  CHECK(has(all, "b                     variable          scalar              1         0          exactly 0"));
-  CHECK(has(all, "c                     variable          scalar              2         –          none needed"));
-  Graph fresh;
+  CHECK(has(rows[5], "a                     variable         scalar              0         ∞          not finite!"));
+  CHECK(has(all, "b                     variable         scalar              1         0          exactly 0"));
+  CHECK(has(all, "c                     variable         scalar              2         –          none needed"));
 }
 
 TEST_CASE("a graph without gradients is a table in the order of computing, which says what is missing") {
@@ -295,7 +298,7 @@ TEST_CASE("a table by memory begins with the largest") {
   options.color = Color::memory;
   const std::vector<std::string> rows = lines(text(graph, options));
   CHECK(rows[2] == "by memory, of values and of what backward keeps, the largest first");
-  CHECK(has(rows[5], "affine            32×8"));
+  CHECK(has(rows[5], "affine           32×8"));
   CHECK(has(rows[5], "2.25 KiB"));
 }
 
