@@ -140,7 +140,7 @@ class Writer {
     if (grid_) {
       const Area& area = grid_->frames.at(&inner);
       const double title = width_of(attributes) - width_of(band_attributes({}, style_, "l"));
-      line("graph [{} lp=\"{:.1f},{:.1f}\"]", box(area), area.left + 12 + title / 2, -area.top - title_height / 2 - 2);
+      line("graph [{} lp=\"{:.1f},{:.1f}\"]", box(area), area.left + 14 + title / 2, -area.top - title_height / 2 - 2);
     }
     band(inner);
     line("}}");

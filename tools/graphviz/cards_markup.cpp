@@ -193,7 +193,8 @@ CardLook CardMarkup::leaf(const Record& r) const {
   if (name.empty() && !learns) title = font("constant", 10, c_.muted), wide = 42;
   CardLook look;
   const std::string backward = this->backward(r, "", leaf_width);
-  look.width = std::max(backward.empty() ? 30 : r.scalar ? scalar_width - 10 : leaf_width, wide + beside + 12);
+  const double least = backward.empty() ? 0 : r.scalar ? scalar_width - 10 : leaf_width;
+  look.width = std::max(least, std::max(30.0, wide + 8) + beside + 4);
   look.height = line_height + 2 + (backward.empty() ? 0 : chip_height);
   const std::string rows =
       row(cell(title, "WIDTH=\"30\" ALIGN=\"LEFT\"") +

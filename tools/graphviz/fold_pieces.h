@@ -32,7 +32,7 @@ struct Piece {
 /// What becomes of leaves that folded ops alone use.
 struct Leaves {
   bool keep_inputs = true;  ///< the data that a module reads with which the program begins stays
-  bool keep_shared = true;  ///< a parameter or variable of several pieces stays
+  bool keep_shared = true;  ///< parameters and variables of several pieces stay, if they are few
   bool keep_unused = true;  ///< what nothing reads at all stays
 };
 
