@@ -69,9 +69,10 @@ class Choosing {
 
   /// All that is in modules as one.
   void modules(Place first, Place end) {
-    if (!pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::stretch)
-      pieces_.back().end = end;
-    else pieces_.push_back({first, end, Piece::Kind::stretch, 0, 0, 1});
+    const bool goes_on =
+        !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
+    if (goes_on) pieces_.back().end = end;
+    else pieces_.push_back({first, end, Piece::Kind::modules, 0, 0, 1});
   }
 
   void folded(const Repeat& repeat) {

@@ -10,7 +10,7 @@ constexpr std::int64_t most_rows = 12;  // of a panel that is still read
 Place reader_of_input(const Foldable& graph, const Piece& piece) {
   const Order& order = graph.order;
   Place found = nowhere;
-  if (piece.kind != Piece::Kind::module) return found;
+  if (piece.kind != Piece::Kind::module && piece.kind != Piece::Kind::modules) return found;
   for (Place op = piece.first; op < piece.end; ++op) {
     for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
       const std::uint32_t read = order.reads[i];

@@ -25,6 +25,20 @@ class MeanSquare {
   std::int64_t size_ = 0;
 };
 
+Fold::Kind kind_of(Piece::Kind kind) {
+  switch (kind) {
+    case Piece::Kind::module:
+    case Piece::Kind::modules:
+      return Fold::Kind::module;
+    case Piece::Kind::block:
+      return Fold::Kind::repeat;
+    case Piece::Kind::chain:
+      return Fold::Kind::chain;
+    default:
+      return Fold::Kind::stretch;
+  }
+}
+
 class Contracting {
  public:
   Contracting(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, const std::string& focus)
@@ -115,10 +129,7 @@ class Contracting {
     Fold fold;
     const Words words = words_of(graph_, piece, focus_);
     fold.title = result_.keep(words.title), fold.detail = result_.keep(words.detail);
-    fold.kind = piece.kind == Piece::Kind::module  ? Fold::Kind::module
-                : piece.kind == Piece::Kind::block ? Fold::Kind::repeat
-                : piece.kind == Piece::Kind::chain ? Fold::Kind::chain
-                                                   : Fold::Kind::stretch;
+    fold.kind = kind_of(piece.kind);
     fold.times = piece.blocks;
     r.id = last.id;
     r.op = fold.title, r.formula = r.rule = r.name = {};

@@ -15,6 +15,7 @@ namespace ebb::graphviz {
 struct Piece {
   enum class Kind : std::uint8_t {
     module,   ///< a call
+    modules,  ///< all calls in a row
     block,    ///< blocks of a repeat
     chain,    ///< pointwise ops
     stretch,  ///< neighbours
