@@ -1,6 +1,7 @@
 #include "ladder_lines.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ebb::graphviz {
 
@@ -9,7 +10,8 @@ namespace {
 // The largest of several gradients on one line; zero only if all are, unknown only if none is known.
 void take_larger(Gradient& largest, const Gradient& other) {
   using State = Gradient::State;
-  if (other.state == State::known && (largest.state != State::known || !(other.size <= largest.size))) largest = other;
+  const bool larger = largest.state != State::known || !(std::abs(other.size) <= std::abs(largest.size));
+  if (other.state == State::known && larger) largest = other;
   else if (other.state == State::unknown && largest.state == State::unneeded) largest = other;
 }
 

@@ -225,7 +225,8 @@ std::string gradient_words(const Gradient& gradient, bool scalar, bool compared)
   if (gradient.state == Gradient::State::unknown) return "gradient not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";
   if (compared) return fmt::format("gradient {:.10g} times what it was", gradient.size);
-  return fmt::format("{}{:.10g}", scalar ? "gradient " : "gradient rms ", gradient.size);
+  return scalar ? fmt::format("gradient {:.10g}", gradient.size)
+                : fmt::format("gradient rms {:.10g}", std::abs(gradient.size));
 }
 
 std::string gradient_short(const Gradient& gradient, const Style& style) {
