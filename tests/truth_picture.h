@@ -179,12 +179,14 @@ class Picture {
       label.must(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)));
       tooltip.may(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)) + ", " + in_bytes(facts_.saved_bytes(card)) + " saved");
     }
-    if (options_.color == Color::time) {
-      double forward = 0, backward = 0;
-      for (const Node* n : card.ops) forward += n->forward_seconds, backward += n->backward_seconds;
-      label.may(duration(forward)), label.may(duration(backward));
-      tooltip.may(duration(forward) + " forward, " + duration(backward) + " backward");
-    }
+    if (options_.color == Color::time) times(card, label, tooltip);
+  }
+
+  static void times(const Card& card, Truths& label, Truths& tooltip) {
+    double forward = 0, backward = 0;
+    for (const Node* n : card.ops) forward += n->forward_seconds, backward += n->backward_seconds;
+    label.may(duration(forward)), label.may(duration(backward));
+    tooltip.may(duration(forward) + " forward, " + duration(backward) + " backward");
   }
 
   void backward(char letter, const Card& card, const Node& out, Truths& label, Truths& tooltip) const {
@@ -199,6 +201,7 @@ class Picture {
     }
     if (last != 0) label.may("|" + steps + "|"), label.may(", " + steps), tooltip.may("steps " + steps), tooltip.may("step " + steps);
     if (options_.color == Color::memory && facts_.saved_bytes(card) > 0) label.may(in_bytes(facts_.saved_bytes(card)));
+    if (options_.color == Color::time) times(card, label, tooltip);
     if (out.scalar && last == 0) label.may("grad 0"), label.may("g 0"), tooltip.may("gradient 0");
     if (!g) return;
     const std::string size = size_words(out, *g), sum = out.uses > 1 ? "Σ" + std::to_string(out.uses) : "";
@@ -324,12 +327,21 @@ class Picture {
       if (n->backward_of == 0 || n->kind != Kind::op || (origin(*n) != id && origin(*n) != 0)) continue;
       const auto g = gradient_of(*n);
       all += origin(*n) == id;
-      const std::string shape = shape_words(n->shape), order = std::to_string(n->order);
-      label.may("|" + shape + "|"), tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true));
-      label.may(bars(n->value));
-      if (n->order == 0) label.may(shape + "|" + value_words(*n, false));
-      if (g) label.may(shape + "|" + value_words(*n, false) + "|" + order + "|g " + three_digits(*g));
-      if (g) tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true) + ", step " + order + ": " + gradient_words(*n, *g));
+      const Card card{n->id, {n}, nullptr, false};
+      const std::string shape = shape_words(n->shape), value = value_words(*n, false), saved = in_bytes(facts_.saved_bytes(card));
+      std::string chip = g && by_gradient() ? "|g " + three_digits(*g) : "";
+      std::string exact = shape_and_type(*n) + ", " + value_words(*n, true);
+      if (options_.color == Color::time) {
+        chip = n->backward_seconds > 0 ? "|" + duration(n->backward_seconds) : "";
+        exact += ", " + duration(n->forward_seconds) + " forward, " + duration(n->backward_seconds) + " backward";
+      } else if (options_.color == Color::memory) {
+        chip = facts_.saved(*n).empty() ? "" : "|" + saved;
+        exact += ", " + in_bytes(n->shape.size() * (n->dtype == f32 ? 4 : 8)) + ", " + saved + " saved";
+      }
+      label.may("|" + shape + "|"), label.may(bars(n->value)), tooltip.may(exact);
+      if (n->order == 0) label.may(shape + "|" + value);
+      else label.may(shape + "|" + value + "|" + std::to_string(n->order) + chip);
+      if (g) tooltip.may(exact + ", step " + std::to_string(n->order) + ": " + gradient_words(*n, *g));
     }
     label.may("… " + std::to_string(all - 7) + " more");
   }
@@ -361,6 +373,8 @@ class Picture {
       else if (from.letter != 'q' && facts_.cards.contains(from.id)) flow(&facts_.cards.at(from.id), 0, taker, place, label, tooltip);
       else anything_into(taker, place, label, tooltip);
     }
+    if (from.letter == 'f' && !is_op(from.id) && options_.color == Color::memory)
+      tooltip.may(in_bytes(facts_[from.id].shape.size() * (facts_[from.id].dtype == f32 ? 4 : 8)) + ", 0 B saved");
     if (from.letter == 'f' && !is_op(from.id))
       tooltip.must(shape_and_type(facts_[from.id]) + ", " + value_words(facts_[from.id], true));
     if (from.letter == 'f' && facts_.cards.contains(from.id)) {
