@@ -46,7 +46,7 @@ void LadderLines::forward() {
   for (const Link& link : plan_.straight) {
     const std::string times = link.times > 1 ? fmt::format(" label=\"   ×{}\"", link.times) : "";
     line("f{} -> f{} [class=\"fwd\" weight=40 penwidth=1.6 arrowhead=vee tooltip={}{}]", link.from, link.to,
-         quoted(op_words(trace_[link.from], style_)), times);
+         quoted(leaf_name(trace_, trace_[link.from]) + op_words(trace_[link.from], style_)), times);
   }
   for (const Ladder::Row& at : plan_.rows) {
     for (const std::size_t i : at.beside)
