@@ -17,7 +17,7 @@ inline std::vector<double> measured(const Facts& facts, Color color) {
     if (card.slice != nullptr) cards.push_back({card.slice->id, {card.slice}, nullptr, false});
   }
   for (const auto& [id, n] : facts.nodes()) {
-    const auto is_drawn = [&](const Card& card) { return card.holds(id); };
+    const auto is_drawn = [op = id](const Card& card) { return card.holds(op); };
     if (n->kind == Kind::op && std::none_of(cards.begin(), cards.end(), is_drawn))
       cards.push_back({id, {n}, nullptr, false});
   }
