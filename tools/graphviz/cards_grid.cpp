@@ -134,7 +134,8 @@ class Maker {
   void place_column(std::size_t c) {
     CardGrid::Column& column = grid_.columns[c];
     const Cards::Column& plan = plan_.columns[c];
-    column.area = nothing;
+    const double top = column.rows.empty() ? 0 : column.rows.front().top;
+    column.area = items_[c].empty() ? Area{0, top, 0, top} : nothing;
     for (std::size_t i = 0; i < items_[c].size(); ++i) {
       const CardGrid::Row& row = column.rows[grid_.rows.at(key_of(plan.items.items[i])).second];
       Area& item = items_[c][i];
