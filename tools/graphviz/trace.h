@@ -36,7 +36,9 @@ struct Operand {
   std::uint32_t times = 1;          ///< of a folded record: how many lines between the two became this one
   std::string_view name;            ///< in the op's formula; may be empty
   double number = no_number;        ///< scalar lane: its value
-  double contribution = no_number;  ///< root mean square of the gradient that this op sent to it; NaN: unknown or none
+  /// Root mean square of the gradient that this op sent to it; of a folded record the largest that an op in it sent;
+  /// NaN: unknown or none.
+  double contribution = no_number;
 };
 
 /// Of a comparison of two traces: which of them holds the node.
