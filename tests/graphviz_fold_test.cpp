@@ -282,6 +282,27 @@ TEST_CASE("calls of one cell in a loop are steps") {
   CHECK(titled(by_depth, "cell").fold->detail == "Dense(4 -> 4), call 1 of 20");
 }
 
+TEST_CASE("repeats within the blocks that stay are folded where there is no room for them") {
+  Graph graph;
+  graph.observe();
+  std::vector<Scalar> w;
+  for (int i = 0; i < 20; ++i) w.push_back(graph.variable(0.1 * i - 1, "w" + std::to_string(i)));
+  Scalar loss = 0.0;
+  for (int sample = 0; sample < 12; ++sample) {
+    Scalar out = w[0];
+    for (std::size_t i = 1; i < 20; ++i) out = out + w[i] * (0.01 * sample);
+    loss = loss + square(out);
+  }
+  loss.backward();
+  const Trace whole = trace(graph);
+  const Trace folded = fold(whole, {.max_nodes = 60});
+  CHECK(folds(folded) == "8 of 12 steps, repeats within them, pointwise ops in a row, 20 shared parameters");
+  CHECK(titled(folded, "steps 3 – 10").fold->detail == "× 8");
+  CHECK(titled(folded, "steps 3 – 17").fold->ops == 30);
+  check_whole(whole, folded, 60);
+  CHECK(titles(fold(whole, {.max_nodes = 10})) == "step 1, step 2, steps 3 – 10, step 11, step 12");
+}
+
 TEST_CASE("equal ops that are wired otherwise are no blocks") {
   Graph graph;
   graph.observe();
@@ -319,10 +340,10 @@ TEST_CASE("only what is near the module in focus is open") {
   mean(square(h)).backward();
   const Trace whole = trace(graph);
   const Trace near = fold(whole, {.focus = "net.7", .radius = 1});
-  CHECK(titles(near) == "before net.7, tanh, affine, tanh, after net.7");
+  CHECK(titles(near) == "before net.7, tanh, affine, tanh, after net.7, mean");
   CHECK(folds(near) == "all but net.7");
   check_whole(whole, near, 400);
-  CHECK(titles(fold(whole, {.focus = "net.7", .radius = 0})) == "before net.7, affine, after net.7");
+  CHECK(titles(fold(whole, {.focus = "net.7", .radius = 0})) == "before net.7, affine, after net.7, mean");
   CHECK(titles(fold(whole, {.focus = "net", .radius = 1000})) == titles(whole));
   CHECK_THROWS_WITH_AS(fold(whole, {.focus = "net.71"}),
                        "graphviz: no module \"net.71\" to focus on\n"
