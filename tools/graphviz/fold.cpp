@@ -69,8 +69,7 @@ class Choosing {
 
   /// All that is in modules as one.
   void modules(Place first, Place end) {
-    const bool goes_on =
-        !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
+    const bool goes_on = !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
     if (goes_on) pieces_.back().end = end;
     else pieces_.push_back({first, end, Piece::Kind::modules, 0, 0, 1});
   }

@@ -327,23 +327,12 @@ class Contracting {
 }  // namespace
 
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most) {
-  const Order& order = graph.order;
-  std::size_t nodes = order.size() + (graph.trace.root != 0 ? 1 : 0);
+  std::size_t nodes = graph.order.size() + (graph.trace.root != 0 ? 1 : 0);
   for (const Piece& piece : pieces) nodes -= piece.end - piece.first - 1;
   if (nodes > most) return nodes;
   const LeafUse use(graph, pieces, leaves);
-  for (std::size_t i = 0; i < graph.trace.records.size() && nodes <= most; ++i)
-    if (order.place[i] == nowhere && use.stays(i) && !use.is_open(i)) ++nodes;
-  auto piece = pieces.begin();
-  for (Place op = 0; op < order.size() && nodes <= most; ++op) {
-    while (piece != pieces.end() && piece->end <= op) ++piece;
-    if (piece != pieces.end() && piece->first <= op) {
-      op = piece->end - 1;
-      continue;
-    }
-    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i)
-      if (order.reads[i] != nowhere && order.place[order.reads[i]] == nowhere) ++nodes;
-  }
+  for (std::size_t i = 0; i < graph.trace.records.size(); ++i)
+    if (graph.order.place[i] == nowhere && use.stays(i)) nodes += use.places(i);
   return nodes;
 }
 
