@@ -15,6 +15,7 @@ namespace ebb::graphviz {
 struct Piece {
   enum class Kind : std::uint8_t {
     module,   ///< a call
+    modules,  ///< all calls in a row
     block,    ///< blocks of a repeat
     chain,    ///< pointwise ops
     stretch,  ///< neighbours
@@ -32,7 +33,7 @@ struct Piece {
 /// What becomes of leaves that folded ops alone use.
 struct Leaves {
   bool keep_inputs = true;  ///< the data that a module reads with which the program begins stays
-  bool keep_shared = true;  ///< a parameter or variable of several pieces stays
+  bool keep_shared = true;  ///< parameters and variables of several pieces stay, if they are few
   bool keep_unused = true;  ///< what nothing reads at all stays
 };
 
