@@ -310,19 +310,22 @@ std::string mutated(const std::string& text, std::mt19937_64& random) {
 
 TEST_CASE("whatever stands in a trace, it is refused, or drawn by dot") {
   std::mt19937_64 random(5);
-  const std::string text = written();
+  const std::string text_of_whole = written();
   const Folder folder;
+  const Trace whole = load(put(folder / "whole.json", text_of_whole));
   int drawn = 0, refused = 0;
   const char* const more = std::getenv("EBB_TRACES");
   const int count = more != nullptr ? std::atoi(more) : 600;
   for (int i = 0; i < count; ++i) {
-    std::string hostile = mutated(text, random);
+    std::string hostile = mutated(text_of_whole, random);
     if (i % 2 == 1) hostile = mutated(hostile, random);
     CAPTURE(hostile);
     const std::string file = put(folder / "t.json", hostile);
     try {
-      const Trace read = load(file);
-      for (const View view : {View::automatic, View::cards, View::strip}) {
+      const Trace read = load(file), other = diff(whole, read);
+      static_cast<void>(text(read) + report(read) + text(diff(read, whole)));
+      if (i % 10 == 0) check_drawable(dot(other));
+      for (const View view : {View::automatic, View::cards, View::strip, View::scalar}) {
         DotOptions options;
         options.view = view;
         options.max_nodes = i % 3 == 0 ? 4 : 400;
