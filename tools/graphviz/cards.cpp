@@ -58,10 +58,7 @@ class Writer {
         plan_(plan_cards(trace, options.depth)),
         across_(plan_.columns.empty() && is_of_scalars(trace) && longest_path(trace) <= longest_row) {
     if (plan_.columns.empty()) return;
-    const CardSizes sizes{[this](const CardItem& item) {
-                            const CardLook look = look_of(item);
-                            return CardSize{look.width, look.height};
-                          },
+    const CardSizes sizes{[this](const CardItem& item) -> CardSize { return look_of(item); },
                           [this](const Band& band) { return width_of(band_attributes(band, style_, "l")) - width_of(band_attributes({}, style_, "l")); },
                           loss_size};
     grid_ = grid_of(trace, plan_, sizes);
@@ -140,7 +137,7 @@ class Writer {
     if (grid_) {
       const Area& area = grid_->frames.at(&inner);
       const double title = width_of(attributes) - width_of(band_attributes({}, style_, "l"));
-      line("graph [{} lp=\"{:.1f},{:.1f}\"]", box(area), area.left + 12 + title / 2, -area.top - title_height / 2 - 2);
+      line("graph [{} lp=\"{:.1f},{:.1f}\"]", box(area), area.left + 14 + title / 2, -area.top - title_height / 2 - 2);
     }
     band(inner);
     line("}}");

@@ -7,7 +7,7 @@ namespace ebb::graphviz {
 
 namespace {
 
-constexpr double item_gap = 20, row_gap = 34, frame_margin = 12, first_gap = 60, start_gap = 10;
+constexpr double item_gap = 20, row_gap = 34, frame_margin = 16, first_gap = 60, start_gap = 10;
 
 CardGrid::Key key_of(const CardItem& item) { return {item.id, item.operand}; }
 

@@ -1,6 +1,7 @@
 // Where everything stands in the picture of a recurrence: steps side by side, equal ops at equal heights.  dot only draws it.
 #pragma once
 
+#include "cards_markup.h"
 #include "cards_plan.h"
 
 #include <cstddef>
@@ -20,10 +21,6 @@ struct Spot {
 struct Area {
   double left = 0, top = 0, right = 0, bottom = 0;
   Spot middle() const { return {(left + right) / 2, (top + bottom) / 2}; }
-};
-
-struct CardSize {
-  double width = 0, height = 0;
 };
 
 /// What a grid has to know of how things look.

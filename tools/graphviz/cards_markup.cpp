@@ -75,7 +75,7 @@ std::string duplex(const Gradient& gradient, const Trace& trace, const Style& st
   const std::optional<double> size = style.of(gradient);
   if (!size || *size == 0)
     return fmt::format("dir=both arrowhead=vee arrowtail={} color=\"{}:{}\" penwidth={}", tail, c.forward,
-                       size ? c.saved : c.edge_mid, size ? "1" : "1.8");
+                       size ? c.zero_line : c.edge_mid, size ? "1" : "1.8");
   const long lines = std::clamp(std::lround(style.heat.pen_width(*size) / 1.8), 1L, 3L);
   std::string colours(c.forward);
   for (long i = 0; i < lines; ++i) colours += ":" + style.heat.line(*size);
@@ -89,7 +89,7 @@ std::string CardMarkup::chip(std::string_view left, std::string_view right, cons
   const std::string ink = style_.ink(size), fill = style_.fill(size);
   const std::string cells =
       cell(font(left, 10, ink, true), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", pill)) +
-      cell(font(right, 11, ink), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", wide - pill - 12));
+      cell(font(right, 11, ink), fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", wide - pill - 16));
   const Frame frame{!size ? "" : *size == 0 ? std::string(c_.card_line) : fill, fill, Frame::Corners::rounded, 1};
   return row(cell(table(frame, row(cells)), both));
 }
@@ -193,7 +193,8 @@ CardLook CardMarkup::leaf(const Record& r) const {
   if (name.empty() && !learns) title = font("constant", 10, c_.muted), wide = 42;
   CardLook look;
   const std::string backward = this->backward(r, "", leaf_width);
-  look.width = std::max(backward.empty() ? 30 : r.scalar ? scalar_width - 10 : leaf_width, wide + beside + 12);
+  const double least = backward.empty() ? 0 : r.scalar ? scalar_width - 10 : leaf_width;
+  look.width = std::max(least, std::max(30.0, wide + 8) + beside + 4);
   look.height = line_height + 2 + (backward.empty() ? 0 : chip_height);
   const std::string rows =
       row(cell(title, "WIDTH=\"30\" ALIGN=\"LEFT\"") +
@@ -231,15 +232,39 @@ CardLook CardMarkup::stub(const Record& op, std::size_t operand) const {
   return look;
 }
 
-CardLook CardMarkup::folded(const Record& r) const {
+// folded_card() as it comes out: of chips, or of curves over all blocks.
+CardSize CardMarkup::size_of_folded(const Record& r) const {
   const Fold& fold = *r.fold;
+  const double title = width(fold.title, 13, true), detail = width(fold.detail, 10) + width(", 100,000 ops", 10);
+  const bool curves = fold.times > 1 && !fold.series.empty();
+  const double room = curves ? 340 : 170;
+  CardSize size{12 + (title + detail + 8 <= room ? title + detail + 8 : std::min(room, std::max(title, detail))), 28};
+  if (title + detail + 8 > room) size.height += 20;
+  if (curves) {
+    double names = 0;
+    std::size_t blocks = 0;
+    for (const Fold::Series& series : fold.series) {
+      names = std::max(names, width(fit(series.name, 44, 10), 10));
+      blocks = std::max(blocks, std::min<std::size_t>(series.values.size(), 48));
+    }
+    size.width = std::max(size.width, names + static_cast<double>(blocks * (blocks <= 24 ? 7 : 6)) + 124);
+    size.height += 20 * static_cast<double>(fold.series.size());
+    return size;
+  }
+  std::size_t chips = fold.series.empty() ? 1 : fold.series.size();
+  if (fold.parameters > 0 && fold.parameter_gradient.state == Gradient::State::known) ++chips;
+  if (fold.kind == Fold::Kind::stretch) ++chips;
+  if (style_.color != Color::gradient) chips += 2;
+  return {std::max(size.width, 118.0), size.height + 27 * static_cast<double>(chips)};
+}
+
+CardLook CardMarkup::folded(const Record& r) const {
+  const CardSize size = size_of_folded(r);
+  const std::string card = row(cell(folded_card(trace_, r, style_), ""));
   CardLook look;
-  const double head = width(fold.title, 13, true) + width(fold.detail, 10) + 30;
-  look.width = fold.series.empty() ? std::clamp(head, 120.0, 190.0) : std::clamp(head, 330.0, 380.0);
-  look.height = 48 + (fold.series.empty() ? 56 : 24 * static_cast<double>(fold.series.size()));
-  look.attributes = fmt::format(
-      "class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
-      label(sized({"", "", Frame::Corners::square, 0}, row(cell(folded_card(trace_, r, style_), "")), look.width, look.height)));
+  look.width = size.width, look.height = size.height;
+  look.attributes = fmt::format("class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
+                      label(sized({"", "", Frame::Corners::square, 0}, card, size.width, size.height)));
   return look;
 }
 

@@ -10,10 +10,13 @@
 
 namespace ebb::graphviz {
 
-/// The attributes of a DOT node (class, tooltip, label), and how large it is in points; its numbers change neither.
-struct CardLook {
-  std::string attributes;
+struct CardSize {
   double width = 0, height = 0;
+};
+
+/// The attributes of a DOT node (class, tooltip, label), and how large it is in points; its numbers change neither.
+struct CardLook : CardSize {
+  std::string attributes;
 };
 
 class CardMarkup {
@@ -34,6 +37,7 @@ class CardMarkup {
     std::string markup;
     double width = 0;
   };
+  CardSize size_of_folded(const Record& r) const;
   Words title(const Record& r, const Record* slice) const;
   std::string forward(const Record& r, double wide) const;
   std::string backward(const Record& r, std::string_view steps, double wide) const;

@@ -70,8 +70,8 @@ class Panel {
     for (std::size_t i = 0; i < shown(); ++i) {
       std::string words;
       if (is_cut() && i == shown_at_an_end) words = fmt::format("all {}", columns_);
-      else if (!is_cut() || i < shown_at_an_end) words = fmt::format("{} {}", by_step_ ? "step" : "use", i + 1);
-      else words = shown() - i == 1 ? "last" : "";
+      else if (!is_cut() || i < shown_at_an_end) words = by_step_ ? "step " + plan_.columns[i + 1].name : fmt::format("use {}", i + 1);
+      else words = by_step_ ? "step " + plan_.columns[columns_ + 1 - (shown() - i)].name : shown() - i == 1 ? "last" : "";
       cells += cell(font(words, 9, c_.muted), "");
     }
     return row(cells + cell(font("sum", 9, c_.muted), ""));

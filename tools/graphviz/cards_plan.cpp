@@ -71,27 +71,34 @@ class Planner {
       Cards::Column& column = plan_.columns.emplace_back();
       column.is_step = i > 0 && i <= steps.size();
       column.band = bands(trace_, members_[i], depth_, false);
-      if (column.is_step) column.band = step_band(std::move(column.band), steps[i - 1]);
+      if (column.is_step) name_step(column, steps[i - 1]);
     }
   }
 
-  // "lstm  step 1": of one call of one module the module's band, else one around those of all modules in it.
-  Band step_band(Band band, const Step& step) const {
+  // "lstm  step 1": of one call of one module the module's band, else one around those of all modules in it.  What is
+  // folded into one card says itself what it is.
+  void name_step(Cards::Column& column, const Step& step) const {
     const Fold* const fold = trace_[step.ops.front()].fold;
-    const std::string name = fold != nullptr && fold->times > 1
-                                 ? fmt::format("steps {} – {}", step.number, step.number + fold->times - 1)
-                                 : fmt::format("step {}", step.number);
+    const bool several = fold != nullptr && fold->times > 1;
+    column.name = several ? fmt::format("{} – {}", step.number, step.number + fold->times - 1) : fmt::format("{}", step.number);
+    if (step.ops.size() == 1 && fold != nullptr) {
+      column.band = {};
+      column.band.ops = step.ops;
+      return;
+    }
+    const std::string words = (several ? "steps " : "step ") + column.name;
+    Band& band = column.band;
     if (band.inner.size() == 1 && band.ops.empty()) {
       Band inner = std::move(band.inner[0]);
       inner.call = 0;
       if (inner.titles.size() == 1) {
-        inner.titles.push_back({name, ""});
-        return inner;
+        inner.titles.push_back({words, ""});
+        band = std::move(inner);
+        return;
       }
       band.inner = {std::move(inner)};
     }
-    band.titles = {{name, ""}};
-    return band;
+    band.titles = {{words, ""}};
   }
 
   // A slice that one op takes and changes number by number is no more than that op's way of reading.

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 namespace ebb::graphviz {
@@ -25,6 +26,7 @@ struct Cards {
   /// Ops that lie below each other.
   struct Column {
     Band band;
+    std::string name;      ///< of a step: "1", "3 – 48"
     bool is_step = false;  ///< the band is one step; else it holds what comes before all steps, or after
     CardItems items;
     CardRows rows;

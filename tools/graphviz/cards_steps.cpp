@@ -14,7 +14,14 @@ constexpr std::size_t longest_period = 512;
 
 bool is_folded_steps(const Record& r) { return r.fold != nullptr && r.fold->kind == Fold::Kind::repeat; }
 
-// Equal blocks in a row: `count` of them, of `period` ops each, from position `begin` on.
+// Neighbours in the order of computing, taken as one.
+struct Unit {
+  std::size_t begin = 0, end = 0;           // positions in the list of ops
+  std::uint32_t token = 0;                  // the same for equal units
+  std::vector<std::uint32_t> parameters{};  // that they use
+};
+
+// Equal blocks in a row: `count` of them, of `period` units each, from unit `begin` on.
 struct Run {
   std::size_t begin = 0, period = 0, count = 0;
   std::size_t end() const { return begin + period * count; }
@@ -22,32 +29,40 @@ struct Run {
 
 class Finder {
  public:
-  Finder(const Trace& trace, const std::vector<std::uint32_t>& ops) : trace_(trace) {
+  // With `calls` a unit is all that a call of a module does in a row, however much of it is folded; else each op is one.
+  Finder(const Trace& trace, const std::vector<std::uint32_t>& ops, bool calls) : trace_(trace) {
     std::map<std::vector<std::uint64_t>, std::uint32_t> known;
     std::map<std::string_view, std::uint64_t> words;
     const auto word = [&](std::string_view text) { return words.try_emplace(text, words.size()).first->second; };
+    const Record* before = nullptr;
     for (const std::uint32_t id : ops) {
       const Record& r = trace[id];
       if (is_folded_steps(r)) continue;
-      std::vector<std::uint64_t> key{word(r.fold == nullptr ? r.op : r.fold->detail), word(r.scope), r.operands.size()};
-      bool learns = false;
-      for (const Operand& o : r.operands) {
-        const bool parameter = o.id != 0 && trace[o.id].kind == Node::Kind::parameter;
-        learns = learns || parameter;
-        key.push_back(parameter ? o.id : 0);
-      }
       ops_.push_back(id);
-      learns_.push_back(learns);
-      tokens_.push_back(known.try_emplace(std::move(key), static_cast<std::uint32_t>(known.size())).first->second);
+      std::vector<std::uint64_t> key{word(r.scope)};
+      if (!calls) key.insert(key.end(), {word(r.fold == nullptr ? r.op : r.fold->detail), r.operands.size()});
+      const bool same = calls && before != nullptr && before->scope == r.scope && before->scope_call == r.scope_call;
+      if (!same) units_.push_back({ops_.size() - 1, 0});
+      for (const Operand& o : r.operands) {
+        const bool learns = o.id != 0 && trace[o.id].kind == Node::Kind::parameter;
+        if (learns) units_.back().parameters.push_back(o.id);
+        if (!calls) key.push_back(learns ? o.id : 0);
+      }
+      units_.back().end = ops_.size();
+      if (!same)
+        units_.back().token = known.try_emplace(std::move(key), static_cast<std::uint32_t>(known.size())).first->second;
+      unit_of_.push_back(units_.size() - 1);
+      before = &r;
     }
   }
 
   std::vector<Step> steps() const {
     Run best;
-    for (std::size_t period = 1; period <= std::min(longest_period, tokens_.size() / 2); ++period) {
-      for (std::size_t begin = 0; begin + period < tokens_.size();) {
+    for (std::size_t period = 1; period <= std::min(longest_period, units_.size() / 2); ++period) {
+      for (std::size_t begin = 0; begin + period < units_.size();) {
         std::size_t equal = 0;
-        while (begin + equal + period < tokens_.size() && tokens_[begin + equal] == tokens_[begin + equal + period])
+        while (begin + equal + period < units_.size() &&
+               units_[begin + equal].token == units_[begin + equal + period].token)
           ++equal;
         const Run run{begin, period, equal / period + 1};
         if (run.count >= 2 && period * run.count > best.period * best.count)
@@ -73,29 +88,41 @@ class Finder {
     return best;
   }
 
-  std::size_t place(std::uint32_t id) const {
-    return static_cast<std::size_t>(std::lower_bound(ops_.begin(), ops_.end(), id) - ops_.begin());
+  std::size_t unit_of(std::uint32_t op) const {
+    return unit_of_[static_cast<std::size_t>(std::lower_bound(ops_.begin(), ops_.end(), op) - ops_.begin())];
   }
 
-  // How many values are used in a later block; 0 if a block takes nothing from the one before, or nothing is learnt.
+  std::set<std::uint32_t> parameters_of(const Run& run, std::size_t block) const {
+    std::set<std::uint32_t> all;
+    for (std::size_t i = run.begin + block * run.period; i < run.begin + (block + 1) * run.period; ++i)
+      all.insert(units_[i].parameters.begin(), units_[i].parameters.end());
+    return all;
+  }
+
+  // How many values are used in a later block; 0 if a block takes nothing from the one before, or shares no parameter
+  // with it.
   std::size_t crossing(const Run& run) const {
-    const auto learning = learns_.begin() + static_cast<std::ptrdiff_t>(run.begin);
-    if (std::none_of(learning, learning + static_cast<std::ptrdiff_t>(run.period), [](bool learns) { return learns; }))
-      return 0;
-    std::set<std::uint32_t> values;
+    std::set<std::uint32_t> values, parameters = parameters_of(run, 0);
+    if (parameters.empty()) return 0;
     for (std::size_t block = 1; block < run.count; ++block) {
       bool linked = false;
-      for (std::size_t i = run.begin + block * run.period; i < run.begin + (block + 1) * run.period; ++i) {
+      const std::size_t first = run.begin + block * run.period;
+      for (std::size_t i = units_[first].begin; i < units_[first + run.period - 1].end; ++i) {
         for (const Operand& o : trace_[ops_[i]].operands) {
           if (o.id == 0 || !trace_[o.id].is_op()) continue;
-          const std::size_t from = place(o.id);
-          const bool folded = is_folded_steps(trace_[o.id]);
-          if (!folded && (from < run.begin || (from - run.begin) / run.period == block)) continue;
-          linked = linked || folded || (from - run.begin) / run.period + 1 == block;
-          values.insert(o.id);
+          if (is_folded_steps(trace_[o.id])) {
+            linked = true;
+            values.insert(o.id);
+          } else if (const std::size_t from = unit_of(o.id); from >= run.begin && from < first) {
+            linked = linked || from + run.period >= first;
+            values.insert(o.id);
+          }
         }
       }
-      if (!linked) return 0;
+      std::set<std::uint32_t> mine = parameters_of(run, block);
+      const auto shared = [&](std::uint32_t id) { return parameters.contains(id); };
+      if (!linked || std::none_of(mine.begin(), mine.end(), shared)) return 0;
+      parameters = std::move(mine);
     }
     return values.size();
   }
@@ -103,12 +130,13 @@ class Finder {
   // The first step often has no state to start from, the last none to hand on: fewer ops, in the same order.
   std::vector<Step> split(const Run& run) const {
     std::vector<Step> steps;
-    const auto block = tokens_.begin() + static_cast<std::ptrdiff_t>(run.begin);
+    const auto token = [&](std::size_t place) { return units_[run.begin + place].token; };
     std::size_t first = run.begin, last = run.end();
-    for (std::size_t i = run.period; i-- > 0 && first > 0;) first -= tokens_[first - 1] == block[std::ptrdiff_t(i)];
-    for (std::size_t i = 0; i < run.period && last < tokens_.size(); ++i) last += tokens_[last] == block[std::ptrdiff_t(i)];
+    for (std::size_t i = run.period; i-- > 0 && first > 0;) first -= units_[first - 1].token == token(i) ? 1 : 0;
+    for (std::size_t i = 0; i < run.period && last < units_.size(); ++i) last += units_[last].token == token(i) ? 1 : 0;
     const auto add = [&](std::size_t from, std::size_t to) {
-      steps.push_back({{ops_.begin() + std::ptrdiff_t(from), ops_.begin() + std::ptrdiff_t(to)}, 0});
+      Step& step = steps.emplace_back();
+      for (std::size_t i = units_[from].begin; i < units_[to - 1].end; ++i) step.ops.push_back(ops_[i]);
     };
     if ((run.begin - first) * 2 >= run.period) add(first, run.begin);
     for (std::size_t i = 0; i < run.count; ++i) add(run.begin + i * run.period, run.begin + (i + 1) * run.period);
@@ -133,14 +161,16 @@ class Finder {
   }
 
   const Trace& trace_;
-  std::vector<std::uint32_t> ops_, tokens_;  // folded steps are left out
-  std::vector<bool> learns_;
+  std::vector<std::uint32_t> ops_;  // folded steps are left out
+  std::vector<Unit> units_;
+  std::vector<std::size_t> unit_of_;  // by position in ops_
 };
 
 }  // namespace
 
 std::vector<Step> find_steps(const Trace& trace, const std::vector<std::uint32_t>& ops) {
-  return Finder(trace, ops).steps();
+  std::vector<Step> steps = Finder(trace, ops, true).steps();
+  return steps.empty() ? Finder(trace, ops, false).steps() : steps;
 }
 
 }  // namespace ebb::graphviz

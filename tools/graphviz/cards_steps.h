@@ -14,9 +14,9 @@ struct Step {
   std::int64_t number = 0;         ///< from 1; of several the first
 };
 
-/// The longest run of equal blocks, one after the other in `ops` (ids, ascending), that use the same parameters and each
-/// take something from the one before; none if there is no such run.  The first and the last may lack some ops.
-/// Blocks are equal by their ops, modules and parameters; how their ops are linked and their shapes may differ.
+/// The longest run of equal blocks, one after the other in `ops` (ids, ascending), that share parameters and each take
+/// something from the one before; none if there is no such run.  The first and the last may lack some ops.
+/// Blocks are equal if they call the same modules in a row, else if they are of the same ops, modules and parameters.
 std::vector<Step> find_steps(const Trace& trace, const std::vector<std::uint32_t>& ops);
 
 }  // namespace ebb::graphviz

@@ -9,14 +9,16 @@ namespace ebb::graphviz {
 
 namespace {
 
-constexpr double arrow = 7.5, corner = 12, widest_fan = 26, side_step = 11, track = 11;
+constexpr double arrow = 7.5, corner = 12, widest_fan = 26, side_step = 11, track = 10;
 
 CardGrid::Key key_of(const CardItem& item) { return {item.id, item.operand}; }
 
+double apart(const Spot& a, const Spot& b) { return std::hypot(a.x - b.x, a.y - b.y); }
+
 Spot towards(const Spot& from, const Spot& to, double far) {
-  const double length = std::hypot(to.x - from.x, to.y - from.y);
+  const double length = apart(from, to);
   if (length == 0) return from;
-  const double share = std::min(far / length, 0.5);
+  const double share = std::min(far / length, 0.9);
   return {from.x + (to.x - from.x) * share, from.y + (to.y - from.y) * share};
 }
 
@@ -31,17 +33,25 @@ std::string spline(const Spot& begin, const Spot& end, bool returns, const std::
   return pos;
 }
 
-// Down through all knees, upright at each.
-std::string curve(std::vector<Spot> knees, bool returns) {
+// Down through all knees: straight between cards, upright where it passes a row.  Of rows that hold taller cards a line
+// leaves upright, and comes so.
+std::string curve(std::vector<Spot> knees, double free_from, double free_to, bool returns) {
   const Spot begin = knees.front(), end = knees.back();
-  if (returns) knees.front().y += arrow;
-  knees.back().y -= arrow;
-  std::vector<Spot> points{knees.front()};
-  for (std::size_t i = 1; i < knees.size(); ++i) {
+  const std::size_t last = knees.size() - 1;
+  std::vector<Spot> controls;
+  for (std::size_t i = 1; i <= last; ++i) {
     const Spot &from = knees[i - 1], &to = knees[i];
-    const double bend = (to.y - from.y) * 0.45;
-    points.insert(points.end(), {{from.x, from.y + bend}, {to.x, to.y - bend}, to});
+    const double bend = (to.y - from.y) * 0.45, third = (to.x - from.x) / 3;
+    const bool leaves = i == 1, comes = i == last;
+    const double top = leaves ? std::max(from.y, free_from) : from.y, bottom = comes ? std::min(to.y, free_to) : to.y;
+    controls.push_back(leaves && top == from.y ? Spot{from.x + third, from.y + (to.y - from.y) / 3} : Spot{from.x, std::max(top, from.y + bend)});
+    controls.push_back(comes && bottom == to.y ? Spot{to.x - third, to.y - (to.y - from.y) / 3} : Spot{to.x, std::min(bottom, to.y - bend)});
   }
+  if (returns) knees.front() = towards(begin, controls.front(), arrow);
+  knees.back() = towards(end, controls.back(), arrow);
+  std::vector<Spot> points{knees.front()};
+  for (std::size_t i = 1; i <= last; ++i)
+    points.insert(points.end(), {controls[2 * i - 2], controls[2 * i - 1], knees[i]});
   return spline(begin, end, returns, points);
 }
 
@@ -58,9 +68,11 @@ std::string rounded(std::vector<Spot> turns, bool returns) {
                                  to});
   };
   for (std::size_t i = 1; i + 1 < turns.size(); ++i) {
-    const Spot before = towards(turns[i], turns[i - 1], corner), after = towards(turns[i], turns[i + 1], corner);
+    const double half = std::min(apart(turns[i], turns[i - 1]), apart(turns[i], turns[i + 1])) / 2;
+    const Spot before = towards(turns[i], turns[i - 1], std::min(corner, half));
+    const Spot after = towards(turns[i], turns[i + 1], std::min(corner, half));
     straight(before);
-    points.insert(points.end(), {towards(before, turns[i], corner * 0.55), towards(after, turns[i], corner * 0.55), after});
+    points.insert(points.end(), {towards(before, turns[i], std::min(corner, half) * 0.55), towards(after, turns[i], std::min(corner, half) * 0.55), after});
   }
   straight(turns.back());
   return spline(begin, end, returns, points);
@@ -202,12 +214,18 @@ std::vector<Spot> CardWays::turns(std::size_t number) const {
 }
 
 std::string CardWays::line(std::size_t number, bool returns) const {
-  return within_.contains(number) ? curve(knees(number), returns) : rounded(turns(number), returns);
+  if (!within_.contains(number)) return rounded(turns(number), returns);
+  const auto row_of = [&](const CardItem& item) {
+    const auto [column, row] = grid_.rows.at(key_of(item));
+    return grid_.columns[column].rows[row];
+  };
+  const CardLine& l = plan_.lines[number];
+  return curve(knees(number), row_of(l.from).bottom, row_of({l.to}).top, returns);
 }
 
 std::string CardWays::loss_line(std::uint32_t root, bool returns) const {
   const Area& card = grid_.cards.at(key_of({root}));
-  return curve({{card.middle().x, card.bottom}, {card.middle().x, grid_.loss.top}}, returns);
+  return curve({{card.middle().x, card.bottom}, {card.middle().x, grid_.loss.top}}, card.bottom, grid_.loss.top, returns);
 }
 
 Spot CardWays::label(std::size_t number) const {

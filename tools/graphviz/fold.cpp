@@ -69,9 +69,9 @@ class Choosing {
 
   /// All that is in modules as one.
   void modules(Place first, Place end) {
-    if (!pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::stretch)
-      pieces_.back().end = end;
-    else pieces_.push_back({first, end, Piece::Kind::stretch, 0, 0, 1});
+    const bool goes_on = !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
+    if (goes_on) pieces_.back().end = end;
+    else pieces_.push_back({first, end, Piece::Kind::modules, 0, 0, 1});
   }
 
   void folded(const Repeat& repeat) {
@@ -147,6 +147,28 @@ std::vector<Piece> atoms_of(const Foldable& graph, const std::vector<Piece>& pie
   return atoms;
 }
 
+/// How many records all lines between records pass: dot takes seconds for more than a few thousand.
+std::size_t length_of_lines(const Order& order, const std::vector<Piece>& pieces) {
+  std::vector<std::uint32_t> record(order.size());  // of an op: which record it becomes a part of
+  std::uint32_t records = 0;
+  auto piece = pieces.begin();
+  for (Place op = 0; op < order.size(); ++records) {
+    const Place end = piece != pieces.end() && piece->first == op ? (piece++)->end : op + 1;
+    for (; op < end; ++op) record[op] = records;
+  }
+  std::size_t length = 0;
+  std::vector<std::uint32_t> reader(records, nowhere);  // the last that was seen to read it
+  for (Place op = 0; op < order.size(); ++op) {
+    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
+      if (order.reads[i] == nowhere || order.place[order.reads[i]] == nowhere) continue;
+      const std::uint32_t from = record[order.place[order.reads[i]]];
+      if (from != record[op] && reader[from] != record[op]) length += record[op] - from;
+      reader[from] = record[op];
+    }
+  }
+  return length;
+}
+
 /// Tries one way to fold after the other, each of which leaves less than the one before, until one fits.  None of them
 /// knows the budget, so that a smaller one never shows more.
 class Planning {
@@ -162,9 +184,10 @@ class Planning {
         if (drawn(graph_, pieces, leaves, most_) <= most_) return done(pieces, leaves);
     }
     const std::vector<Piece> atoms = atoms_of(graph_, pieces);
-    for (std::size_t each = 1; each < 2 * atoms.size(); each += 1 + each / 16) {
+    for (std::size_t each = 1; each < 2 * atoms.size(); each += 1 + each / 12) {
       if (atoms.size() / each > most_) continue;
       pieces = cut(graph_, atoms, each, true);
+      if (length_of_lines(graph_.order, pieces) > longest_lines) continue;
       for (const Leaves& leaves : {Leaves{false, true, false}, Leaves{false, false, false}})
         if (drawn(graph_, pieces, leaves, most_) <= most_) return done(pieces, leaves);
     }
@@ -180,6 +203,8 @@ class Planning {
     if (pieces.empty() && leaves.keep_unused) return graph_.trace;
     return contract(graph_, pieces, leaves, options_.focus);
   }
+
+  static constexpr std::size_t longest_lines = 1500;
 
   const Foldable& graph_;
   const DotOptions& options_;

@@ -172,6 +172,7 @@ Words words_of(const Foldable& graph, const Piece& piece, const std::string& foc
       return beside_focus("beside");
     case Piece::Kind::after:
       return beside_focus("after");
+    case Piece::Kind::modules:
     case Piece::Kind::stretch:
       break;
   }
@@ -199,6 +200,7 @@ std::vector<std::string> summary(const Foldable& graph, const std::vector<Piece>
     if (piece.kind == module && (level == 0 || graph.order.calls[piece.of].level < level))
       level = graph.order.calls[piece.of].level;
   if (level > 0) text.push_back(fmt::format("modules at depth {}", level));
+  if (any(modules)) text.push_back("all modules as one");
   if (any(chain)) text.push_back("pointwise ops in a row");
   if (any(stretch)) text.push_back("neighbours");
   return text;

@@ -175,9 +175,6 @@ Trace trace(const std::vector<Node>& nodes, bool observed);
 /// For each record, whether `id` was computed from it, or is it; none for id 0.
 std::vector<bool> ancestors(const Trace& trace, std::uint32_t id);
 
-/// The middle size of all ops' gradients that are neither zero nor infinite; 0 if there is none.
-double median_gradient(const Trace& trace);
-
 struct SaveOptions {
   bool times = false;  ///< with the seconds that each op took, which differ from run to run
 };
