@@ -460,8 +460,8 @@ void List::mark(std::vector<Mark>& all, std::uint32_t what) {
 }
 
 std::uint32_t List::marked(const std::vector<Mark>& all, std::uint32_t id) {
-  const auto after =
-      std::upper_bound(all.begin(), all.end(), id, [](std::uint32_t wanted, const Mark& m) { return wanted < m.first; });
+  const auto after = std::upper_bound(all.begin(), all.end(), id,
+                                      [](std::uint32_t wanted, const Mark& m) { return wanted < m.first; });
   return after == all.begin() ? 0 : std::prev(after)->second;
 }
 

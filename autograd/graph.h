@@ -64,7 +64,7 @@ struct Node {
   /// The gradient sent to each input; undefined where none was, where it is one number, and where many small parts of one
   /// input were read, whose gradients are each as large as the input.
   std::vector<Tensor> sent;
-  std::vector<double> sent_numbers;  ///< the same to Scalars, and of an element to its tensor: the number, with its sign
+  std::vector<double> sent_numbers;  ///< the same of the scalar lane and where it meets the other, with signs
 };
 
 struct GraphOptions {

@@ -22,7 +22,9 @@ namespace {
 class Retracing {
  public:
   explicit Retracing(List& list)
-      : list_(list), outermost_(!std::exchange(list.retracing_now, true)), scope_(List::marked(list.marks, list.size())) {}
+      : list_(list),
+        outermost_(!std::exchange(list.retracing_now, true)),
+        scope_(List::marked(list.marks, list.size())) {}
   ~Retracing() {
     if (outermost_) list_.mark(list_.origins, 0);
     if (outermost_) list_.retracing_now = false;

@@ -135,6 +135,23 @@ void keep(Observation::Sent& sent, const Tensor& dx, const Tensor& dy) {
   }
 }
 
+/// replay(), and what each operand got from it.
+void replay_observed(List& list, TensorNode& node, const Tensor& dy, Observation& seen) {
+  const auto gradient_of = [&](std::uint32_t i) {
+    TensorImpl* const arrived = list.tensor(node.input[i]).gradient;
+    return arrived != nullptr ? share(arrived) : Tensor();
+  };
+  std::vector<Tensor> before;
+  for (std::uint32_t i = 0; i < node.count; ++i) before.push_back(gradient_of(i));
+  replay(list, node, dy);
+  for (std::uint32_t i = 0; i < node.count; ++i) {
+    const Tensor after = gradient_of(i);
+    if (!after.defined() || (before[i].defined() && &impl(after) == &impl(before[i]))) continue;
+    seen.sent[i].whole = before[i].defined() ? after - before[i] : after;
+    ++list.observations[list.entry[node.input[i]].a].uses;
+  }
+}
+
 void backward_of(List& list, TensorNode& node) {
   const Tensor dy = share(node.gradient);
   const std::int64_t started = list.observing ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
@@ -146,7 +163,8 @@ void backward_of(List& list, TensorNode& node) {
       for (std::uint32_t i = 0; i < node.count; ++i) list.adjoint[node.input[i]] += static_cast<double>(g[i]);
     });
   } else if (node.op->gradient == nullptr) {
-    replay(list, node, dy);
+    if (seen != nullptr) replay_observed(list, node, dy, *seen);
+    else replay(list, node, dy);
   } else {
     const Operands operands(list, node);
     for (std::uint32_t i = 0; i < node.count; ++i) {

@@ -1,6 +1,7 @@
 // The pictures of backpropagation that Ebb draws, each from a few lines: a ladder, cards, a strip, single numbers.
 //
-// It must write all of them.  Usage: pictures [--out FOLDER]; without it they go into the current folder.
+// It must write all of them, each the same whatever else is drawn.
+// Usage: pictures [--out FOLDER]; without it they go into the current folder.
 #include <ebb/optim/optim.h>
 #include <ebb/tools/graphviz.h>
 #include <ebb/tools/training.h>
@@ -39,6 +40,7 @@ nn::Sequential guide() {
 
 /// The guide's model before its first step: one file for screens light and dark, which plays; and two images.
 void draw_guide(const data::Dataset& batch, const std::string& folder) {
+  seed(1);
   nn::Sequential model = named(guide());
   const graphviz::Trace trace = watched([&] { return nn::binary_cross_entropy(model(batch.x), batch.y); });
   const std::string title = "How gradients flow through the guide's model";
@@ -68,6 +70,7 @@ struct Residual {
 
 /// Skips stand outside: forward at the left, and at the right the gradient's way around the blocks.
 void draw_residual(const data::Dataset& batch, const std::string& folder) {
+  seed(1);
   Residual model = named(Residual());
   graphviz::render(watched([&] { return nn::binary_cross_entropy_with_logits(model(batch.x), batch.y); }),
                    folder + "residual.svg", {.title = "Two residual blocks: the gradient has a way around"});
@@ -112,6 +115,7 @@ struct Recurrent {
 
 /// Each use of a weight beside its op, and the sum of what they send it; of fifty steps the first, the last, and curves.
 void draw_lstm(const std::string& folder) {
+  seed(1);
   Recurrent model = named(Recurrent());
   const auto trace = [&](std::int64_t steps) {
     const Tensor x = randn({8, steps, 6}), y = randint(0, 2, {8, 1}).to(f32);
@@ -122,6 +126,8 @@ void draw_lstm(const std::string& folder) {
   graphviz::render(trace(50), folder + "lstm_fifty.svg",
                    {.title = "One LSTM cell, fifty steps: the gradient on its way back",
                     .view = graphviz::View::strip,
+                    .heat_center = 4e-5,  // between the first step's and the last's
+                    .heat_span = 3,
                     .max_nodes = 12});
 }
 
@@ -155,6 +161,7 @@ nn::Sequential eight_layers(const nn::Init& init, const std::string& name, Activ
 
 /// One scale of colours for both nets shows at first sight where gradients vanish; the reports say it in words.
 void draw_vanishing(const data::Dataset& batch, const std::string& folder) {
+  seed(1);
   const auto trace = [&](nn::Sequential model) {
     return watched([&] { return nn::binary_cross_entropy_with_logits(model(batch.x), batch.y); });
   };
@@ -169,6 +176,7 @@ void draw_vanishing(const data::Dataset& batch, const std::string& folder) {
 
 /// The strip over a training, as a film.
 void draw_training(const data::Dataset& rows, const std::string& folder) {
+  seed(1);
   nn::Sequential model = guide();
   optim::Adam adam(model, {.lr = 1e-3});
   optim::Trainer trainer(model, adam, {.loss = nn::binary_cross_entropy});
@@ -200,6 +208,7 @@ void draw_micrograd(const std::string& folder) {
 
 /// gradient() is recorded: what it computed is part of the picture, and differentiated again.
 void draw_second_derivative(const std::string& folder) {
+  seed(1);
   nn::Sequential model = named(nn::Sequential{nn::Dense(2, 8), nn::Tanh(), nn::Dense(8, 1)});
   Graph graph;
   graph.observe();
@@ -221,7 +230,6 @@ std::string folder_of(int argc, char** argv) {
 int main(int argc, char** argv) try {
   const std::string folder = folder_of(argc, argv);
   if (!folder.empty()) std::filesystem::create_directories(folder);
-  seed(1);
   const data::Dataset rows = data::csv(EBB_SOURCE_ROOT "/examples/data/wdbc.csv", {.label = "benign"})
                                  .split({.seed = 7, .standardize = true})
                                  .train;

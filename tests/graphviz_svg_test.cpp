@@ -1,15 +1,11 @@
-// What becomes of dot's SVG: two themes in one file, a backward pass that plays, frames.
-#include "graphs.h"
+// What becomes of dot's SVG: two themes in one file, a backward pass that plays.
+#include "svgs.h"
 
 #include <ebb/tools/graphviz/draw.h>
 #include <ebb/tools/graphviz/play.h>
-#include <ebb/tools/graphviz/svg.h>
-#include <ebb/tools/graphviz/theme.h>
-#include <ebb/tools/graphviz/xml.h>
 
+#include <chrono>
 #include <filesystem>
-#include <functional>
-#include <map>
 #include <regex>
 #include <set>
 #include <string>
@@ -20,32 +16,6 @@ using namespace ebb::graphviz;
 using namespace ebb::graphs;
 
 namespace {
-
-Trace mlp_trace() {
-  const Mlp model;
-  Graph graph;
-  graph.observe();
-  model.loss().backward();
-  return trace(graph);
-}
-
-std::string svg_of(const Trace& trace, const DotOptions& options = {}) {
-  const Folder folder;
-  render(trace, folder / "picture.svg", options);
-  return read(folder / "picture.svg");
-}
-
-const Element* find_id(const Element& element, const std::string& id) {
-  if (element.get("id") == id) return &element;
-  for (const Element& child : element.children)
-    if (const Element* const found = find_id(child, id)) return found;
-  return nullptr;
-}
-
-void each_element(const Element& element, const std::function<void(const Element&)>& f) {
-  f(element);
-  for (const Element& child : element.children) each_element(child, f);
-}
 
 // The numbers after "at" in the classes of the element and of all in it.
 std::set<int> ranks_in(const Element& element) {
@@ -187,6 +157,23 @@ TEST_CASE("the forward half of a card does not play") {
   CHECK_FALSE(has(played, "affine"));
 }
 
+TEST_CASE("a gradient of exactly 0 is faint until its step, as any other") {
+  if (!dot_is_installed()) return;
+  Graph graph;
+  graph.observe();
+  const Scalar x = graph.variable(0.0, "x"), y = graph.variable(2.0, "y");
+  (x * y).backward();
+  DotOptions options;
+  options.view = View::cards, options.play = true;
+  const Element svg = read_xml(svg_of(trace(graph), options));
+  std::size_t played = 0;
+  each_element(svg, [&](const Element& e) {
+    if (!e.has_class("zero")) return;
+    for (const Element& shape : e.children) played += shape.has_class("back");
+  });
+  CHECK(played == 2);  // the line and its hollow arrow
+}
+
 TEST_CASE("a film of many steps takes 20 s, one of few half a second for each") {
   const auto seconds = [](std::size_t steps) {
     const std::string rules = playing(steps, Theme::light);
@@ -198,6 +185,17 @@ TEST_CASE("a film of many steps takes 20 s, one of few half a second for each") 
   CHECK(seconds(4) == doctest::Approx(0.6 + 4 * 0.55 + 2.6));
   CHECK(seconds(1000) == doctest::Approx(20));
   CHECK(playing(0, Theme::light).empty());
+}
+
+TEST_CASE("a scale that means nothing is refused") {
+  DotOptions center, span;
+  center.heat_center = -1, span.heat_span = std::nan("");
+  CHECK_THROWS_WITH_AS(dot(Trace(), center),
+                       "graphviz: heat_center is -1; it must be a finite number above 0, or 0 for one that fits",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(dot(Trace(), span),
+                       "graphviz: heat_span is nan; it must be a finite number above 0, or 0 for one that fits",
+                       UsageError);
 }
 
 TEST_CASE("only an SVG or a page plays") {
@@ -243,11 +241,40 @@ TEST_CASE("names that look like colours, tags or ends of scripts are words in an
   }
 }
 
-TEST_CASE("what dot cannot draw is folded further, and the subtitle says so") {
+TEST_CASE("what dot cannot draw in time, or dies of, is folded further, and the subtitle says so") {
+  Graph graph;
+  graph.observe();
+  Tensor x = graph.variable(numbers({2, 2}, 1, 1), "x");
+  for (int i = 0; i < 40; ++i) x = matmul(tanh(x), exp(x));
+  sum(x).backward();
+  const Trace all = trace(graph);
+  const Folder folder;
+  const auto drawn = [&](const std::string& otherwise, const std::string& why) {
+    fake_dot(folder, "case \"$(/bin/cat)\" in *\"" + why + "\"*) echo '<svg></svg>';; *) " + otherwise + ";; esac");
+    const OnlyPath path(folder.path.string());
+    Page page(all, {});
+    Paints paints;
+    CHECK(run_dot(page, "svg", paints, nullptr, std::chrono::milliseconds(400)) == "<svg></svg>\n");
+    CHECK(page.parts().front().trace.records.size() <= 61);
+    CHECK(has(page.dot(), why));
+  };
+  SUBCASE("too slow") { drawn("while :; do :; done", "at most 61 cards: dot took too long for more"); }
+  SUBCASE("a crash") { drawn("kill -6 $$", "at most 61 cards: dot crashed on more"); }
+  SUBCASE("even then") {
+    fake_dot(folder, "kill -6 $$");
+    const OnlyPath path(folder.path.string());
+    Page page(all, {});
+    Paints paints;
+    CHECK_THROWS_AS(run_dot(page, "svg", paints), TooMuch);
+    CHECK(page.parts().front().trace.records.size() <= 25);
+  }
+}
+
+TEST_CASE("a small graph that dot cannot draw is not folded: the message says what happened") {
   const Trace all = mlp_trace();
   Page page(all, {});
   const Folder folder;
-  SUBCASE("not below 25 cards") {
+  SUBCASE("a crash") {
     fake_dot(folder, "kill -6 $$");
     const OnlyPath path(folder.path.string());
     CHECK_THROWS_WITH_AS(image(page, "svg"),
@@ -269,155 +296,4 @@ TEST_CASE("a shell that answers with no SVG is found out") {
   const OnlyPath path(folder.path.string());
   CHECK_THROWS_WITH_AS(render(Trace(), folder / "x.svg"), "graphviz: dot wrote an SVG that cannot be read", IoError);
   CHECK_FALSE(std::filesystem::exists(folder / "x.svg"));
-}
-
-namespace {
-
-// What is left of an SVG without its colours, numbers and words about colours.
-std::string geometry(std::string svg) {
-  svg = std::regex_replace(svg, std::regex("<style>[^<]*</style>"), "");
-  svg = std::regex_replace(svg, std::regex(" (fill|stroke|class)=\"[^\"]*\""), "");
-  return svg;
-}
-
-std::string without_numbers(const std::string& text) {
-  return std::regex_replace(text, std::regex("[−-]?[0-9.]+(e-?[0-9]+)?"), "0");
-}
-
-std::vector<Part> training(int steps) {
-  const Mlp model;
-  std::vector<Part> parts;
-  for (int i = 0; i < steps; ++i) {
-    Graph graph;
-    graph.observe();
-    model.loss().backward();
-    parts.push_back({"Training", "step " + std::to_string(100 + i), trace(graph)});
-    for (const Layer* layer : {&model.first, &model.second, &model.third})
-      for (Parameter p : {layer->weight, layer->bias}) {
-        p.assign(p.value() * 0.9);
-        p.clear_grad();
-      }
-  }
-  return parts;
-}
-
-}  // namespace
-
-TEST_CASE("the frames of a backward pass differ in colours alone, and less is faint in each") {
-  if (!dot_is_installed()) return;
-  const Trace trace = mlp_trace();
-  for (const View view : {View::ladder, View::cards}) {
-    CAPTURE(static_cast<int>(view));
-    const Folder folder;
-    DotOptions options;
-    options.view = view, options.theme = Theme::light;
-    const std::vector<std::string> files = frames(trace, folder / "new/frames", options);
-    REQUIRE(files.size() == 7);  // the seed, and six steps
-    CHECK(files[0] == folder / "new/frames/step-000.svg");
-    CHECK(files[6] == folder / "new/frames/step-006.svg");
-    CHECK(read(files[6]) == svg_of(trace, options));
-    std::size_t before = 0;
-    for (std::size_t i = files.size(); i-- > 0;) {
-      const Element frame = read_xml(read(files[i])), all = read_xml(read(files[6]));
-      CHECK(geometry(read(files[i])) == geometry(read(files[6])));
-      std::vector<std::string> colours, plain;
-      const auto list = [](std::vector<std::string>& out) {
-        return [&out](const Element& e) {
-          out.emplace_back(e.get("fill"));
-          out.emplace_back(e.get("stroke"));
-        };
-      };
-      each_element(frame, list(colours));
-      each_element(all, list(plain));
-      std::size_t faint = 0;
-      for (std::size_t j = 0; j < colours.size(); ++j) faint += colours[j] != plain[j];
-      if (i < 6) CHECK(faint > before);
-      else CHECK(faint == 0);
-      before = faint;
-    }
-  }
-}
-
-TEST_CASE("frames leave what else is in their folder, and can be bitmaps") {
-  if (!dot_is_installed()) return;
-  Graph graph;
-  graph.observe();
-  const Scalar x = graph.variable(2.0, "x");
-  square(x).backward();
-  const Folder folder;
-  put(folder / "step-1.svg", "mine");
-  const std::vector<std::string> files = frames(trace(graph), folder.path.string(), {}, FrameFormat::png);
-  REQUIRE(files.size() == 2);
-  CHECK(read(files[1]).substr(1, 3) == "PNG");
-  CHECK(read(folder / "step-1.svg") == "mine");
-  put(folder / "file", "");
-  CHECK_THROWS_WITH_AS(frames(trace(graph), folder / "file"),
-                       ("graphviz: cannot make the folder " + (folder / "file") + ": Not a directory").c_str(),
-                       IoError);
-  CHECK_THROWS_WITH_AS(frames(std::vector<Part>(), folder.path.string()),
-                       "graphviz: there is nothing to draw: no parts", UsageError);
-}
-
-TEST_CASE("the frames of a training have one layout and one scale") {
-  if (!dot_is_installed()) return;
-  const std::vector<Part> parts = training(4);
-  const Folder folder;
-  DotOptions options;
-  options.theme = Theme::light;
-  for (const View view : {View::automatic, View::ladder}) {
-    CAPTURE(static_cast<int>(view));
-    options.view = view;
-    const std::vector<std::string> files = frames(parts, folder.path.string(), options);
-    REQUIRE(files.size() == parts.size());
-    std::vector<std::string> scales;
-    for (const std::string& file : files) {
-      const std::string svg = read(file);
-      CHECK(without_numbers(geometry(svg)) == without_numbers(geometry(read(files[0]))));
-      scales.push_back(svg.substr(svg.find("vanishing")));
-    }
-    for (const std::string& scale : scales) CHECK(without_numbers(scale) == without_numbers(scales[0]));
-    CHECK(times(read(files[2]), "step 102<") == 1);
-  }
-}
-
-TEST_CASE("a film shows each frame in its turn, what they share once, and the last one at rest") {
-  if (!dot_is_installed()) return;
-  const std::vector<Part> parts = training(5);
-  const Folder folder;
-  film(parts, folder / "film.svg");
-  const std::string text = read(folder / "film.svg");
-  const Element svg = read_xml(text);
-  std::map<std::string, std::string> at_rest;  // by class
-  std::size_t inputs = 0;
-  each_element(svg, [&](const Element& e) {
-    if (e.has_class("turn")) at_rest[std::string(e.get("class"))] += std::string(e.get("visibility")) + ";";
-    inputs += e.has_class("leaf");
-  });
-  REQUIRE(at_rest.size() == 5);
-  CHECK_FALSE(has(at_rest["turn turn4"], "hidden"));
-  for (const int i : {0, 1, 2, 3}) CHECK(at_rest["turn turn" + std::to_string(i)].substr(0, 7) == "hidden;");
-  CHECK(inputs == 1);  // x is the same in all
-  for (const int i : {100, 101, 102, 103, 104}) CHECK(times(text, "step " + std::to_string(i) + "<") == 1);
-  CHECK(times(text, "@keyframes turn") == 5);
-  CHECK(has(text, "@media (prefers-reduced-motion:no-preference){.turn{animation"));
-  CHECK(times(text, "<style>") == 1);
-}
-
-TEST_CASE("a page holds all facts, ends in no script of a user's, and is the same each time") {
-  if (!dot_is_installed()) return;
-  const Folder folder;
-  for (const View view : {View::ladder, View::cards, View::strip}) {
-    DotOptions options;
-    options.view = view, options.title = "</script><script>alert(1)</script>";
-    render(mlp_trace(), folder / "a.html", options);
-    render(mlp_trace(), folder / "b.html", options);
-    const std::string page = read(folder / "a.html");
-    CHECK(page == read(folder / "b.html"));
-    CHECK(times(page, "</script>") == 2);
-    CHECK(times(page, "<script") == 2);
-    CHECK_FALSE(has(page, "<!-- "));
-    CHECK(has(page, "[\"kind\",\"parameter\"]") == (view != View::strip));  // a strip shows modules whole
-    if (view == View::strip) continue;
-    for (const char* const fact : {"∇x = g·W   ∇W = gᵀ·x   ∇b = Σ₀ g", "0  Dense(10 -> 8)"}) CHECK(has(page, fact));
-  }
 }

@@ -276,9 +276,9 @@ TEST_CASE("the report counts ReLU units that are 0 in every row") {
   // Of 8 units the first 6 are far below 0 whatever comes, the others far above.
   assign(model, "0.bias", tensor({-99, -99, -99, -99, -99, -99, 99, 99}));
   const std::string words = report_of(model, numbers({16, 4}, 1, 1), zeros({16, 1}));
-  CHECK(has(words, "75 % of ReLU units are dead\n"));
+  CHECK(has(words, "75\u00a0% of ReLU units are dead\n"));
   CHECK(has(words,
-            "  dead ReLUs: 6 of 8 units of relu in 1 are 0 in all 16 rows, 75 % of its numbers are 0\n"
+            "  dead ReLUs: 6 of 8 units of relu in 1 are 0 in all 16 rows, 75\u00a0% of its numbers are 0\n"
             "    help: try a smaller lr, or LeakyReLU, whose gradient never stops\n"));
 }
 
@@ -330,9 +330,9 @@ TEST_CASE("a tanh that passes little on is called saturated, and one that the lo
   assign(inside, "0.bias", full({8}, 5));
   assign(outside, "0.bias", full({1}, 5));
   const std::string words = report_of(inside, numbers({16, 4}, 1, 1), zeros({16, 1}));
-  CHECK(
-      std::regex_search(words, std::regex("  saturated: tanh in 1 passes 0\\.\\d+ % of its gradient on, and could pass "
-                                          "100 %\n    help: try smaller weights to begin with")));
+  CHECK(std::regex_search(words,
+                          std::regex("  saturated: tanh in 1 passes 0\\.\\d+\u00a0% of its gradient on, and could pass "
+                                     "100\u00a0%\n    help: try smaller weights to begin with")));
   CHECK_FALSE(has(report_of(outside, numbers({16, 4}, 1, 1), zeros({16, 1})), "saturated"));
 }
 

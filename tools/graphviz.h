@@ -17,7 +17,8 @@ enum class Theme {
 
 /// How the ops are laid out.
 enum class View {
-  automatic,  ///< by the graph's form: scalar, a ladder if it is a chain (with skips), else cards; a strip at depth 1
+  automatic,  ///< by the graph's form: scalar, a ladder if it is a chain (with skips), else cards; a strip at depth 1,
+              ///< and of a chain that is mostly folded
   ladder,     ///< one op in each row: forward down the left, parameters in the middle, backward up the right
   cards,      ///< one card for each op, forward above, backward below; steps in time go from left to right
   strip,      ///< one card for each module (at depth 1 unless a smaller one is asked for), in a row from left to right

@@ -37,7 +37,7 @@ constexpr const char* after_options = R"(
 Examples:
   ebb-graph step.json                       the numbers, largest gradient first
   ebb-graph step.json --report              what is wrong with them, in words
-  ebb-graph step.json -o step.svg --play    a picture that plays the backward pass
+  ebb-graph step.json -o step.svg --play    a picture that plays backward
   ebb-graph step.json -o step.html          a page to zoom, search, step through
   ebb-graph step.json -o layers.png --depth 1          a card for each module
   ebb-graph step.json -o part.svg --focus encoder.0    one module, and around it
@@ -49,8 +49,9 @@ Where traces come from: a program that records one step,
   loss.backward();  ebb::graphviz::save(graph, "step.json");
 or a training with ebb::graphviz::Watch among the callbacks.
 
-Exit status: 0: done. 1: a trace cannot be read, a picture not drawn or written.
-2: the command line makes no sense. Whatever fails writes no file and no output.
+Exit status: 0: done. 1: a trace cannot be read, or a picture not be drawn or
+written. 2: the command line makes no sense. Whatever fails prints nothing to
+standard output and leaves no file half written.
 )";
 
 // The options by group, "-o, --output FILE" and what it does, at most 80 columns wide.

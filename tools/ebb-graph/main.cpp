@@ -153,6 +153,7 @@ std::string in_words_of_options(std::string said) {
       said.replace(at, part.size(), with);
   };
   if (said.starts_with("graphviz: ")) said.erase(0, std::strlen("graphviz: "));
+  replace("View::automatic", "--view auto");
   replace("View::", "--view ");
   return said;
 }

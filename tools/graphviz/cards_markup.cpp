@@ -70,7 +70,7 @@ std::string duplex(const Gradient& gradient, const Trace& trace, const Style& st
   const std::optional<double> size = style.of(gradient);
   if (!size || *size == 0)
     return fmt::format("dir=both arrowhead=vee arrowtail={} color=\"{}:{}\" penwidth={}", tail, c.forward,
-                       size ? c.saved : c.edge_mid, size ? "1" : "1.8");
+                       size ? c.zero_line : c.edge_mid, size ? "1" : "1.8");
   const long lines = std::clamp(std::lround(style.heat.pen_width(*size) / 1.8), 1L, 3L);
   std::string colours(c.forward);
   for (long i = 0; i < lines; ++i) colours += ":" + style.heat.line(*size);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace ebb::graphviz {
 
@@ -39,6 +40,14 @@ Element shown_in(std::size_t number, std::size_t last) {
   group.set("class", fmt::format("turn turn{}", number));
   if (number != last) group.set("visibility", "hidden");
   return group;
+}
+
+// "0.00 0.00 width height".
+double area(const Svg& svg) {
+  const std::string box(svg.root.get("viewBox"));
+  const std::size_t width = box.find(' ', box.find(' ') + 1), height = box.rfind(' ');
+  if (width == std::string::npos) return 0;
+  return std::strtod(box.c_str() + width, nullptr) * std::strtod(box.c_str() + height, nullptr);
 }
 
 // All frames in one tree: what is the same in all of them once.
@@ -107,7 +116,8 @@ void film(const std::vector<Part>& parts, const std::string& file, const DotOpti
   }
   for (const std::string& picture : pictures) frames.push_back(refine(picture, paints));
 
-  Svg film = frames.back();
+  Svg film =
+      *std::max_element(frames.begin(), frames.end(), [](const Svg& a, const Svg& b) { return area(a) < area(b); });
   for (const Svg& frame : frames) film.dark_rules.insert(frame.dark_rules.begin(), frame.dark_rules.end());
   graph_of(film) = joined(frames);
   out.write(svg_file(std::move(film), turns(frames.size())));

@@ -229,7 +229,7 @@ class Examination {
     health_.relu_units += units, health_.dead_units += r.dead * units;
     if (r.dead < dead_share) return;
     find(Kind::dead, op_name(r),
-         fmt::format("{} of {} units of {} are 0 in all {} rows, {:.0f} % of its numbers are 0",
+         fmt::format("{} of {} units of {} are 0 in all {} rows, {:.0f}\u00a0% of its numbers are 0",
                      thousands(std::llround(r.dead * units)), thousands(std::llround(units)), op_name(r),
                      thousands(r.shape[0]), 100 * r.zeros));
   }
@@ -256,8 +256,8 @@ class Examination {
     const double most = is_sigmoid ? 0.25 : 1, share = leaves / arrives;
     if (share > little_passed * most) return;
     find(Kind::saturated, op_name(r),
-         fmt::format("{} passes {} % of its gradient on, and could pass {:.0f} %", op_name(r), number(100 * share),
-                     100 * most));
+         fmt::format("{} passes {}\u00a0% of its gradient on, and could pass {:.0f}\u00a0%", op_name(r),
+                     number(100 * share), 100 * most));
   }
 
   const Trace& trace_;

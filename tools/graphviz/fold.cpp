@@ -15,10 +15,15 @@ namespace {
 
 /// How far a graph is folded.
 struct Stage {
-  int level = 0;         ///< modules there and deeper are one record each; 0: all modules
-  bool chains = false;   ///< pointwise ops in a row
-  bool repeats = false;  ///< all blocks but the first and the last two
-  bool blocks = false;   ///< these four as well, each by itself
+  enum class Which : std::uint8_t {
+    none,
+    some,  ///< of repeats those that are not in blocks of others; of blocks those of repeats that are
+    all
+  };
+  int level = 0;                ///< modules there and deeper are one record each; 0: all modules
+  bool chains = false;          ///< pointwise ops in a row
+  Which repeats = Which::none;  ///< all blocks but the first and the last two
+  Which blocks = Which::none;   ///< these four as well, each by itself
 };
 
 /// The pieces that a stage asks for.
@@ -47,9 +52,12 @@ class Choosing {
         std::partition_point(graph_.repeats.begin(), graph_.repeats.end(), [&](const Repeat& r) { return r.call < c; });
     for (Place op = from; op < to;) {
       while (inner < call.next && order_.calls[inner].end <= op) inner = order_.calls[inner].next;
-      while (repeat != graph_.repeats.end() && repeat->call == c && repeat->first < op) ++repeat;
-      const bool repeats = stage_.repeats && repeat != graph_.repeats.end() && repeat->call == c;
-      if (repeats && repeat->first == op && repeat->end <= to) {
+      const auto is_past = [&](const Repeat& r) {
+        return r.first < op || r.end > to || (r.inner && stage_.repeats == Stage::Which::some);
+      };
+      while (repeat != graph_.repeats.end() && repeat->call == c && is_past(*repeat)) ++repeat;
+      const bool repeats = stage_.repeats != Stage::Which::none && repeat != graph_.repeats.end() && repeat->call == c;
+      if (repeats && repeat->first == op) {
         folded(*repeat);
         op = repeat->end;
       } else if (inner < call.next && order_.calls[inner].first <= op) {
@@ -69,9 +77,9 @@ class Choosing {
 
   /// All that is in modules as one.
   void modules(Place first, Place end) {
-    if (!pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::stretch)
-      pieces_.back().end = end;
-    else pieces_.push_back({first, end, Piece::Kind::stretch, 0, 0, 1});
+    const bool goes_on = !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
+    if (goes_on) pieces_.back().end = end;
+    else pieces_.push_back({first, end, Piece::Kind::modules, 0, 0, 1});
   }
 
   void folded(const Repeat& repeat) {
@@ -86,7 +94,8 @@ class Choosing {
   /// One that stays: a record if it is a single module that is to be one.
   void one_block(const Repeat& repeat, std::uint32_t of, std::uint32_t n) {
     const Place first = repeat.block(n), end = first + repeat.length;
-    if (repeat.length > 1 && (stage_.blocks || is_folded_module(repeat.call, first, end)))
+    const bool asked = stage_.blocks == Stage::Which::all || (stage_.blocks == Stage::Which::some && repeat.inner);
+    if (repeat.length > 1 && (asked || is_folded_module(repeat.call, first, end)))
       pieces_.push_back({first, end, Piece::Kind::block, of, n, 1});
     else range(repeat.call, first, end);
   }
@@ -106,12 +115,11 @@ class Choosing {
 
 std::vector<Stage> stages_of(const Order& order, const DotOptions& options) {
   const int level = std::min(options.depth, order.levels + 1);
-  std::vector<Stage> stages{{level, false, false, false},
-                            {level, true, false, false},
-                            {level, false, true, false},
-                            {level, true, true, false}};
-  for (int shallower = level - 1; shallower > 1; --shallower) stages.push_back({shallower, true, true, false});
-  for (int shallower = level; shallower > 0; --shallower) stages.push_back({shallower, true, true, true});
+  using enum Stage::Which;
+  std::vector<Stage> stages{{level, false, none, none}, {level, true, none, none}, {level, false, some, none},
+                            {level, true, some, none},  {level, true, all, none},  {level, true, all, some}};
+  for (int shallower = level - 1; shallower > 1; --shallower) stages.push_back({shallower, true, all, some});
+  for (int shallower = level; shallower > 0; --shallower) stages.push_back({shallower, true, all, all});
   return stages;
 }
 
@@ -147,6 +155,28 @@ std::vector<Piece> atoms_of(const Foldable& graph, const std::vector<Piece>& pie
   return atoms;
 }
 
+/// How many records all lines between records pass: dot takes seconds for more than a few thousand.
+std::size_t length_of_lines(const Order& order, const std::vector<Piece>& pieces) {
+  std::vector<std::uint32_t> record(order.size());  // of an op: which record it becomes a part of
+  std::uint32_t records = 0;
+  auto piece = pieces.begin();
+  for (Place op = 0; op < order.size(); ++records) {
+    const Place end = piece != pieces.end() && piece->first == op ? (piece++)->end : op + 1;
+    for (; op < end; ++op) record[op] = records;
+  }
+  std::size_t length = 0;
+  std::vector<std::uint32_t> reader(records, nowhere);  // the last that was seen to read it
+  for (Place op = 0; op < order.size(); ++op) {
+    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
+      if (order.reads[i] == nowhere || order.place[order.reads[i]] == nowhere) continue;
+      const std::uint32_t from = record[order.place[order.reads[i]]];
+      if (from != record[op] && reader[from] != record[op]) length += record[op] - from;
+      reader[from] = record[op];
+    }
+  }
+  return length;
+}
+
 /// Tries one way to fold after the other, each of which leaves less than the one before, until one fits.  None of them
 /// knows the budget, so that a smaller one never shows more.
 class Planning {
@@ -162,9 +192,10 @@ class Planning {
         if (drawn(graph_, pieces, leaves, most_) <= most_) return done(pieces, leaves);
     }
     const std::vector<Piece> atoms = atoms_of(graph_, pieces);
-    for (std::size_t each = 1; each < 2 * atoms.size(); each += 1 + each / 16) {
+    for (std::size_t each = 1; each < 2 * atoms.size(); each += 1 + each / 12) {
       if (atoms.size() / each > most_) continue;
       pieces = cut(graph_, atoms, each, true);
+      if (length_of_lines(graph_.order, pieces) > longest_lines) continue;
       for (const Leaves& leaves : {Leaves{false, true, false}, Leaves{false, false, false}})
         if (drawn(graph_, pieces, leaves, most_) <= most_) return done(pieces, leaves);
     }
@@ -180,6 +211,8 @@ class Planning {
     if (pieces.empty() && leaves.keep_unused) return graph_.trace;
     return contract(graph_, pieces, leaves, options_.focus);
   }
+
+  static constexpr std::size_t longest_lines = 1500;
 
   const Foldable& graph_;
   const DotOptions& options_;

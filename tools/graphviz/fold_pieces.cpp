@@ -1,4 +1,6 @@
 #include "fold_pieces.h"
+
+#include "fold_leaves.h"
 #include "text.h"
 
 #include <algorithm>
@@ -7,82 +9,6 @@
 namespace ebb::graphviz {
 
 namespace {
-
-/// Who reads each leaf, and which of them stay.
-class LeafUse {
- public:
-  LeafUse(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves)
-      : trace_(graph.trace), leaves_(leaves), by_(trace_.records.size(), nobody) {
-    const Order& order = graph.order;
-    auto piece = pieces.begin();
-    for (Place op = 0; op < order.size(); ++op) {
-      while (piece != pieces.end() && piece->end <= op) ++piece;
-      const bool folded = piece != pieces.end() && piece->first <= op;
-      const auto reader = folded ? static_cast<std::uint32_t>(piece - pieces.begin()) : open;
-      if (folded && piece->first == op) reads_input_ = leaves.keep_inputs ? reader_of_input(graph, *piece) : nowhere;
-      const bool input = folded && op == reads_input_;
-      for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
-        const std::uint32_t leaf = order.reads[i];
-        if (leaf == nowhere || order.place[leaf] != nowhere) continue;
-        std::uint32_t& by = by_[leaf];
-        if (input && trace_.records[leaf].kind != Node::Kind::parameter && by != open) by = an_input;
-        else if (by == nobody) by = reader;
-        else if (reader == open || by == open) by = open;
-        else if (by != reader && by != an_input) by = several;
-      }
-    }
-  }
-
-  bool stays(std::size_t leaf) const {
-    switch (by_[leaf]) {
-      case nobody:
-        return leaves_.keep_unused;
-      case open:
-      case an_input:
-        return true;
-      case several:
-        return leaves_.keep_shared && trace_.records[leaf].kind != Node::Kind::constant;
-      default:
-        return false;
-    }
-  }
-  /// How many parameters of several pieces do not stay.
-  std::int64_t gone() const {
-    std::int64_t n = 0;
-    for (std::size_t i = 0; i < by_.size(); ++i)
-      n += by_[i] == several && !leaves_.keep_shared && trace_.records[i].kind != Node::Kind::constant;
-    return n;
-  }
-  bool is_open(std::size_t leaf) const { return by_[leaf] == open; }
-  /// The one piece that reads it and takes it in; `several` and the like if there is none.
-  std::uint32_t owner(std::size_t leaf) const { return by_[leaf]; }
-
-  // In place of a piece.
-  static constexpr std::uint32_t nobody = nowhere, open = nowhere - 1, several = nowhere - 2, an_input = nowhere - 3;
-
- private:
-  const Trace& trace_;
-  /// Of a module with which the program begins, one that reads no other op, the first op that reads data.
-  static Place reader_of_input(const Foldable& graph, const Piece& piece) {
-    const Order& order = graph.order;
-    Place found = nowhere;
-    if (piece.kind != Piece::Kind::module) return found;
-    for (Place op = piece.first; op < piece.end; ++op) {
-      for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
-        const std::uint32_t read = order.reads[i];
-        if (read == nowhere) continue;
-        if (order.place[read] != nowhere && order.place[read] < piece.first) return nowhere;
-        const bool is_data = order.place[read] == nowhere && graph.trace.records[read].kind != Node::Kind::parameter;
-        if (is_data && found == nowhere) found = op;
-      }
-    }
-    return found;
-  }
-
-  Leaves leaves_;
-  Place reads_input_ = nowhere;  // of the piece that op after op goes through
-  std::vector<std::uint32_t> by_;
-};
 
 /// The root mean square of several lists, each given by its own.
 class MeanSquare {
@@ -98,6 +24,20 @@ class MeanSquare {
   double squares_ = 0;
   std::int64_t size_ = 0;
 };
+
+Fold::Kind kind_of(Piece::Kind kind) {
+  switch (kind) {
+    case Piece::Kind::module:
+    case Piece::Kind::modules:
+      return Fold::Kind::module;
+    case Piece::Kind::block:
+      return Fold::Kind::repeat;
+    case Piece::Kind::chain:
+      return Fold::Kind::chain;
+    default:
+      return Fold::Kind::stretch;
+  }
+}
 
 class Contracting {
  public:
@@ -189,10 +129,7 @@ class Contracting {
     Fold fold;
     const Words words = words_of(graph_, piece, focus_);
     fold.title = result_.keep(words.title), fold.detail = result_.keep(words.detail);
-    fold.kind = piece.kind == Piece::Kind::module  ? Fold::Kind::module
-                : piece.kind == Piece::Kind::block ? Fold::Kind::repeat
-                : piece.kind == Piece::Kind::chain ? Fold::Kind::chain
-                                                   : Fold::Kind::stretch;
+    fold.kind = kind_of(piece.kind);
     fold.times = piece.blocks;
     r.id = last.id;
     r.op = fold.title, r.formula = r.rule = r.name = {};
@@ -270,9 +207,10 @@ class Contracting {
     std::vector<Operand> operands;
     std::vector<std::size_t> touched;
     for (Place place = piece.first; place < piece.end; ++place) {
+      const std::uint32_t* reads = order_.reads.data() + order_.begin[place];
       for (const Operand& o : op(place).operands) {
-        if (o.id == 0) continue;
-        const std::size_t read = trace_.at(o.id);
+        const std::uint32_t read = *reads++;
+        if (read == nowhere) continue;
         const std::uint32_t id = id_of_[read];
         if (id == 0 || id == r.id) continue;
         const std::size_t key = order_.place[read] == nowhere ? read : trace_.at(id);
@@ -335,18 +273,21 @@ class Contracting {
     else state = gradient;
   }
 
-  /// The gradients that go from block to block, the last computed first, and then that of the largest other result.
+  /// The gradients that go from block to block, the last computed first, or that of the block's last op if none does; and
+  /// that of the largest result, if none of these is as large.
   std::span<const Fold::Series> series_of(const Piece& piece) {
     constexpr std::size_t most_series = 3;
     const Repeat& repeat = graph_.repeats[piece.of];
     std::vector<Place> chosen(repeat.crossing.rbegin(), repeat.crossing.rend());
     chosen.resize(std::min(chosen.size(), most_series - 1));
+    if (chosen.empty()) chosen.push_back(repeat.length - 1);
+    std::int64_t most = 0;
+    for (const Place i : chosen) most = std::max(most, op(piece.first + i).size());
     Place largest = nowhere;
     for (Place i = 0; i < repeat.length; ++i) {
       const Record& r = op(piece.first + i);
-      if (r.gradient.state != Gradient::State::known || std::find(chosen.begin(), chosen.end(), i) != chosen.end())
-        continue;
-      if (largest == nowhere || r.size() > op(piece.first + largest).size()) largest = i;
+      if (r.gradient.state != Gradient::State::known || r.size() <= most) continue;
+      largest = i, most = r.size();
     }
     if (largest != nowhere) chosen.push_back(largest);
     std::vector<Fold::Series> all;
@@ -390,23 +331,12 @@ class Contracting {
 }  // namespace
 
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most) {
-  const Order& order = graph.order;
-  std::size_t nodes = order.size() + (graph.trace.root != 0 ? 1 : 0);
+  std::size_t nodes = graph.order.size() + (graph.trace.root != 0 ? 1 : 0);
   for (const Piece& piece : pieces) nodes -= piece.end - piece.first - 1;
   if (nodes > most) return nodes;
   const LeafUse use(graph, pieces, leaves);
-  for (std::size_t i = 0; i < graph.trace.records.size() && nodes <= most; ++i)
-    if (order.place[i] == nowhere && use.stays(i) && !use.is_open(i)) ++nodes;
-  auto piece = pieces.begin();
-  for (Place op = 0; op < order.size() && nodes <= most; ++op) {
-    while (piece != pieces.end() && piece->end <= op) ++piece;
-    if (piece != pieces.end() && piece->first <= op) {
-      op = piece->end - 1;
-      continue;
-    }
-    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i)
-      if (order.reads[i] != nowhere && order.place[order.reads[i]] == nowhere) ++nodes;
-  }
+  for (std::size_t i = 0; i < graph.trace.records.size(); ++i)
+    if (graph.order.place[i] == nowhere && use.stays(i)) nodes += use.places(i);
   return nodes;
 }
 

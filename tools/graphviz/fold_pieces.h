@@ -15,6 +15,7 @@ namespace ebb::graphviz {
 struct Piece {
   enum class Kind : std::uint8_t {
     module,   ///< a call
+    modules,  ///< all calls in a row
     block,    ///< blocks of a repeat
     chain,    ///< pointwise ops
     stretch,  ///< neighbours
@@ -32,7 +33,7 @@ struct Piece {
 /// What becomes of leaves that folded ops alone use.
 struct Leaves {
   bool keep_inputs = true;  ///< the data that a module reads with which the program begins stays
-  bool keep_shared = true;  ///< a parameter or variable of several pieces stays
+  bool keep_shared = true;  ///< parameters and variables of several pieces stay, if they are few
   bool keep_unused = true;  ///< what nothing reads at all stays
 };
 
@@ -43,8 +44,8 @@ struct Foldable {
   std::vector<Repeat> repeats;
 };
 
-/// How many nodes a picture of it needs at most: one for each record and for the loss, and for a leaf one beside each op
-/// that reads it; folded records have none beside them.  Gives up counting above `most`.
+/// How many nodes a picture of it needs at most: one for each record and for the loss, and for a leaf one beside each
+/// record that reads it.  Gives up counting above `most`.
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most);
 
 /// The trace with one record for each piece.

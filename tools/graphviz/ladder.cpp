@@ -142,7 +142,7 @@ class Writer {
       next_in_row(id, true);
     }
     line("f{} [class=\"fwd\" group=f tooltip={} {}]", r.id, quoted(op_words(r, style_)), label(cards_.forward(r)));
-    next_in_row(fmt::format("f{}", r.id), at.beside.empty() && !at.recorded_reads);
+    next_in_row(fmt::format("f{}", r.id), at.beside.empty() && !(at.recorded_reads && previous[0] == 'q'));
     const bool parameters = cards_.has_parameters(at);
     const std::string in_middle = cards_.middle(at);
     if (!in_middle.empty()) {

@@ -131,10 +131,13 @@ void LadderLines::in_recorded_lane() {
     }
     const bool up = rung.to < rung.from;
     const Ladder::Row &above = row_at(std::min(rung.from, rung.to)), &below = row_at(std::max(rung.from, rung.to));
-    const bool adjacent = std::max(rung.from, rung.to) == std::min(rung.from, rung.to) + 1;
-    const char* const side = adjacent ? "" : ":w";
+    const auto first_between = plan_.rows.begin() + static_cast<std::ptrdiff_t>(std::min(rung.from, rung.to));
+    const auto last_between = plan_.rows.begin() + static_cast<std::ptrdiff_t>(std::max(rung.from, rung.to)) - 1;
+    const bool straight =
+        std::all_of(first_between, last_between, [](const Ladder::Row& between) { return between.recorded.empty(); });
+    const char* const side = straight ? "" : ":w";
     line("q{}{} -> q{}{} [class=\"recorded{}\" {} weight={} tooltip=\"{}{}\"]", above.op, side, below.op, side, step,
-         both(largest, !up), adjacent ? 20 : 0, rung.links.size() > 1 ? "the largest: " : "",
+         both(largest, !up), straight ? 20 : 0, rung.links.size() > 1 ? "the largest: " : "",
          gradient_words(largest, false, trace_.compared));
   }
   for (const Ladder::Row& at : plan_.rows) {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace ebb::graphviz {
 
@@ -42,7 +43,14 @@ Page::Page(const std::vector<Part>& parts, const DotOptions& options) : options_
 }
 
 void Page::check() const {
-  if (options_.depth < 0) throw UsageError(fmt::format("graphviz: depth is {}; it must be at least 0", options_.depth));
+  const auto refuse = [](const char* what, auto given, const char* must) {
+    throw UsageError(fmt::format("graphviz: {} is {}; it must be {}", what, given, must));
+  };
+  constexpr const char* scale = "a finite number above 0, or 0 for one that fits";
+  if (options_.depth < 0) refuse("depth", options_.depth, "at least 0");
+  if (!(options_.heat_center >= 0) || std::isinf(options_.heat_center))
+    refuse("heat_center", options_.heat_center, scale);
+  if (!(options_.heat_span >= 0) || std::isinf(options_.heat_span)) refuse("heat_span", options_.heat_span, scale);
 }
 
 void Page::fold() {

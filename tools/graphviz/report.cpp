@@ -75,7 +75,7 @@ std::string range(const Health& health) {
   if (moving.size() > 1)
     text += fmt::format(" to {} in {}, median {}", number(most->gradient), most->name, number(health.median));
   if (health.relu_units > 0)
-    text += fmt::format("; {:.0f} % of ReLU units are dead", 100 * health.dead_units / health.relu_units);
+    text += fmt::format("; {:.0f}\u00a0% of ReLU units are dead", 100 * health.dead_units / health.relu_units);
   return text;
 }
 

@@ -1,7 +1,9 @@
-// Names of DOT nodes: n a card or leaf, i a copy of a leaf beside one of its users, r a point that keeps rows in order;
-// the number is the graph's id.  Of several graphs the first one's names begin with a, the second's with b, and so on.
+// Names of DOT nodes: n a card or leaf, i a copy of a leaf beside one of its users, numbered by the graph's ids; l and r
+// the corners at the left and right where one row turns into the next; order a point that keeps several graphs in order.
+// Of several graphs the first one's names begin with a, the second's with b, and so on.
 #include "strip.h"
 
+#include "cards_markup.h"
 #include "folded.h"
 #include "strip_cards.h"
 
@@ -95,11 +97,6 @@ class Writer {
     return input != nullptr && &row == &plan_.rows.front() ? node(*input) : node(row.front());
   }
 
-  static std::string step_of(const Record& r) {
-    const std::uint32_t step = r.fold != nullptr ? r.fold->first_step : r.order;
-    return step == 0 ? "" : fmt::format(" step{}", step);
-  }
-
   // ---- rows ---------------------------------------------------------------------------------------------------
 
   void rows() {
@@ -125,7 +122,7 @@ class Writer {
   void turn(const Link& link, std::size_t row, const Gradient& g) {
     const Record& to = trace_[link.to];
     const std::string left = fmt::format("{}l{}", prefix_, row), right = fmt::format("{}r{}", prefix_, row);
-    const std::string classes = "flow" + step_of(to), words = flow_words(to, g);
+    const std::string classes = "flow" + step_class(to), words = flow_words(to, g);
     const std::vector<std::string> colours = strands(g);
     for (const std::string& corner : {left, right})  // as wide as the line, and so a round corner
       line("{} [shape=point width=0.01 color=\"{}\" penwidth={:.1f}]", corner, colours.back(),
@@ -142,8 +139,8 @@ class Writer {
 
   void card(const Record& r) {
     const bool folded = r.fold != nullptr;
-    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), folded ? "module" : "op", step_of(r),
-         quoted(folded ? folded_words(r, style_) : look_.op_words(r)),
+    line("{} [class=\"{}{}\" tooltip={} {}]", node(r.id), folded ? "module" : "op", step_class(r),
+         quoted(folded ? folded_words(r, style_) : card_words(trace_, r)),
          label(folded ? folded_card(trace_, r, style_) : look_.op(r)));
   }
 
@@ -155,7 +152,7 @@ class Writer {
   }
 
   void loss() {
-    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_of(trace_[plan_.loss]) : "",
+    line("{}loss [class=\"loss{}\" tooltip={} {}]", prefix_, plan_.loss != 0 ? step_class(trace_[plan_.loss]) : "",
          quoted(look_.loss_words()), label(look_.loss()));
   }
 
@@ -215,7 +212,7 @@ class Writer {
     for (const Operand& o : to.operands)
       if (o.id == link.from) times += o.times;
     const bool next = !plan_.rows.empty() && here.row == there.row && here.column + 1 == there.column;
-    line("{} -> {} [{} tooltip={}{}{}]", node(link.from), node(link.to), duplex(g, "flow" + step_of(to)),
+    line("{} -> {} [{} tooltip={}{}{}]", node(link.from), node(link.to), duplex(g, "flow" + step_class(to)),
          flow_words(to, g), times > 1 ? " " + label(look_.times(times)) : "", next ? " weight=100" : "");
   }
 
@@ -225,7 +222,7 @@ class Writer {
     while (user.operands[operand].id != input.leaf) ++operand;
     const Gradient g = flow(trace_, user, operand);
     const bool first = !plan_.rows.empty() && input_of(plan_.rows.front()) == &input;
-    line("{} -> {} [{} tooltip={}{}]", node(input), node(input.user), duplex(g, "flow" + step_of(user)),
+    line("{} -> {} [{} tooltip={}{}]", node(input), node(input.user), duplex(g, "flow" + step_class(user)),
          flow_words(user, g), first ? " weight=100" : "");
   }
 
@@ -280,10 +277,16 @@ std::string letters(std::size_t i) {
 }  // namespace
 
 bool looks_like_strip(const Trace& folded, const DotOptions& options) {
-  std::int64_t modules = 0, ops = 0;
-  for (const Record& r : folded.records)
-    if (r.is_op() && r.id != folded.root) ++(r.fold != nullptr ? modules : ops);
-  return modules > 0 && (options.depth == 1 || (modules > ops && !plan_strip(folded).rows.empty()));
+  std::int64_t cards = 0, ops = 0;
+  bool only_modules = true;
+  for (const Record& r : folded.records) {
+    if (!r.is_op() || r.id == folded.root) continue;
+    ++(r.fold != nullptr ? cards : ops);
+    only_modules = only_modules && (r.fold == nullptr || r.fold->kind == Fold::Kind::module);
+  }
+  if (cards == 0 || options.depth <= 1) return cards > 0;
+  // Modules in modules are seen better as bands.
+  return cards > ops && !only_modules && !plan_strip(folded).rows.empty();
 }
 
 std::string write_strip(const Trace& folded, const DotOptions& options) {

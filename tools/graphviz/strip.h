@@ -8,8 +8,8 @@
 
 namespace ebb::graphviz {
 
-/// Whether a folded trace is drawn as a strip where the options leave it open: it is shown at depth 1, or nothing of it
-/// is left unfolded.
+/// Whether a folded trace is drawn as a strip where the options leave it open: it is shown at depth 1, or it is a chain
+/// of which little is left unfolded.
 bool looks_like_strip(const Trace& folded, const DotOptions& options);
 
 std::string write_strip(const Trace& folded, const DotOptions& options);

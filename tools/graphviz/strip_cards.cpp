@@ -1,5 +1,6 @@
 #include "strip_cards.h"
 
+#include "cards_markup.h"
 #include "folded.h"
 
 #include <fmt/format.h>
@@ -14,11 +15,15 @@ constexpr std::size_t shares_shown = 7;  // of a shared parameter
 }  // namespace
 
 std::string StripCards::op(const Record& r) const {
+  std::string name = r.backward_of == 0 ? "" : "∂ ";  // one of those that graph.gradient() recorded
+  if (r.change == Change::added) name = "+ added " + name;
+  if (r.change == Change::removed) name = "− removed " + name;
+  name += r.op;
   std::string beside = r.scope.empty() ? shape_text(r.shape) : std::string(r.scope);
   for (const Operand& o : r.operands)
     if (o.id != 0 && trace_[o.id].kind == Node::Kind::constant && trace_[o.id].size() == 1 && trace_[o.id].has_value)
       beside = number(trace_[o.id].value);
-  std::string rows = row(cell(font(html(fit(r.op, widest_name, 12, true)), 12, {}, true) + "  " +
+  std::string rows = row(cell(font(html(fit(name, widest_name, 12, true)), 12, {}, true) + "  " +
                                   font(html(fit(beside, widest_name, 10)), 10, c_.muted),
                               "WIDTH=\"70\" ALIGN=\"LEFT\""));
   rows += measure_rows(r, style_);
@@ -26,20 +31,12 @@ std::string StripCards::op(const Record& r) const {
   for (const Operand& o : r.operands) {
     if (o.id == 0 || trace_[o.id].kind != Node::Kind::parameter || trace_[o.id].users > 1) continue;
     const Record& leaf = trace_[o.id];
-    const std::string_view name = leaf.name.substr(leaf.name.rfind('.') + 1);
+    const std::string_view last = leaf.name.substr(leaf.name.rfind('.') + 1);
     if (leaf.gradient.state == Gradient::State::known)
-      rows += chip_row("∇ " + fit(name, 60, 9), "", leaf.gradient, style_);
+      rows += chip_row("∇ " + fit(last, 60, 9), "", leaf.gradient, style_);
   }
-  return table({c_.card_line, c_.card, Frame::Corners::rounded}, rows);
-}
-
-std::string StripCards::op_words(const Record& r) const {
-  std::string text = fmt::format("{} = {}: {} {}", r.op, shorten(r.formula, 200), shape_text(r.shape), r.dtype);
-  if (r.has_value) text += ", " + value_text(r);
-  if (r.order != 0)
-    text += fmt::format("; backward step {}, {}", r.order, gradient_words(r.gradient, r.scalar, style_.compared));
-  if (!r.rule.empty()) text += "; " + shorten(r.rule, 200);
-  return text;
+  return table({c_.card_line, c_.card, r.change == Change::removed ? Frame::Corners::dashed : Frame::Corners::rounded},
+               rows);
 }
 
 std::string StripCards::input(const Strip::Input& input) const {
@@ -56,11 +53,8 @@ std::string StripCards::input(const Strip::Input& input) const {
 
 std::string StripCards::input_words(const Strip::Input& input) const {
   const Record& leaf = trace_[input.leaf];
-  std::string text =
-      fmt::format("{}: {} {}", shorten(leaf_name(trace_, leaf, "constant"), 80), shape_text(leaf.shape), leaf.dtype);
-  if (leaf.has_value) text += ", " + value_text(leaf);
-  if (leaf.wants_gradient) text += ", " + gradient_words(leaf.gradient, leaf.scalar, style_.compared);
-  else text += ", needs no gradient: stop";
+  std::string text = card_words(trace_, leaf);
+  if (!leaf.wants_gradient) text += "; it needs no gradient: stop";
   if (input.also > 0) text += "; and " + count(static_cast<std::int64_t>(input.also), "other input");
   return text;
 }
@@ -79,7 +73,7 @@ std::string StripCards::loss() const {
 
 std::string StripCards::loss_words() const {
   if (plan_.loss == 0) return "loss";
-  std::string words = op_words(trace_[plan_.loss]);
+  std::string words = card_words(trace_, trace_[plan_.loss]);
   for (const std::uint32_t id : plan_.targets)
     words += fmt::format("; {}: {} {}", shorten(leaf_name(trace_, trace_[id], "constant"), 80),
                          shape_text(trace_[id].shape), trace_[id].dtype);

@@ -8,7 +8,7 @@
 
 namespace ebb::graphviz {
 
-/// Each card is a table for a label; its words, in full, are for a tooltip.
+/// Each card is a table for a label; words, in full, are for a tooltip.
 class StripCards {
  public:
   StripCards(const Trace& trace, const Strip& plan, const Style& style)
@@ -16,7 +16,6 @@ class StripCards {
 
   /// An op between modules, or the only one of a module, with the gradients of its parameters.
   std::string op(const Record& r) const;
-  std::string op_words(const Record& r) const;
   std::string input(const Strip::Input& input) const;
   std::string input_words(const Strip::Input& input) const;
   std::string loss() const;

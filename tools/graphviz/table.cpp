@@ -23,7 +23,7 @@ struct Column {
   bool numbers;  // to the right
 };
 constexpr std::array<Column, 8> layout{
-    {{7, true}, {21, false}, {17, false}, {12, false}, {8, true}, {9, true}, {8, true}, {bar_columns, false}}};
+    {{7, true}, {21, false}, {16, false}, {12, false}, {8, true}, {9, true}, {8, true}, {bar_columns, false}}};
 using Cells = std::array<std::string, layout.size()>;
 
 std::string fitted(const std::string& text, std::size_t wide) {
