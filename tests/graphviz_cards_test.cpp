@@ -318,6 +318,37 @@ TEST_CASE("recurrences of every shape are drawn without a card on another") {
   CHECK(with_columns > 40);
 }
 
+TEST_CASE("a recurrence is drawn whatever is known of it, and whatever its names are") {
+  const Layer head("head", 4, 1, 9);
+  SUBCASE("nothing but shapes") {
+    Graph graph;
+    lstm_loss(Cell(), head, 3);
+    check_laid_out(dot(graph));
+  }
+  SUBCASE("values without gradients") {
+    Graph graph;
+    graph.observe();
+    lstm_loss(Cell(), head, 3);
+    check_laid_out(dot(graph));
+  }
+  SUBCASE("times") {
+    DotOptions options;
+    options.color = Color::time;
+    check_laid_out(dot(lstm_trace(Cell(), 3), options));
+  }
+  SUBCASE("names that mean something to dot") {
+    for (const char* name :
+         {"a<b>&\"|{}\\", "\\N\\G\\", "</TABLE>", "Ünïcödé 层 🙂", "\xff\xfe broken \xc3", "tab\tline\n", " "}) {
+      Cell cell;
+      cell.path = cell.kind = name;
+      for (Parameter* p : {&cell.wx, &cell.wh, &cell.b}) p->rename(name);
+      const std::string text = dot(lstm_trace(cell, 3));
+      CHECK(has(text, "layout=nop2"));
+      check_laid_out(text);
+    }
+  }
+}
+
 TEST_CASE("random programs are laid out by dot") {
   if (!dot_is_installed()) return;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {

@@ -62,16 +62,17 @@ class Maker {
     for (std::size_t row = 0; row < column.rows.rows.size(); ++row)
       for (const std::size_t i : column.rows.rows[row])
         if (i < column.items.items.size()) grid_.rows[key_of(column.items.items[i])] = {c, row};
+    std::map<std::uint32_t, std::size_t> leaves;
     std::map<std::uint32_t, std::vector<std::size_t>> of_op;
     for (std::size_t i = 0; i < column.items.items.size(); ++i) {
       const CardItem& item = column.items.items[i];
       if (item.operand == CardItem::entry) continue;
       if (item.operand >= 0 || trace_[item.id].is_op()) of_op[item.id].push_back(i);
+      else leaves[item.id] = i;
     }
-    for (const auto& [op, leaves] : plan_.beside)
-      for (const std::uint32_t leaf : leaves)
-        for (std::size_t i = 0; i < column.items.items.size(); ++i)
-          if (column.items.items[i] == CardItem{leaf}) of_op[op].push_back(i);
+    for (const auto& [op, beside] : plan_.beside)
+      for (const std::uint32_t leaf : beside)
+        if (const auto place = leaves.find(leaf); place != leaves.end()) of_op[op].push_back(place->second);
     if (column.step > 0) span(column.band, c, of_op);
     else
       for (const Band& inner : column.band.inner) span(inner, c, of_op);

@@ -1,6 +1,7 @@
 #include "cards_rows.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ebb::graphviz {
 
@@ -208,7 +209,8 @@ std::vector<double> spread(const CardItems& graph, const CardRows& rows, const s
   }
   double left = 0;
   for (std::size_t i = 0; i < size; ++i) left = i == 0 ? x[i] - wide(i) / 2 : std::min(left, x[i] - wide(i) / 2);
-  for (double& place : x) place -= left;
+  // In whole points: the last digits differ from one compiler to the next, and a half is always rounded up.
+  for (double& place : x) place = std::floor(place - left + 0.5 + 1e-6);
   return x;
 }
 
