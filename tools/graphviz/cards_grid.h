@@ -1,4 +1,5 @@
-// Where everything stands in the picture of a recurrence: steps side by side, equal ops at equal heights.  dot only draws it.
+// Where everything stands in the picture of a recurrence: steps side by side, equal ops at equal heights.  dot only
+// draws it.
 #pragma once
 
 #include "cards_markup.h"

@@ -113,14 +113,17 @@ std::string CardMarkup::backward(const Record& r, std::string_view steps, double
     return missing ? note(steps, "not computed") : steps.empty() ? "" : note(steps, "");
   }
   const std::optional<double> size = style_.backward(r);
-  if (size) return chip(steps, fmt::format("back <B>{}</B>", style_.text(*size)), size, wide);
+  if (size)
+    return chip(steps, fmt::format("{} <B>{}</B>", style_.color == Color::time ? "back" : "saved", style_.text(*size)),
+                size, wide);
   return steps.empty() ? "" : note(steps, "");
 }
 
 // What was computed: with its own colour where that is measured, else in small print.
 std::string CardMarkup::forward(const Record& r, double wide) const {
   const std::optional<double> size = style_.forward(r);
-  if (size) return chip("", fmt::format("<B>{}</B>", style_.text(*size)), size, wide);
+  const char* const what = style_.color == Color::value ? "rms" : style_.color == Color::time ? "forward" : "values";
+  if (size) return chip("", fmt::format("{} <B>{}</B>", what, style_.text(*size)), size, wide);
   if (r.scalar || !r.has_value) return "";
   return row(cell(font(value_text(r), 9, c_.muted), "ALIGN=\"LEFT\"") +
              cell(sparkline(r.histogram, 7, c_.forward), "ALIGN=\"RIGHT\""));

@@ -1,4 +1,5 @@
-// How cards look: an op with its forward half above and its backward half below, leaves, stubs of what several ops share.
+// How cards look: an op with its forward half above and its backward half below, leaves, stubs of what several ops
+// share.
 #pragma once
 
 #include "pieces.h"

@@ -1,8 +1,8 @@
-// The plan of the cards: which ops share a card, which leaves stand where, what lines are drawn, and, of a recurrence, its
-// steps as columns; of several, one after the other.
+// The plan of the cards: which ops share a card, which leaves stand where, what lines are drawn, and, of a recurrence,
+// its steps as columns; of several, one after the other.
 //
-// dot lays out any graph from top to bottom, which makes a staircase of a recurrence.  So each step is given a column, and
-// equal steps equal rows.
+// dot lays out any graph from top to bottom, which makes a staircase of a recurrence.  So each step is given a column,
+// and equal steps equal rows.
 #pragma once
 
 #include "cards_rows.h"

@@ -139,8 +139,8 @@ class Crossings {
   CardRows best_;
 };
 
-// Moves each of a row as near to its wish as its neighbours allow: the least sum of squares, found by joining those that
-// want into each other.
+// Moves each of a row as near to its wish as its neighbours allow: the least sum of squares, found by joining those
+// that want into each other.
 void settle(const std::vector<std::size_t>& row, const std::vector<double>& apart, const std::vector<double>& wish,
             const std::vector<double>& weight, std::vector<double>& x) {
   struct Block {

@@ -29,7 +29,8 @@ struct Run {
 
 class Finder {
  public:
-  // With `calls` a unit is all that a call of a module does in a row, however much of it is folded; else each op is one.
+  // With `calls` a unit is all that a call of a module does in a row, however much of it is folded; else each op is
+  // one.
   Finder(const Trace& trace, const std::vector<std::uint32_t>& ops, bool calls) : trace_(trace) {
     std::map<std::vector<std::uint64_t>, std::uint32_t> known;
     std::map<std::string_view, std::uint64_t> words;
@@ -76,7 +77,8 @@ class Finder {
 
  private:
   // Blocks begin where least goes from one to the next, best where the op before does not go in at once, and late: the
-  // first step is more often incomplete than the last.  Of no blocks if there is no place where each needs the one before.
+  // first step is more often incomplete than the last.  Of no blocks if there is no place where each needs the one
+  // before.
   Run align(Run run, std::size_t rest) const {
     Run best;
     std::pair<std::size_t, std::size_t> fewest;
