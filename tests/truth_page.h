@@ -61,7 +61,7 @@ inline std::string panel_row(const Facts& facts, const Node& leaf, bool strip) {
       std::size_t lines = 0;
       const auto largest = Facts::largest(facts.flows(nullptr, leaf.id, card, &lines));
       if (lines == 0) continue;
-      words.push_back(largest ? three_digits(std::abs(*largest)) : "–");
+      words.push_back(largest ? three_digits(*largest) : "–");
       if (largest) sent.push_back(std::abs(*largest));
       continue;
     }
@@ -127,7 +127,7 @@ inline void page_words(const Facts& facts, const DotOptions& options, const Plac
   const bool strip = graphs::has(place.label, "one card per module");
   std::size_t most = 0;
   for (const auto& [id, n] : facts.nodes()) {
-    if (n->kind == Kind::op || n->kind == Kind::constant || n->scalar) continue;
+    if (n->kind == Kind::op || n->kind == Kind::constant) continue;
     const std::string row = panel_row(facts, *n, strip);
     if (row.empty() || gone.contains(n)) continue;
     label.put(row, n->kind == Kind::parameter);

@@ -66,7 +66,9 @@ class Picture {
 
   bool is_op(std::uint32_t id) const { return facts_.holds(id) && facts_[id].kind == Kind::op; }
   bool by_gradient() const { return options_.color == Color::gradient; }
-  static std::string size_words(const Node& n, double v) { return n.scalar ? four_places(v) : three_digits(v); }
+  // Strips have one measure for all.
+  bool in_scalars(const Node& n) const { return n.scalar && !is_strip_; }
+  std::string size_words(const Node& n, double v) const { return in_scalars(n) ? four_places(v) : three_digits(v); }
   static std::string gradient_words(const Node& n, double v) {
     return (n.scalar ? "gradient " : "gradient rms ") + ten_digits(v);
   }
@@ -177,12 +179,14 @@ class Picture {
       label.must(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)));
       tooltip.may(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)) + ", " + in_bytes(facts_.saved_bytes(card)) + " saved");
     }
-    if (options_.color == Color::time) {
-      double forward = 0, backward = 0;
-      for (const Node* n : card.ops) forward += n->forward_seconds, backward += n->backward_seconds;
-      label.may(duration(forward)), label.may(duration(backward));
-      tooltip.may(duration(forward) + " forward, " + duration(backward) + " backward");
-    }
+    if (options_.color == Color::time) times(card, label, tooltip);
+  }
+
+  static void times(const Card& card, Truths& label, Truths& tooltip) {
+    double forward = 0, backward = 0;
+    for (const Node* n : card.ops) forward += n->forward_seconds, backward += n->backward_seconds;
+    label.may(duration(forward)), label.may(duration(backward));
+    tooltip.may(duration(forward) + " forward, " + duration(backward) + " backward");
   }
 
   void backward(char letter, const Card& card, const Node& out, Truths& label, Truths& tooltip) const {
@@ -197,11 +201,12 @@ class Picture {
     }
     if (last != 0) label.may("|" + steps + "|"), label.may(", " + steps), tooltip.may("steps " + steps), tooltip.may("step " + steps);
     if (options_.color == Color::memory && facts_.saved_bytes(card) > 0) label.may(in_bytes(facts_.saved_bytes(card)));
-    if (out.scalar && last == 0) label.may("grad 0"), tooltip.may("gradient 0");
+    if (options_.color == Color::time) times(card, label, tooltip);
+    if (out.scalar && last == 0) label.may("grad 0"), label.may("g 0"), tooltip.may("gradient 0");
     if (!g) return;
     const std::string size = size_words(out, *g), sum = out.uses > 1 ? "Σ" + std::to_string(out.uses) : "";
     const bool many_of_one = single && by_gradient();
-    label.put(out.scalar ? "grad " + size : "g " + size, many_of_one);
+    label.put((in_scalars(out) ? "grad " : "g ") + size, many_of_one);
     tooltip.put(gradient_words(out, *g), single);
     if (out.uses > 1 && single) {
       label.put(letter == 'b' ? "′ " + sum : sum, !is_strip_ && by_gradient());
@@ -222,7 +227,7 @@ class Picture {
     if (letter == 'i' || is_strip_) several_inputs(label, tooltip);
     if (!g || letter == 'f') return;
     const std::string size = size_words(n, *g);
-    label.must(letter == 'b' ? "|" + size + "|" : (n.scalar ? "grad " : "∇ ") + size);
+    label.must(letter == 'b' ? "|" + size + "|" : (in_scalars(n) ? "grad " : "∇ ") + size);
     tooltip.must(gradient_words(n, *g));
     if (n.uses > 1) label.put("Σ" + std::to_string(n.uses), letter == 'n' && !is_strip_), tooltip.may("the sum of " + std::to_string(n.uses));
   }
@@ -259,7 +264,7 @@ class Picture {
       const auto sent = card.folded ? Facts::largest(facts_.flows(nullptr, in, card))
                                       : sent_by(*card.ops[0], static_cast<std::size_t>(operand));
       if (!sent) continue;
-      label.put("+" + size_words(n, *sent), !card.folded);
+      label.put((*sent < 0 ? "" : "+") + size_words(n, *sent), !card.folded);
       tooltip.put(uses + ": " + gradient_words(n, *sent), !card.folded);
     }
   }
@@ -322,12 +327,21 @@ class Picture {
       if (n->backward_of == 0 || n->kind != Kind::op || (origin(*n) != id && origin(*n) != 0)) continue;
       const auto g = gradient_of(*n);
       all += origin(*n) == id;
-      const std::string shape = shape_words(n->shape), order = std::to_string(n->order);
-      label.may("|" + shape + "|"), tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true));
-      label.may(bars(n->value));
-      if (n->order == 0) label.may(shape + "|" + value_words(*n, false));
-      if (g) label.may(shape + "|" + value_words(*n, false) + "|" + order + "|g " + three_digits(*g));
-      if (g) tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true) + ", step " + order + ": " + gradient_words(*n, *g));
+      const Card card{n->id, {n}, nullptr, false};
+      const std::string shape = shape_words(n->shape), value = value_words(*n, false), saved = in_bytes(facts_.saved_bytes(card));
+      std::string chip = g && by_gradient() ? "|g " + three_digits(*g) : "";
+      std::string exact = shape_and_type(*n) + ", " + value_words(*n, true);
+      if (options_.color == Color::time) {
+        chip = n->backward_seconds > 0 ? "|" + duration(n->backward_seconds) : "";
+        exact += ", " + duration(n->forward_seconds) + " forward, " + duration(n->backward_seconds) + " backward";
+      } else if (options_.color == Color::memory) {
+        chip = facts_.saved(*n).empty() ? "" : "|" + saved;
+        exact += ", " + in_bytes(n->shape.size() * (n->dtype == f32 ? 4 : 8)) + ", " + saved + " saved";
+      }
+      label.may("|" + shape + "|"), label.may(bars(n->value)), tooltip.may(exact);
+      if (n->order == 0) label.may(shape + "|" + value);
+      else label.may(shape + "|" + value + "|" + std::to_string(n->order) + chip);
+      if (g) tooltip.may(exact + ", step " + std::to_string(n->order) + ": " + gradient_words(*n, *g));
     }
     label.may("… " + std::to_string(all - 7) + " more");
   }
@@ -359,6 +373,8 @@ class Picture {
       else if (from.letter != 'q' && facts_.cards.contains(from.id)) flow(&facts_.cards.at(from.id), 0, taker, place, label, tooltip);
       else anything_into(taker, place, label, tooltip);
     }
+    if (from.letter == 'f' && !is_op(from.id) && options_.color == Color::memory)
+      tooltip.may(in_bytes(facts_[from.id].shape.size() * (facts_[from.id].dtype == f32 ? 4 : 8)) + ", 0 B saved");
     if (from.letter == 'f' && !is_op(from.id))
       tooltip.must(shape_and_type(facts_[from.id]) + ", " + value_words(facts_[from.id], true));
     if (from.letter == 'f' && facts_.cards.contains(from.id)) {
@@ -393,8 +409,8 @@ class Picture {
     const auto largest = Facts::largest(sizes);
     if (!largest) return;
     const auto [first, last] = facts_.steps(taker);
-    const std::string words = gradient_words(source, source.scalar ? *largest : std::abs(*largest));
-    const std::string step = is_strip_ ? "backward " + facts_.steps_words(taker) + ": "
+    const std::string words = in_scalars(source) ? gradient_words(source, *largest) : "gradient rms " + ten_digits(std::abs(*largest));
+    const std::string step = is_strip_ && first != 0 ? "backward " + facts_.steps_words(taker) + ": "
                              : first != 0 ? "step " + std::to_string(taker.slice != nullptr && taker.slice->order != 0 && from != nullptr && from->holds(taker.slice->inputs[0]) ? taker.slice->order : first) + ": " : "";
     const bool forward_line = is_ladder_ && place.name.starts_with("f");
     tooltip.put(step + words, only_one && !forward_line);
@@ -406,7 +422,9 @@ class Picture {
     std::vector<double> sizes;
     for (const Node* op : card.ops)
       for (const std::uint32_t id : op->inputs) {
+        const auto on_top = [name = "f" + std::to_string(id)](const Place& place) { return place.name == name; };
         if (id == 0 || is_op(id) || facts_[id].kind == Kind::constant) continue;
+        if (std::any_of(places_.begin(), places_.end(), on_top)) continue;
         if (card.folded && std::find(own.begin(), own.end(), &facts_[id]) != own.end()) continue;
         const auto sent = facts_.flows(nullptr, id, card);
         sizes.insert(sizes.end(), sent.begin(), sent.end());
