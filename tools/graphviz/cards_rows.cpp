@@ -45,7 +45,8 @@ std::vector<std::size_t> levels_of(const CardItems& graph) {
     first = last + 1;
   }
   for (std::size_t i = size; i-- > 0;)
-    if (all[i].above.empty() && !all[i].below.empty() && graph.items[i].operand != CardItem::entry) level[i] = lowest(i);
+    if (all[i].above.empty() && !all[i].below.empty() && graph.items[i].operand != CardItem::entry)
+      level[i] = lowest(i);
   // What could as well stand lower goes to where there is room.
   std::vector<std::size_t> crowd(size + 1);
   for (const std::size_t row : level) ++crowd[row];
@@ -154,7 +155,8 @@ void settle(const std::vector<std::size_t>& row, const std::vector<double>& apar
     while (blocks.size() > 1 && blocks[blocks.size() - 2].middle() > blocks.back().middle()) {
       const Block last = blocks.back();
       blocks.pop_back();
-      blocks.back() = {blocks.back().sum + last.sum, blocks.back().weight + last.weight, blocks.back().size + last.size};
+      blocks.back() = {blocks.back().sum + last.sum, blocks.back().weight + last.weight,
+                       blocks.back().size + last.size};
     }
   }
   std::size_t i = 0;
@@ -166,7 +168,8 @@ void settle(const std::vector<std::size_t>& row, const std::vector<double>& apar
 
 CardRows rows_of(const CardItems& graph) { return Crossings(graph).best(); }
 
-std::vector<double> spread(const CardItems& graph, const CardRows& rows, const std::vector<double>& widths, double gap) {
+std::vector<double> spread(const CardItems& graph, const CardRows& rows, const std::vector<double>& widths,
+                           double gap) {
   std::size_t size = widths.size();
   std::vector<std::vector<std::pair<std::size_t, double>>> near;  // with how much it counts
   for (const std::vector<std::size_t>& knots : rows.knots) size += knots.size();
