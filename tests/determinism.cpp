@@ -68,6 +68,5 @@ int main(int count, char** arguments) {
     sum(tanh(*kept.back())).backward();
     if (i % 5 == 0) dot(graph, {.max_nodes = 3});
   }
-  for (const auto& loss : {network, convolutions, recurrent})
-    std::fputs(picture(loss, arguments[1]).c_str(), stdout);
+  for (const auto& loss : {network, convolutions, recurrent}) std::fputs(picture(loss, arguments[1]).c_str(), stdout);
 }

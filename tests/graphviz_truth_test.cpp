@@ -35,7 +35,8 @@ Tensor residual(Graph&, DType dtype) {
     int seed = 1;
     for (const char* path : {"stem", "block", "head"})
       for (const char* part : {".weight", ".bias"})
-        p.push_back(learned(std::string(part) == ".bias" ? Shape{8} : Shape{8, 8}, 0.4, ++seed, (std::string(path) + part).c_str(), dtype));
+        p.push_back(learned(std::string(part) == ".bias" ? Shape{8} : Shape{8, 8}, 0.4, ++seed,
+                            (std::string(path) + part).c_str(), dtype));
   }
   const Tensor x = numbers({16, 8}, 1, 2).to(dtype);
   const Tensor h = relu(dense("stem", x, p[0], p[1]));
@@ -46,7 +47,9 @@ Tensor residual(Graph&, DType dtype) {
 struct Cell {
   Parameter in, own, bias;
   explicit Cell(DType dtype)
-      : in(learned({32, 4}, 0.5, 1, "cell.in", dtype)), own(learned({32, 8}, 0.3, 2, "cell.own", dtype)), bias(learned({32}, 0.1, 3, "cell.bias", dtype)) {}
+      : in(learned({32, 4}, 0.5, 1, "cell.in", dtype)),
+        own(learned({32, 8}, 0.3, 2, "cell.own", dtype)),
+        bias(learned({32}, 0.1, 3, "cell.bias", dtype)) {}
   void operator()(const Tensor& x, Tensor& h, Tensor& c) const {
     const Scope scope("cell", "Cell(4 -> 8)");
     const Tensor z = matmul(x, in, {.tb = true}) + matmul(h, own, {.tb = true}) + bias;
@@ -68,7 +71,8 @@ Tensor convolutions(DType dtype) {
   std::vector<Parameter>& p = models[dtype];
   if (p.empty()) {
     p.reserve(4);
-    p.push_back(learned({3, 1, 3, 3}, 0.5, 1, "conv.weight", dtype)), p.push_back(learned({3}, 0.2, 2, "conv.bias", dtype));
+    p.push_back(learned({3, 1, 3, 3}, 0.5, 1, "conv.weight", dtype)),
+        p.push_back(learned({3}, 0.2, 2, "conv.bias", dtype));
     p.push_back(learned({4, 27}, 0.3, 3, "out.weight", dtype)), p.push_back(learned({4}, 0.1, 4, "out.bias", dtype));
   }
   const Tensor x = numbers({5, 1, 8, 8}, 1, 9).to(dtype);
@@ -159,7 +163,9 @@ TEST_CASE("every number in a picture is that of a tensor") {
     for (const DotOptions& options : looks) {
       if (graph.size() > 400 && options.max_nodes == 400) continue;
       // Of what is folded in a recorded lane the picture does not tell which ops it is.
-      if (std::string(program.name) == "second derivative" && options.view == View::automatic && options.max_nodes < 400) continue;
+      if (std::string(program.name) == "second derivative" && options.view == View::automatic &&
+          options.max_nodes < 400)
+        continue;
       CAPTURE(program.name);
       CAPTURE(options.max_nodes);
       CAPTURE(static_cast<int>(options.view));
@@ -238,7 +244,9 @@ std::string columns_of(const std::string& line) {
 
 // What stands in the row of a card or a leaf.
 std::string row_of(const truth::Facts& facts, const truth::Card* card, const Node& n) {
-  const std::string kind = n.kind == Node::Kind::parameter ? "parameter" : n.kind == Node::Kind::variable ? "variable" : n.op;
+  const std::string kind = n.kind == Node::Kind::parameter  ? "parameter"
+                           : n.kind == Node::Kind::variable ? "variable"
+                                                            : n.op;
   const auto g = truth::gradient_of(n);
   std::string share;
   if (n.kind == Node::Kind::parameter && g) share = truth::three_digits(*g / std::abs(truth::value_of(n)));
@@ -260,7 +268,8 @@ TEST_CASE("every row of a table is that of a node, or of those that are folded")
     graph.observe();
     program.loss(graph).backward();
     CAPTURE(program.name);
-    for (const DotOptions& options : {DotOptions{.view = View::cards}, DotOptions{.view = View::cards, .max_nodes = 12}}) {
+    for (const DotOptions& options :
+         {DotOptions{.view = View::cards}, DotOptions{.view = View::cards, .max_nodes = 12}}) {
       const std::vector<Node> nodes = graph.nodes();
       truth::Picture picture(nodes, dot(graph, options), options);  // it is folded in the same way
       const truth::Facts& facts = picture.facts();
@@ -285,7 +294,8 @@ TEST_CASE("every row of a table is that of a node, or of those that are folded")
       }
       const std::string missing = cards.empty() ? "" : *cards.begin();
       CHECK_MESSAGE(cards.empty(), missing);
-      const bool all_open = std::none_of(facts.cards.begin(), facts.cards.end(), [](const auto& card) { return card.second.folded; });
+      const bool all_open =
+          std::none_of(facts.cards.begin(), facts.cards.end(), [](const auto& card) { return card.second.folded; });
       CHECK((leaves.empty() || !all_open));
     }
   }
@@ -327,7 +337,8 @@ std::vector<std::uint32_t> numbered(const std::string& dot, const std::vector<st
       std::smatch m;
       const bool ladder = place.name == "b" + std::to_string(id);
       if (!ladder && place.name != "n" + std::to_string(id)) continue;
-      if (std::regex_match(place.label, m, ladder ? on_ladder : on_cards)) found[static_cast<std::uint32_t>(std::stoul(m[1]))] = id;
+      if (std::regex_match(place.label, m, ladder ? on_ladder : on_cards))
+        found[static_cast<std::uint32_t>(std::stoul(m[1]))] = id;
     }
   std::vector<std::uint32_t> in_order;
   for (const auto& [step, id] : found) in_order.push_back(id);

@@ -85,7 +85,8 @@ inline void fold_words(const Facts& facts, const Card& card, Truths& label, Trut
   }
   for (Truths* words : {&label, &tooltip}) {
     words->may(counted(n, "op")), words->may(counted(n, "pointwise op")), words->may("inside " + range_words(sizes));
-    if (const auto range = range_of(sizes)) words->may("inside " + three_digits(range->first) + " … " + three_digits(range->second));
+    if (const auto range = range_of(sizes))
+      words->may("inside " + three_digits(range->first) + " … " + three_digits(range->second));
     words->may(chain);
     words->may(counted(std::ssize(card.ops[0]->inputs), "operand"));
     for (const auto& [name, times] : names) {
@@ -100,7 +101,8 @@ inline void fold_words(const Facts& facts, const Card& card, Truths& label, Trut
       if (dot == std::string::npos) break;
     }
   for (const std::string& path : paths) {
-    label.may("|" + path + "|"), label.may("|" + path + " "), label.may("|" + path + "′"), tooltip.may("|" + path + ":");
+    label.may("|" + path + "|"), label.may("|" + path + " "), label.may("|" + path + "′"),
+        tooltip.may("|" + path + ":");
     label.may("|" + path + " " + facts.steps_words(card) + "|");
     for (const std::string& to : paths) label.may(path + " – " + to), tooltip.may(path + " – " + to);
   }

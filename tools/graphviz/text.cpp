@@ -148,7 +148,9 @@ std::string shorten(std::string_view text, std::size_t most) {
   const std::size_t kept = most > 0 ? most - 1 : 0;
   std::size_t front = kept - kept / 2, back = all.size() - kept / 2;
   // A number that is cut is another number.
-  const auto in_number = [&](std::size_t i) { return i > 0 && i < all.size() && is_digit(all[i - 1]) && is_digit(all[i]); };
+  const auto in_number = [&](std::size_t i) {
+    return i > 0 && i < all.size() && is_digit(all[i - 1]) && is_digit(all[i]);
+  };
   while (in_number(front)) --front;
   while (in_number(back)) ++back;
   std::string out;
