@@ -97,7 +97,8 @@ inline std::string bars(const Tensor& t) {
                high = *std::max_element(values.begin(), values.end());
   if (low == high || !std::isfinite(high - low)) return "";
   std::vector<int> counts(9);
-  for (const double v : values) ++counts[std::min<std::size_t>(8, static_cast<std::size_t>((v - low) / (high - low) * 9))];
+  for (const double v : values)
+    ++counts[std::min<std::size_t>(8, static_cast<std::size_t>((v - low) / (high - low) * 9))];
   const double fullest = *std::max_element(counts.begin(), counts.end());
   std::string text;
   for (const int n : counts) text += blocks()[static_cast<std::size_t>(std::lround(7 * std::sqrt(n / fullest)))];
@@ -208,7 +209,8 @@ class Truths {
   }
   static bool has_number(const std::string& text) {
     const auto is_digit = [](unsigned char c) { return std::isdigit(c) != 0; };
-    if (std::any_of(text.begin(), text.end(), is_digit) || graphs::has(text, "NaN") || graphs::has(text, "∞")) return true;
+    if (std::any_of(text.begin(), text.end(), is_digit) || graphs::has(text, "NaN") || graphs::has(text, "∞"))
+      return true;
     return std::any_of(blocks().begin(), blocks().end(), [&](const std::string& b) { return graphs::has(text, b); });
   }
   // No part of a longer number or name.

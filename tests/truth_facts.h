@@ -147,7 +147,8 @@ class Facts {
   }
 
   /// What the ops of `taker` sent to those of `from`, a card or a leaf: each by itself.
-  std::vector<double> flows(const Card* from, std::uint32_t leaf, const Card& taker, std::size_t* lines = nullptr) const {
+  std::vector<double> flows(const Card* from, std::uint32_t leaf, const Card& taker,
+                            std::size_t* lines = nullptr) const {
     std::vector<double> sizes;
     std::size_t n = 0;
     const auto take = [&](const Node& op) {
@@ -198,7 +199,8 @@ class Facts {
     for (const Node::Saved& s : op.saved) {
       const auto at = std::find(op.operands.begin(), op.operands.end(), s.what);
       const auto i = static_cast<std::size_t>(at - op.operands.begin());
-      const bool parameter = at != op.operands.end() && op.inputs[i] != 0 && (*this)[op.inputs[i]].kind == Kind::parameter;
+      const bool parameter =
+          at != op.operands.end() && op.inputs[i] != 0 && (*this)[op.inputs[i]].kind == Kind::parameter;
       if (!parameter) all.emplace_back(s.what, s.bytes);
     }
     return all;

@@ -85,10 +85,14 @@ inline void fold_words(const Facts& facts, const Card& card, Truths& label, Trut
   }
   for (Truths* words : {&label, &tooltip}) {
     words->may(counted(n, "op")), words->may(counted(n, "pointwise op")), words->may("inside " + range_words(sizes));
-    if (const auto range = range_of(sizes)) words->may("inside " + three_digits(range->first) + " … " + three_digits(range->second));
+    if (const auto range = range_of(sizes))
+      words->may("inside " + three_digits(range->first) + " … " + three_digits(range->second));
     words->may(chain);
     words->may(counted(std::ssize(card.ops[0]->inputs), "operand"));
-    for (const auto& [name, times] : names) words->may(name + " × " + grouped(times));
+    for (const auto& [name, times] : names) {
+      words->may(name + " × " + grouped(times));
+      for (std::size_t i = 0; i < name.size(); ++i) words->may("…" + name.substr(i) + " × " + grouped(times));  // cut
+    }
   }
   std::set<std::string> paths;  // modules may be called by numbers
   for (const Node* op : card.ops)
@@ -97,7 +101,9 @@ inline void fold_words(const Facts& facts, const Card& card, Truths& label, Trut
       if (dot == std::string::npos) break;
     }
   for (const std::string& path : paths) {
-    label.may("|" + path + "|"), label.may("|" + path + " "), label.may("|" + path + "′"), tooltip.may("|" + path + ":");
+    label.may("|" + path + "|"), label.may("|" + path + " "), label.may("|" + path + "′"),
+        tooltip.may("|" + path + ":");
+    label.may("|" + path + " " + facts.steps_words(card) + "|");
     for (const std::string& to : paths) label.may(path + " – " + to), tooltip.may(path + " – " + to);
   }
   for (std::size_t times = 1; times <= card.ops.size(); ++times)

@@ -17,8 +17,9 @@ inline std::vector<double> measured(const Facts& facts, Color color) {
     if (card.slice != nullptr) cards.push_back({card.slice->id, {card.slice}, nullptr, false});
   }
   for (const auto& [id, n] : facts.nodes()) {
-    const auto is_drawn = [&](const Card& card) { return card.holds(id); };
-    if (n->kind == Kind::op && std::none_of(cards.begin(), cards.end(), is_drawn)) cards.push_back({id, {n}, nullptr, false});
+    const auto is_drawn = [op = id](const Card& card) { return card.holds(op); };
+    if (n->kind == Kind::op && std::none_of(cards.begin(), cards.end(), is_drawn))
+      cards.push_back({id, {n}, nullptr, false});
   }
   for (const Card& card : cards) {
     const Node& out = facts.output(card);
@@ -28,7 +29,8 @@ inline std::vector<double> measured(const Facts& facts, Color color) {
     if (color == Color::value) take(value_of(out));
     if (color == Color::time) take(forward), take(backward);
     if (color == Color::memory)
-      take(static_cast<double>(out.shape.size() * (out.dtype == f32 ? 4 : 8))), take(static_cast<double>(facts.saved_bytes(card)));
+      take(static_cast<double>(out.shape.size() * (out.dtype == f32 ? 4 : 8))),
+          take(static_cast<double>(facts.saved_bytes(card)));
   }
   std::sort(sizes.begin(), sizes.end());
   return sizes;
@@ -38,7 +40,9 @@ inline std::vector<double> measured(const Facts& facts, Color color) {
 inline std::string scale_words(const Facts& facts, const DotOptions& options) {
   const std::vector<double> sizes = measured(facts, options.color);
   if (sizes.empty() && options.heat_center == 0) return "";
-  const auto share = [&](double q) { return sizes[static_cast<std::size_t>(std::lround(q * static_cast<double>(sizes.size() - 1)))]; };
+  const auto share = [&](double q) {
+    return sizes[static_cast<std::size_t>(std::lround(q * static_cast<double>(sizes.size() - 1)))];
+  };
   const double center = options.heat_center > 0 ? options.heat_center : sizes[sizes.size() / 2];
   const double decades = std::max(std::log10(share(0.95) / center), std::log10(center / share(0.05)));
   const double span = options.heat_span > 0 ? options.heat_span : std::clamp(std::ceil(decades * 2) / 2, 2.0, 4.0);
@@ -61,7 +65,7 @@ inline std::string panel_row(const Facts& facts, const Node& leaf, bool strip) {
       std::size_t lines = 0;
       const auto largest = Facts::largest(facts.flows(nullptr, leaf.id, card, &lines));
       if (lines == 0) continue;
-      words.push_back(largest ? three_digits(std::abs(*largest)) : "–");
+      words.push_back(largest ? three_digits(*largest) : "–");
       if (largest) sent.push_back(std::abs(*largest));
       continue;
     }
@@ -103,7 +107,8 @@ inline void subtitle_words(const Facts& facts, const DotOptions& options, Truths
       if (card.ops.size() % times != 0) continue;
       const auto [before, after] = facts.equal_neighbours(card, card.ops.size() / times);
       const std::string all = std::to_string(before + times + after);
-      for (const char* noun : {" steps", " layers"}) label.may(std::to_string(times) + " of " + all + noun), label.may(all + noun);
+      for (const char* noun : {" steps", " layers"})
+        label.may(std::to_string(times) + " of " + all + noun), label.may(all + noun);
     }
 }
 
@@ -113,7 +118,8 @@ inline void page_words(const Facts& facts, const DotOptions& options, const Plac
     if (!gone.empty()) label.must("· " + counted(std::ssize(gone), "shared parameter"));
     return subtitle_words(facts, options, label);
   }
-  const bool is_foot = graphs::has(place.label, "vanishing") || graphs::has(place.label, "smaller") || graphs::has(place.label, "faster");
+  const bool is_foot = graphs::has(place.label, "vanishing") || graphs::has(place.label, "smaller") ||
+                       graphs::has(place.label, "faster");
   if (!is_foot) {  // a band: the steps in time are counted
     for (std::size_t i = 1; i <= facts.cards.size(); ++i) label.may("step " + std::to_string(i));
     for (const auto& [id, n] : facts.nodes()) {
@@ -127,7 +133,7 @@ inline void page_words(const Facts& facts, const DotOptions& options, const Plac
   const bool strip = graphs::has(place.label, "one card per module");
   std::size_t most = 0;
   for (const auto& [id, n] : facts.nodes()) {
-    if (n->kind == Kind::op || n->kind == Kind::constant || n->scalar) continue;
+    if (n->kind == Kind::op || n->kind == Kind::constant) continue;
     const std::string row = panel_row(facts, *n, strip);
     if (row.empty() || gone.contains(n)) continue;
     label.put(row, n->kind == Kind::parameter);

@@ -1,17 +1,18 @@
 // Explains every number in a picture, place by place.
 #pragma once
 
-#include "truth_page.h"
+#include "truth_words.h"
 
 #include <regex>
 
 namespace ebb::truth {
 
-class Picture {
+class Picture : private Saying {
  public:
   Picture(const std::vector<Node>& nodes, const std::string& dot, const DotOptions& options)
-      : facts_(nodes), options_(options), places_(places_of(dot)), is_ladder_(dot.starts_with("// ladder")),
-        is_strip_(dot.starts_with("// strip")) {
+      : Saying(nodes, options, dot.starts_with("// strip")),
+        places_(places_of(dot)),
+        is_ladder_(dot.starts_with("// ladder")) {
     std::map<std::uint32_t, bool> drawn;
     std::set<std::uint32_t> slices;
     bool recorded_apart = false;
@@ -27,8 +28,9 @@ class Picture {
     facts_.draw(drawn, recorded_apart, slices);
     for (const Place& place : places_)
       for (const auto& [id, n] : facts_.nodes())
-        if (place.name[0] == 's' && !n->name.empty() && place.label.starts_with("|" + n->name + "|")) stubs_[place.name] = id;
-    names();
+        if (place.name[0] == 's' && !n->name.empty() && place.label.starts_with("|" + n->name + "|"))
+          stubs_[place.name] = id;
+    names_ = names();
   }
 
   /// Each number that is not true or not explained, and each that is missing; empty if all is well.
@@ -64,59 +66,6 @@ class Picture {
     return {name[0], static_cast<std::uint32_t>(std::stoul(m[2])), m[3].matched ? std::stoi(m[3]) : -1};
   }
 
-  bool is_op(std::uint32_t id) const { return facts_.holds(id) && facts_[id].kind == Kind::op; }
-  bool by_gradient() const { return options_.color == Color::gradient; }
-  static std::string size_words(const Node& n, double v) { return n.scalar ? four_places(v) : three_digits(v); }
-  static std::string gradient_words(const Node& n, double v) {
-    return (n.scalar ? "gradient " : "gradient rms ") + ten_digits(v);
-  }
-  static std::string value_words(const Node& n, bool all_digits) {
-    const double v = value_of(n);
-    return (n.shape.size() == 1 ? "value " : "rms ") + (all_digits ? ten_digits(v) : three_digits(v));
-  }
-  static std::string shape_and_type(const Node& n) { return shape_words(n.shape) + " " + std::string(to_string(n.dtype)); }
-
-  // ---- words that users and ops bring: numbers in them are names ------------------------------------------------------
-
-  static std::string formula_of(const Node& n, const std::function<std::string(double)>& digits) {
-    std::string text = n.formula;
-    for (std::size_t i = 0; i < n.operands.size() && i < n.numbers.size(); ++i) {
-      const std::string& name = n.operands[i];
-      const std::size_t at = text.find(name);
-      if (n.inputs[i] == 0 && !name.empty() && at != std::string::npos) text.replace(at, name.size(), digits(n.numbers[i]));
-    }
-    return text;
-  }
-
-  void names() {
-    std::map<std::string, std::set<std::uint32_t>> calls;
-    for (const auto& [id, n] : facts_.nodes()) {
-      const auto name = [&](std::string text) {
-        if (text.find_first_not_of("0123456789.") == std::string::npos) return;  // "0" is a layer, and so a number
-        names_.may(text);
-        if (const std::size_t arrow = text.find("->"); arrow != std::string::npos) names_.may(text.replace(arrow, 2, "→"));
-      };
-      name(n->op), name(n->name), name(n->formula), name(formula_of(*n, three_digits));
-      for (std::size_t at = 0; at < n->rule.size(); at = n->rule.find_first_not_of(' ', at)) {
-        const std::size_t end = std::min(n->rule.find("   ", at), n->rule.size());
-        name(n->rule.substr(at, end - at)), at = end;
-        if (at == n->rule.size()) break;
-      }
-      name(n->scope), name(n->scope_kind);
-      if (n->scope.empty()) continue;
-      calls[n->scope].insert(n->scope_call);
-      const std::string rest = n->scope_kind.substr(std::min(n->scope_kind.find('('), n->scope_kind.size()));
-      for (const std::string& kind : {n->scope_kind, rest}) name(kind), name(n->scope + " " + kind), name(n->scope + ", " + kind);
-      name("in " + n->scope), name(n->scope + " –"), name("– " + n->scope);
-    }
-    for (const auto& [path, all] : calls)
-      for (std::size_t i = 1; i <= all.size() && all.size() > 1; ++i) {
-        names_.may("call " + std::to_string(i) + " of " + std::to_string(all.size()));
-        names_.may("call " + std::to_string(i));
-      }
-    names_.may("seed ∂L/∂L = 1"), names_.may("seed 1"), names_.may("it begins with 1"), names_.may("gradient exactly 0");
-  }
-
   // ---- nodes ------------------------------------------------------------------------------------------------------------
 
   void node(const Place& place, Truths& label, Truths& tooltip) {
@@ -139,7 +88,8 @@ class Picture {
     if (letter != 'f') backward(letter, card, out, label, tooltip);
     if (card.slice != nullptr) {
       Truths no_label;
-      forward(card, *card.slice, no_label, tooltip), backward('n', {card.id, {card.slice}, nullptr, false}, *card.slice, no_label, tooltip);
+      forward(card, *card.slice, no_label, tooltip),
+          backward('n', {card.id, {card.slice}, nullptr, false}, *card.slice, no_label, tooltip);
     }
     fold(card, label, tooltip);
     if (card.folded && letter != 'f') {
@@ -151,62 +101,10 @@ class Picture {
         for (const std::uint32_t id : n->inputs)
           if (id != 0 && facts_[id].kind == Kind::constant && facts_[id].shape.size() == 1)
             label.may(n->op + " " + three_digits(value_of(facts_[id])));
-    for (const auto& [what, bytes] : facts_.saved(out)) tooltip.may("saved " + what + " " + in_bytes(bytes));
-    if (const std::int64_t bytes = facts_.saved_bytes(card); bytes > 0) tooltip.may("saved " + in_bytes(bytes));
-  }
-
-  // A number of the scalar lane stands alone; its operands that are plain numbers beside its sign.
-  void forward(const Card& card, const Node& out, Truths& label, Truths& tooltip) const {
-    const bool single = !card.folded && !is_strip_;
-    if (!out.scalar) label.put(shape_words(out.shape), single && card.slice == nullptr), tooltip.may(shape_and_type(out));
-    if (!has_value(out)) return;
-    const std::string exact = value_words(out, true);
-    if (out.scalar) {
-      label.put("|" + four_places(value_of(out)) + "|", single);
-      tooltip.must(exact);
-      for (std::size_t i = 0; i < out.inputs.size() && i < out.numbers.size(); ++i)
-        if (out.inputs[i] == 0) label.may(four_places(out.numbers[i]));
-    } else {
-      if (out.value.defined()) label.put(bars(out.value), single && by_gradient());
-      label.put(value_words(out, false), single && by_gradient());
-      tooltip.put(shape_and_type(out) + ", " + exact, !card.folded);
-      if (card.folded) tooltip.may(shape_and_type(out) + ", " + value_words(out, false));
-    }
-    if (options_.color == Color::value) label.may("|" + three_digits(std::abs(value_of(out))) + "|");
-    if (options_.color == Color::memory) {
-      label.must(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)));
-      tooltip.may(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)) + ", " + in_bytes(facts_.saved_bytes(card)) + " saved");
-    }
-    if (options_.color == Color::time) {
-      double forward = 0, backward = 0;
-      for (const Node* n : card.ops) forward += n->forward_seconds, backward += n->backward_seconds;
-      label.may(duration(forward)), label.may(duration(backward));
-      tooltip.may(duration(forward) + " forward, " + duration(backward) + " backward");
-    }
-  }
-
-  void backward(char letter, const Card& card, const Node& out, Truths& label, Truths& tooltip) const {
-    const auto [first, last] = facts_.steps(card);
-    const std::string steps = facts_.steps_words(card);
-    const auto g = gradient_of(out);
-    const bool single = !card.folded;
-    if (last != 0 && single) {
-      const auto slice = card.slice == nullptr || card.slice->order == 0 ? "" : "–" + std::to_string(card.slice->order);
-      label.must("|" + steps + slice + "|");
-      tooltip.must("step " + steps);
-    }
-    if (last != 0) label.may("|" + steps + "|"), label.may(", " + steps), tooltip.may("steps " + steps), tooltip.may("step " + steps);
-    if (options_.color == Color::memory && facts_.saved_bytes(card) > 0) label.may(in_bytes(facts_.saved_bytes(card)));
-    if (out.scalar && last == 0) label.may("grad 0"), tooltip.may("gradient 0");
-    if (!g) return;
-    const std::string size = size_words(out, *g), sum = out.uses > 1 ? "Σ" + std::to_string(out.uses) : "";
-    const bool many_of_one = single && by_gradient();
-    label.put(out.scalar ? "grad " + size : "g " + size, many_of_one);
-    tooltip.put(gradient_words(out, *g), single);
-    if (out.uses > 1 && single) {
-      label.put(letter == 'b' ? "′ " + sum : sum, !is_strip_ && by_gradient());
-      tooltip.put("the sum of " + std::to_string(out.uses), true);
-    }
+    for (const auto& [what, bytes] : facts_.saved(out))
+      tooltip.put("saved " + what + " " + in_bytes(bytes), letter == 'n' && !card.folded);
+    if (const std::int64_t bytes = facts_.saved_bytes(card); bytes > 0)
+      tooltip.put("saved " + in_bytes(bytes), letter == 'n' && card.folded);
   }
 
   // ---- leaves -----------------------------------------------------------------------------------------------------------
@@ -222,9 +120,11 @@ class Picture {
     if (letter == 'i' || is_strip_) several_inputs(label, tooltip);
     if (!g || letter == 'f') return;
     const std::string size = size_words(n, *g);
-    label.must(letter == 'b' ? "|" + size + "|" : (n.scalar ? "grad " : "∇ ") + size);
+    label.must(letter == 'b' ? "|" + size + "|" : (in_scalars(n) ? "grad " : "∇ ") + size);
     tooltip.must(gradient_words(n, *g));
-    if (n.uses > 1) label.put("Σ" + std::to_string(n.uses), letter == 'n' && !is_strip_), tooltip.may("the sum of " + std::to_string(n.uses));
+    if (n.uses > 1)
+      label.put("Σ" + std::to_string(n.uses), letter == 'n' && !is_strip_),
+          tooltip.may("the sum of " + std::to_string(n.uses));
   }
 
   // Constants of one card that stand as one.
@@ -251,15 +151,16 @@ class Picture {
     }
     for (const std::uint32_t in : leaves) {
       const Node& n = facts_[in];
-      label.may(shape_words(n.shape)), tooltip.may(shape_and_type(n) + (has_value(n) ? ", " + value_words(n, true) : ""));
+      label.may(shape_words(n.shape)),
+          tooltip.may(shape_and_type(n) + (has_value(n) ? ", " + value_words(n, true) : ""));
       if (has_value(n) && n.shape.size() == 1) label.may(size_words(n, value_of(n)));
       if (letter == 'c') continue;
       const std::string uses = ", one of " + std::to_string(users(in)) + " uses";
       tooltip.put(uses, !card.folded);
       const auto sent = card.folded ? Facts::largest(facts_.flows(nullptr, in, card))
-                                      : sent_by(*card.ops[0], static_cast<std::size_t>(operand));
+                                    : sent_by(*card.ops[0], static_cast<std::size_t>(operand));
       if (!sent) continue;
-      label.put("+" + size_words(n, *sent), !card.folded);
+      label.put((*sent < 0 ? "" : "+") + size_words(n, *sent), !card.folded);
       tooltip.put(uses + ": " + gradient_words(n, *sent), !card.folded);
     }
   }
@@ -272,7 +173,8 @@ class Picture {
       facts_.flows(nullptr, leaf, card, &lines);
       n += card.folded ? std::min<std::size_t>(lines, 1) : lines;
     }
-    for (const Use& use : facts_.uses(leaf)) n += is_ladder_ && use.op->backward_of != 0 && !facts_.cards.contains(use.op->id);
+    for (const Use& use : facts_.uses(leaf))
+      n += is_ladder_ && use.op->backward_of != 0 && !facts_.cards.contains(use.op->id);
     return n;
   }
 
@@ -281,7 +183,8 @@ class Picture {
   void middle(const Card& card, Truths& label, Truths& tooltip) const {
     std::int64_t saved = 0;
     std::string kept;
-    for (const auto& [what, bytes] : facts_.saved(*card.ops[0])) kept += (kept.empty() ? "" : ", ") + what, saved += bytes;
+    for (const auto& [what, bytes] : facts_.saved(*card.ops[0]))
+      kept += (kept.empty() ? "" : ", ") + what, saved += bytes;
     if (!card.folded && saved > 0) label.put("saved " + kept + " · " + in_bytes(saved), card.ops[0]->order != 0);
     if (card.folded) label.may("saved · " + in_bytes(facts_.saved_bytes(card)));
     std::set<std::uint32_t> seen;
@@ -296,8 +199,7 @@ class Picture {
         if (!g) continue;
         if (!shared) label.put(head + "|∇ " + three_digits(*g), required);
         else if (sent) label.put(head + "|∇ +" + three_digits(*sent), required);
-        if (shared)
-          label.put("shared by " + std::to_string(users(n.id)) + " · Σ ∇ " + three_digits(*g), required);
+        if (shared) label.put("shared by " + std::to_string(users(n.id)) + " · Σ ∇ " + three_digits(*g), required);
         tooltip.put(n.name + " " + shape_words(n.shape) + ": gradient rms " + ten_digits(*g) + ", ‖∇‖/‖w‖ " +
                         printed("%.6g", *g / std::abs(value_of(n))),
                     required);
@@ -322,12 +224,22 @@ class Picture {
       if (n->backward_of == 0 || n->kind != Kind::op || (origin(*n) != id && origin(*n) != 0)) continue;
       const auto g = gradient_of(*n);
       all += origin(*n) == id;
-      const std::string shape = shape_words(n->shape), order = std::to_string(n->order);
-      label.may("|" + shape + "|"), tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true));
-      label.may(bars(n->value));
-      if (n->order == 0) label.may(shape + "|" + value_words(*n, false));
-      if (g) label.may(shape + "|" + value_words(*n, false) + "|" + order + "|g " + three_digits(*g));
-      if (g) tooltip.may(shape_and_type(*n) + ", " + value_words(*n, true) + ", step " + order + ": " + gradient_words(*n, *g));
+      const Card card{n->id, {n}, nullptr, false};
+      const std::string shape = shape_words(n->shape), value = value_words(*n, false),
+                        saved = in_bytes(facts_.saved_bytes(card));
+      std::string chip = g && by_gradient() ? "|g " + three_digits(*g) : "";
+      std::string exact = shape_and_type(*n) + ", " + value_words(*n, true);
+      if (options_.color == Color::time) {
+        chip = n->backward_seconds > 0 ? "|" + duration(n->backward_seconds) : "";
+        exact += ", " + duration(n->forward_seconds) + " forward, " + duration(n->backward_seconds) + " backward";
+      } else if (options_.color == Color::memory) {
+        chip = facts_.saved(*n).empty() ? "" : "|" + saved;
+        exact += ", " + in_bytes(n->shape.size() * (n->dtype == f32 ? 4 : 8)) + ", " + saved + " saved";
+      }
+      label.may("|" + shape + "|"), label.may(bars(n->value)), tooltip.may(exact);
+      if (n->order == 0) label.may(shape + "|" + value);
+      else label.may(shape + "|" + value + "|" + std::to_string(n->order) + chip);
+      if (g) tooltip.may(exact + ", step " + std::to_string(n->order) + ": " + gradient_words(*n, *g));
     }
     label.may("… " + std::to_string(all - 7) + " more");
   }
@@ -335,8 +247,9 @@ class Picture {
   void loss(Truths& label, Truths& tooltip) const {
     const Node& root = *facts_.root;
     label.must(" " + three_digits(value_of(root)) + "|");
-    if (!is_strip_ || !facts_.cards.contains(root.id)) return;
-    const Card& card = facts_.cards.at(root.id);
+    const auto found = facts_.cards.find(root.id);
+    if (!is_strip_ || found == facts_.cards.end() || found->second.folded) return;
+    const Card& card = found->second;
     Truths no_label;
     forward(card, root, no_label, tooltip), backward('n', card, root, no_label, tooltip);
     for (const std::uint32_t in : root.inputs)
@@ -352,13 +265,18 @@ class Picture {
     const Name from = end(place.name.substr(0, arrow)), to = end(place.name.substr(arrow + 4));
     if (from.letter == 'm') return to_parameters(facts_.cards.at(to.id), tooltip);
     for (const auto& [id, taker] : facts_.cards) {
-      const bool ends_there = facts_.cards.contains(to.id) && to.letter != 'q', ends_at_loss = is_strip_ && place.name.ends_with("loss");
+      const bool ends_there = facts_.cards.contains(to.id) && to.letter != 'q',
+                 ends_at_loss = is_strip_ && place.name.ends_with("loss");
       if (ends_there ? to.id != id : ends_at_loss && facts_.root->id != id) continue;
-      if (from.letter == 's' || from.letter == 'i') flow(nullptr, leaf_of(from, place.name.substr(0, arrow)), taker, place, label, tooltip);
+      if (from.letter == 's' || from.letter == 'i')
+        flow(nullptr, leaf_of(from, place.name.substr(0, arrow)), taker, place, label, tooltip);
       else if (facts_.holds(from.id) && !is_op(from.id)) flow(nullptr, from.id, taker, place, label, tooltip);
-      else if (from.letter != 'q' && facts_.cards.contains(from.id)) flow(&facts_.cards.at(from.id), 0, taker, place, label, tooltip);
+      else if (from.letter != 'q' && facts_.cards.contains(from.id))
+        flow(&facts_.cards.at(from.id), 0, taker, place, label, tooltip);
       else anything_into(taker, place, label, tooltip);
     }
+    if (from.letter == 'f' && !is_op(from.id) && options_.color == Color::memory)
+      tooltip.may(in_bytes(facts_[from.id].shape.size() * (facts_[from.id].dtype == f32 ? 4 : 8)) + ", 0 B saved");
     if (from.letter == 'f' && !is_op(from.id))
       tooltip.must(shape_and_type(facts_[from.id]) + ", " + value_words(facts_[from.id], true));
     if (from.letter == 'f' && facts_.cards.contains(from.id)) {
@@ -371,8 +289,9 @@ class Picture {
 
   std::uint32_t leaf_of(const Name& name, const std::string& text) const {
     const auto found = stubs_.find(text.substr(0, text.find(':')));
-    return name.letter == 'i' ? name.id : found != stubs_.end() ? found->second
-                                                                : facts_.cards.at(name.id).ops[0]->inputs[static_cast<std::size_t>(name.operand)];
+    return name.letter == 'i'      ? name.id
+           : found != stubs_.end() ? found->second
+                                   : facts_.cards.at(name.id).ops[0]->inputs[static_cast<std::size_t>(name.operand)];
   }
 
   // Between the points on a long line's way one end of it is not told.
@@ -393,9 +312,17 @@ class Picture {
     const auto largest = Facts::largest(sizes);
     if (!largest) return;
     const auto [first, last] = facts_.steps(taker);
-    const std::string words = gradient_words(source, source.scalar ? *largest : std::abs(*largest));
-    const std::string step = is_strip_ ? "backward " + facts_.steps_words(taker) + ": "
-                             : first != 0 ? "step " + std::to_string(taker.slice != nullptr && taker.slice->order != 0 && from != nullptr && from->holds(taker.slice->inputs[0]) ? taker.slice->order : first) + ": " : "";
+    const std::string words =
+        in_scalars(source) ? gradient_words(source, *largest) : "gradient rms " + ten_digits(std::abs(*largest));
+    const std::string step = is_strip_ && first != 0 ? "backward " + facts_.steps_words(taker) + ": "
+                             : first != 0
+                                 ? "step " +
+                                       std::to_string(taker.slice != nullptr && taker.slice->order != 0 &&
+                                                              from != nullptr && from->holds(taker.slice->inputs[0])
+                                                          ? taker.slice->order
+                                                          : first) +
+                                       ": "
+                                 : "";
     const bool forward_line = is_ladder_ && place.name.starts_with("f");
     tooltip.put(step + words, only_one && !forward_line);
     tooltip.may(words);
@@ -406,7 +333,9 @@ class Picture {
     std::vector<double> sizes;
     for (const Node* op : card.ops)
       for (const std::uint32_t id : op->inputs) {
+        const auto on_top = [name = "f" + std::to_string(id)](const Place& place) { return place.name == name; };
         if (id == 0 || is_op(id) || facts_[id].kind == Kind::constant) continue;
+        if (std::any_of(places_.begin(), places_.end(), on_top)) continue;
         if (card.folded && std::find(own.begin(), own.end(), &facts_[id]) != own.end()) continue;
         const auto sent = facts_.flows(nullptr, id, card);
         sizes.insert(sizes.end(), sent.begin(), sent.end());
@@ -433,18 +362,18 @@ class Picture {
     std::set<const Node*> all;
     for (const auto& [id, n] : facts_.nodes()) {
       if ((n->kind != Kind::parameter && n->kind != Kind::variable) || users(id) < 2) continue;
-      const auto shows = [&, name = "|" + n->name](const Place& place) { return graphs::has(place.label, name + "|") || graphs::has(place.label, name + " "); };
+      const auto shows = [&, name = "|" + n->name](const Place& place) {
+        return graphs::has(place.label, name + "|") || graphs::has(place.label, name + " ");
+      };
       if (std::none_of(places_.begin(), places_.end(), shows)) all.insert(n);
     }
     return all;
   }
 
-  Facts facts_;
-  const DotOptions options_;
   const std::vector<Place> places_;
-  const bool is_ladder_, is_strip_;
+  const bool is_ladder_;
   Truths names_;
-  std::map<std::string, std::uint32_t> stubs_;  ///< leaves that stand beside one of their uses, by the names of these nodes
+  std::map<std::string, std::uint32_t> stubs_;  ///< which leaf stands beside one of its uses, by that node's name
 };
 
 }  // namespace ebb::truth

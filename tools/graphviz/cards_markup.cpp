@@ -220,7 +220,7 @@ CardLook CardMarkup::stub(const Record& op, std::size_t operand) const {
   if (sent.state == Gradient::State::known) {
     const std::optional<double> size = style_.of(sent);
     const std::string text = leaf.scalar ? scalar_number(sent.size) : style_.gradient_text(sent.size);
-    rows += row(cell(font("+" + text, 9, style_.ink(size)), fmt::format("BGCOLOR=\"{}\"", style_.fill(size))));
+    rows += row(cell(font((sent.size < 0 ? "" : "+") + text, 9, style_.ink(size)), fmt::format("BGCOLOR=\"{}\"", style_.fill(size))));
     look.height += small_height;
   }
   const bool learns = leaf.kind != Node::Kind::constant;

@@ -1,6 +1,7 @@
 #include "ladder_lines.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ebb::graphviz {
 
@@ -9,7 +10,8 @@ namespace {
 // The largest of several gradients on one line; zero only if all are, unknown only if none is known.
 void take_larger(Gradient& largest, const Gradient& other) {
   using State = Gradient::State;
-  if (other.state == State::known && (largest.state != State::known || !(other.size <= largest.size))) largest = other;
+  const bool larger = largest.state != State::known || !(std::abs(other.size) <= std::abs(largest.size));
+  if (other.state == State::known && larger) largest = other;
   else if (other.state == State::unknown && largest.state == State::unneeded) largest = other;
 }
 
@@ -44,7 +46,7 @@ void LadderLines::forward() {
   for (const Link& link : plan_.straight) {
     const std::string times = link.times > 1 ? fmt::format(" label=\"   ×{}\"", link.times) : "";
     line("f{} -> f{} [class=\"fwd\" weight=40 penwidth=1.6 arrowhead=vee tooltip={}{}]", link.from, link.to,
-         quoted(op_words(trace_[link.from], style_)), times);
+         quoted(leaf_name(trace_, trace_[link.from]) + op_words(trace_[link.from], style_)), times);
   }
   for (const Ladder::Row& at : plan_.rows) {
     for (const std::size_t i : at.beside)

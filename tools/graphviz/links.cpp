@@ -27,13 +27,13 @@ Gradient flow(const Trace& trace, const Record& op, std::size_t operand) {
   const Operand& o = op.operands[operand];
   if (o.id == 0 || !trace[o.id].wants_gradient || op.gradient.state == State::unneeded)
     return {State::unneeded, no_number};
-  if (!std::isnan(o.contribution)) return {State::known, std::abs(o.contribution)};
+  if (!std::isnan(o.contribution)) return {State::known, o.contribution};
   if (op.scalar && op.gradient.size == 0) return {State::known, 0};
   const auto sends = [](const Operand& other) { return !std::isnan(other.contribution); };
   const Gradient& sum = trace[o.id].gradient;
   if (std::any_of(op.operands.begin(), op.operands.end(), sends) && !std::isnan(sum.size))
     return {State::unneeded, no_number};  // it sends none this way
-  if (sum.state == State::known && trace[o.id].users == 1) return {State::known, std::abs(sum.size)};
+  if (sum.state == State::known && trace[o.id].users == 1) return sum;
   return {};
 }
 
@@ -43,7 +43,7 @@ Gradient flow(const Trace& trace, const Link& link) {
   for (std::size_t i = 0; i < op.operands.size(); ++i) {
     if (op.operands[i].id != link.from) continue;
     const Gradient other = flow(trace, op, i);
-    if (other.state == Gradient::State::known && !(other.size <= largest.size)) largest = other;
+    if (other.state == Gradient::State::known && !(std::abs(other.size) <= std::abs(largest.size))) largest = other;
   }
   return largest;
 }

@@ -81,8 +81,10 @@ std::string value_text(const Record& r) {
 }
 
 std::string op_words(const Record& op, const Style& style) {
-  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), op.formula.empty() ? "" : " = ",
-                                 shorten(formula_of(op), 200), shape_text(op.shape), op.dtype);
+  const std::string formula = formula_of(op);
+  const char* const between = formula.empty() ? "" : op.fold != nullptr ? ", " : " = ";
+  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), between,
+                                 shorten(formula, 200), shape_text(op.shape), op.dtype);
   if (op.has_value) text += fmt::format(", {}{:.10g}", op.size() == 1 ? "value " : "rms ", op.value);
   if (style.color == Color::time && op.forward_seconds > 0)
     text += fmt::format(", {} forward, {} backward", duration(op.forward_seconds), duration(op.backward_seconds));
@@ -225,7 +227,8 @@ std::string gradient_words(const Gradient& gradient, bool scalar, bool compared)
   if (gradient.state == Gradient::State::unknown) return "gradient not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";
   if (compared) return fmt::format("gradient {:.10g} times what it was", gradient.size);
-  return fmt::format("{}{:.10g}", scalar ? "gradient " : "gradient rms ", gradient.size);
+  return scalar ? fmt::format("gradient {:.10g}", gradient.size)
+                : fmt::format("gradient rms {:.10g}", std::abs(gradient.size));
 }
 
 std::string gradient_short(const Gradient& gradient, const Style& style) {

@@ -156,6 +156,8 @@ class Taking {
       if (i < node.operands.size()) operand.name = keep(node.operands[i]);
       if (i < node.numbers.size()) operand.number = node.numbers[i];
       if (trace_.observed && i < node.contributions.size()) operand.contribution = node.contributions[i];
+      const bool one_number = operand.id != 0 && record(operand.id).scalar && i < node.sent_numbers.size();
+      if (trace_.observed && one_number) operand.contribution = node.sent_numbers[i];
       if (operand.id != 0) ++record(operand.id).users;
       operands_.push_back(operand);
     }

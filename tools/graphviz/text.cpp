@@ -87,6 +87,8 @@ std::string escape(std::string_view text, std::string_view backslash) {
   return out;
 }
 
+bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
+
 std::vector<char32_t> characters(std::string_view text) {
   std::vector<char32_t> out;
   while (!text.empty()) out.push_back(next(text));
@@ -143,11 +145,18 @@ std::string quoted(std::string_view text) { return '"' + escape(text, "\\\\\\\\"
 std::string shorten(std::string_view text, std::size_t most) {
   const std::vector<char32_t> all = characters(text);
   if (all.size() <= most) return std::string(text);
-  const std::size_t kept = most > 0 ? most - 1 : 0, front = kept - kept / 2;
+  const std::size_t kept = most > 0 ? most - 1 : 0;
+  std::size_t front = kept - kept / 2, back = all.size() - kept / 2;
+  // A number that is cut is another number.
+  const auto in_number = [&](std::size_t i) {
+    return i > 0 && i < all.size() && is_digit(all[i - 1]) && is_digit(all[i]);
+  };
+  while (in_number(front)) --front;
+  while (in_number(back)) ++back;
   std::string out;
   for (std::size_t i = 0; i < front; ++i) append(out, all[i]);
   out += "…";
-  for (std::size_t i = all.size() - kept / 2; i < all.size(); ++i) append(out, all[i]);
+  for (std::size_t i = back; i < all.size(); ++i) append(out, all[i]);
   return out;
 }
 

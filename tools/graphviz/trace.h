@@ -36,8 +36,7 @@ struct Operand {
   std::uint32_t times = 1;          ///< of a folded record: how many lines between the two became this one
   std::string_view name;            ///< in the op's formula; may be empty
   double number = no_number;        ///< scalar lane: its value
-  /// Root mean square of the gradient that this op sent to it; of a folded record the largest that an op in it sent;
-  /// NaN: unknown or none.
+  /// What this op sent to it, as Gradient::size; of a folded record the largest that an op in it sent; NaN: unknown or none.
   double contribution = no_number;
 };
 
