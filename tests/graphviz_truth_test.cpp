@@ -121,6 +121,20 @@ Tensor stack_of_layers(DType dtype) {
   return mean(square(h));
 }
 
+// One op takes a value twice, and makes different things of it; something is computed that the loss does not need.
+Tensor aside(Graph&, DType dtype) {
+  static std::map<DType, Parameter> models;
+  const Parameter& w = models.try_emplace(dtype, learned({8, 8}, 0.4, 6, "w", dtype)).first->second;
+  const Tensor h = tanh(matmul(numbers({4, 8}, 1, 3).to(dtype), w));
+  const Tensor mixed = custom(
+      "mix", {h, h}, [](const Tensor& p, const Tensor& q) { return p * 0.5 + q; },
+      [](const Tensor& g, const Tensor&, const Tensor&) { return std::pair(g * 0.5, g); });
+  const Scope scope("end", "End");
+  const Tensor metric = mean(abs(h)), loss = mean(square(mixed + h));
+  static_cast<void>(metric * mean(mixed));  // after the loss
+  return loss;
+}
+
 std::vector<Program> programs() {
   static const Mlp mlp;
   static const Cell cell32(f32), cell64(f64);
@@ -132,6 +146,7 @@ std::vector<Program> programs() {
     all.push_back({"residual", [=](Graph& graph) { return residual(graph, dtype); }});
     all.push_back({"convolutions", [=](Graph&) { return convolutions(dtype); }});
     all.push_back({"second derivative", [=](Graph& graph) { return penalty(graph, dtype); }});
+    all.push_back({"aside", [=](Graph& graph) { return aside(graph, dtype); }});
     all.push_back({"stack", [=](Graph&) { return stack_of_layers(dtype); }});
   }
   return all;

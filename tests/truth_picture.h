@@ -41,7 +41,7 @@ class Picture : private Saying {
       if (place.is_line()) line(place, label, tooltip);
       else node(place, label, tooltip);
       for (const auto& [text, truths] : {std::pair(&place.label, &label), std::pair(&place.tooltip, &tooltip)}) {
-        if (text->empty()) continue;
+        if (text->empty() && !(place.is_line() && text == &place.label)) continue;
         const std::string found = truths->what_is_wrong(*text, numbers);
         if (!found.empty()) wrong += place.name + " " + found;
       }

@@ -134,6 +134,7 @@ class Saying {
     const bool many_of_one = single && by_gradient();
     label.put((in_scalars(out) ? "grad " : "g ") + size, many_of_one);
     tooltip.put(gradient_words(out, *g), last != 0 || single);
+    if (out.uses > 1) label.may("′ " + sum);
     if (out.uses > 1 && single) {
       label.put(letter == 'b' ? "′ " + sum : sum, !is_strip_ && by_gradient());
       tooltip.put("the sum of " + std::to_string(out.uses), true);

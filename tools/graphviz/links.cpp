@@ -13,10 +13,11 @@ std::vector<Link> links(const Trace& trace) {
     for (std::size_t i = 0; i < r.operands.size(); ++i) {
       const std::uint32_t id = r.operands[i].id;
       if (id == 0 || !trace[id].is_op()) continue;
+      const auto times = static_cast<int>(r.operands[i].times);
       const auto same = [&](const Link& link) { return link.from == id; };
       const auto known = std::find_if(all.begin() + static_cast<std::ptrdiff_t>(first), all.end(), same);
-      if (known == all.end()) all.push_back({id, r.id, i, 1});
-      else ++known->times;
+      if (known == all.end()) all.push_back({id, r.id, i, times});
+      else known->times += times;
     }
   }
   return all;

@@ -29,7 +29,7 @@ Band bands(const Trace& trace, const std::vector<std::uint32_t>& ops, int depth,
 struct Link {
   std::uint32_t from = 0, to = 0;
   std::size_t operand = 0;  ///< the first of `to`'s operands that it is
-  int times = 1;            ///< how many of them it is
+  int times = 1;            ///< how many lines between the two it stands for
 };
 /// Every use of an op's result by an op, in the order of the ops that use it.
 std::vector<Link> links(const Trace& trace);
