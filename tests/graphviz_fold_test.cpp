@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <random>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,14 +38,14 @@ const Record& titled(const Trace& trace, const std::string& title) {
   return *found;
 }
 
-// As many nodes as cards can make of it: a leaf may stand beside each op that reads it, but not beside what is folded.
+// As many nodes as cards can make of it: a leaf may stand beside each card that reads it.
 std::size_t nodes(const Trace& trace) {
   std::set<std::uint32_t> beside;
   std::size_t n = trace.root != 0 ? 1 : 0;
   for (const Record& r : trace.records) {
     if (r.is_op()) ++n;
     for (const Operand& o : r.operands) {
-      if (o.id == 0 || trace[o.id].is_op() || r.fold != nullptr) continue;
+      if (o.id == 0 || trace[o.id].is_op()) continue;
       beside.insert(o.id);
       ++n;
     }
@@ -227,11 +228,11 @@ TEST_CASE("of fifty steps the first two and the last two stay, and the others ar
     check_drawable(dot(whole, {.max_nodes = 12}));
   }
   SUBCASE("with room for a few more the parameters that they share are told of") {
-    const Trace small = fold(whole, {.max_nodes = 16});
+    const Trace small = fold(whole, {.max_nodes = 26});
     CHECK(folds(small) == "50 steps");
     for (std::size_t i = 0; i < 3; ++i) CHECK(small.records[i].kind == Node::Kind::parameter);
     for (std::size_t i = 0; i < 3; ++i) CHECK(small.records[i].users == 5);
-    check_whole(whole, small, 16);
+    check_whole(whole, small, 26);
   }
 }
 
@@ -281,6 +282,27 @@ TEST_CASE("calls of one cell in a loop are steps") {
   CHECK(titled(by_depth, "cell").fold->detail == "Dense(4 -> 4), call 1 of 20");
 }
 
+TEST_CASE("repeats within the blocks that stay are folded where there is no room for them") {
+  Graph graph;
+  graph.observe();
+  std::vector<Scalar> w;
+  for (int i = 0; i < 20; ++i) w.push_back(graph.variable(0.1 * i - 1, "w" + std::to_string(i)));
+  Scalar loss = 0.0;
+  for (int sample = 0; sample < 12; ++sample) {
+    Scalar out = w[0];
+    for (std::size_t i = 1; i < 20; ++i) out = out + w[i] * (0.01 * sample);
+    loss = loss + square(out);
+  }
+  loss.backward();
+  const Trace whole = trace(graph);
+  const Trace folded = fold(whole, {.max_nodes = 60});
+  CHECK(folds(folded) == "8 of 12 steps, repeats within them, pointwise ops in a row, 20 shared parameters");
+  CHECK(titled(folded, "steps 3 – 10").fold->detail == "× 8");
+  CHECK(titled(folded, "steps 3 – 17").fold->ops == 30);
+  check_whole(whole, folded, 60);
+  CHECK(titles(fold(whole, {.max_nodes = 10})) == "step 1, step 2, steps 3 – 10, step 11, step 12");
+}
+
 TEST_CASE("equal ops that are wired otherwise are no blocks") {
   Graph graph;
   graph.observe();
@@ -318,10 +340,10 @@ TEST_CASE("only what is near the module in focus is open") {
   mean(square(h)).backward();
   const Trace whole = trace(graph);
   const Trace near = fold(whole, {.focus = "net.7", .radius = 1});
-  CHECK(titles(near) == "before net.7, tanh, affine, tanh, after net.7");
+  CHECK(titles(near) == "before net.7, tanh, affine, tanh, after net.7, mean");
   CHECK(folds(near) == "all but net.7");
   check_whole(whole, near, 400);
-  CHECK(titles(fold(whole, {.focus = "net.7", .radius = 0})) == "before net.7, affine, after net.7");
+  CHECK(titles(fold(whole, {.focus = "net.7", .radius = 0})) == "before net.7, affine, after net.7, mean");
   CHECK(titles(fold(whole, {.focus = "net", .radius = 1000})) == titles(whole));
   CHECK_THROWS_WITH_AS(fold(whole, {.focus = "net.71"}),
                        "graphviz: no module \"net.71\" to focus on\n"
@@ -437,7 +459,13 @@ TEST_CASE("the budget holds on 200 random graphs, nothing is lost, and no circle
       if (max_nodes == 77)
         check_whole(whole, fold(folded, {.max_nodes = 20}), 20);  // folding goes on where it was left
     }
-    if (seed % 10 == 0) check_drawable(dot(whole, {.max_nodes = 60}));
+    if (seed % 10 != 0) continue;
+    const std::string text = dot(whole, {.view = View::cards, .max_nodes = 60});
+    const std::regex node("(^|\n) *(n[0-9]+|s[0-9]+_[0-9]+|loss) \\[");
+    const auto drawn = std::distance(std::sregex_iterator(text.begin(), text.end(), node), {});
+    CHECK(drawn > 1);
+    CHECK(drawn <= 60);
+    check_drawable(text);
   }
 }
 

@@ -308,21 +308,50 @@ std::string mutated(const std::string& text, std::mt19937_64& random) {
   }
 }
 
+// Steps in time of which the middle ones are one record; Scalars with a recorded gradient.
+std::string folded_steps() {
+  const Layer cell("cell", 4, 4, 1);
+  Graph graph;
+  graph.observe();
+  Tensor h = numbers({2, 4}, 1, 2);
+  for (int i = 0; i < 20; ++i)
+    h = activation(
+        "tanh", "Tanh", [](const Tensor& t) { return tanh(t); }, cell(h));
+  mean(square(h)).backward();
+  DotOptions options;
+  options.max_nodes = 12;
+  const Folder folder;
+  save(fold(trace(graph), options), folder / "t.json", {.times = true});
+  return bytes_of(folder / "t.json");
+}
+std::string second_derivative() {
+  Graph graph;
+  graph.observe();
+  const Scalar x = graph.variable(0.5, "x");
+  graph.gradient(sin(x * x), x).backward();
+  const Folder folder;
+  save(graph, folder / "t.json");
+  return bytes_of(folder / "t.json");
+}
+
 TEST_CASE("whatever stands in a trace, it is refused, or drawn by dot") {
   std::mt19937_64 random(5);
-  const std::string text = written();
+  const std::vector<std::string> originals{written(), folded_steps(), second_derivative()};
   const Folder folder;
+  const Trace whole = load(put(folder / "whole.json", originals.front()));
   int drawn = 0, refused = 0;
   const char* const more = std::getenv("EBB_TRACES");
   const int count = more != nullptr ? std::atoi(more) : 600;
   for (int i = 0; i < count; ++i) {
-    std::string hostile = mutated(text, random);
-    if (i % 2 == 1) hostile = mutated(hostile, random);
+    std::string hostile = mutated(originals[static_cast<std::size_t>(i) % 3], random);
+    if (i % 4 == 1) hostile = mutated(hostile, random);
     CAPTURE(hostile);
     const std::string file = put(folder / "t.json", hostile);
     try {
-      const Trace read = load(file);
-      for (const View view : {View::automatic, View::cards, View::strip}) {
+      const Trace read = load(file), other = diff(whole, read);
+      static_cast<void>(text(read) + report(read) + text(diff(read, whole)));
+      if (i % 10 == 0) check_drawable(dot(other));
+      for (const View view : {View::automatic, View::cards, View::strip, View::scalar}) {
         DotOptions options;
         options.view = view;
         options.max_nodes = i % 3 == 0 ? 4 : 400;

@@ -64,6 +64,9 @@ def by_pkg_config(build, compiler, folder):
     run(*compiler, source, *flags, "-o", program)
     libraries = next(flag[2:] for flag in flags if flag.startswith("-L"))
     run(program, LD_LIBRARY_PATH=libraries)
+    for found, _, names in os.walk(stage):
+        if "ebb-graph" in names:
+            run(os.path.join(found, "ebb-graph"), "--version", LD_LIBRARY_PATH=libraries)
 
 
 def as_subproject(root, folder):

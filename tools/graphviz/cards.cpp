@@ -18,12 +18,12 @@ namespace ebb::graphviz {
 
 namespace {
 
-// A picture of scalars goes from left to right, unless it would be a ribbon.
-constexpr std::size_t longest_row = 40;
+constexpr std::size_t longest_row = 40;  // of scalars from left to right: a longer one is a ribbon
 constexpr CardSize loss_size{172, 36};
 
 bool is_of_scalars(const Trace& trace) {
-  return std::all_of(trace.records.begin(), trace.records.end(), [](const Record& r) { return r.scalar || !r.is_op(); });
+  return std::all_of(trace.records.begin(), trace.records.end(),
+                     [](const Record& r) { return r.scalar || !r.is_op(); });
 }
 
 std::size_t longest_path(const Trace& trace) {
@@ -35,6 +35,11 @@ std::size_t longest_path(const Trace& trace) {
     longest = std::max(longest, depth[i]);
   }
   return longest;
+}
+
+bool goes_across(const Trace& trace, const DotOptions& options) {
+  if (options.view == View::scalar) return true;
+  return options.view == View::automatic && is_of_scalars(trace) && longest_path(trace) <= longest_row;
 }
 
 // Of the words in a label, about.
@@ -55,11 +60,14 @@ class Writer {
         style_(style_of(trace, options)),
         c_(style_.colours),
         markup_(trace, style_),
-        plan_(plan_cards(trace, options.depth)),
-        across_(plan_.columns.empty() && is_of_scalars(trace) && longest_path(trace) <= longest_row) {
+        across_(goes_across(trace, options)),
+        plan_(plan_cards(trace, options.depth, !across_)) {
     if (plan_.columns.empty()) return;
     const CardSizes sizes{[this](const CardItem& item) -> CardSize { return look_of(item); },
-                          [this](const Band& band) { return width_of(band_attributes(band, style_, "l")) - width_of(band_attributes({}, style_, "l")); },
+                          [this](const Band& band) {
+                            return width_of(band_attributes(band, style_, "l")) -
+                                   width_of(band_attributes({}, style_, "l"));
+                          },
                           loss_size};
     grid_ = grid_of(trace, plan_, sizes);
     ways_.emplace(plan_, *grid_);
@@ -67,7 +75,7 @@ class Writer {
 
   std::string write() {
     out_ = "// cards view; ids are the graph's\n";
-    out_ += across_ ? head(trace_, options_, style_, "", 0.3, 0.16) : head(trace_, options_, style_, "", 0.42, 0.28);
+    out_ += across_ ? head(trace_, options_, style_, "", 0.5, 0.16) : head(trace_, options_, style_, "", 0.42, 0.28);
     if (across_) line("rankdir=LR");
     if (grid_) line("layout=nop2 // every place is given");
     // A cluster's label below the cards: as a node it would move them.
@@ -76,8 +84,9 @@ class Writer {
     if (trace_.records.empty()) line("empty [{}]", label(font("nothing was recorded", 12, c_.muted)));
     for (const std::uint32_t id : plan_.leaves) card({id});
     band(plan_.all);
-    for (const Cards::Column& column : plan_.columns) column.is_step ? frame(column.band) : band(column.band);
-    if (trace_.root != 0) line("loss [class=\"loss\" {}{}]", label(loss_markup(trace_, style_)), grid_ ? place(grid_->loss) : "");
+    for (const Cards::Column& column : plan_.columns) column.step > 0 ? frame(column.band) : band(column.band);
+    if (trace_.root != 0)
+      line("loss [class=\"loss\" {}{}]", label(loss_markup(trace_, style_)), grid_ ? place(grid_->loss) : "");
     if (grid_) foot_card();
     line("}}");
     for (std::size_t i = 0; i < plan_.lines.size(); ++i) join(i);
@@ -156,8 +165,8 @@ class Writer {
     const bool is_stub = l.from.operand != CardItem::card;
     std::size_t times = 0;
     for (const Operand& o : taker.operands) times += o.id == id ? o.times : 0;
-    const Gradient g = is_stub ? flow(trace_, taker, l.operand)
-                               : flow(trace_, {id, taker.id, l.operand, static_cast<int>(times)});
+    const Gradient g =
+        is_stub ? flow(trace_, taker, l.operand) : flow(trace_, {id, taker.id, l.operand, static_cast<int>(times)});
     const bool known = g.state == Gradient::State::known;
     const std::string look = duplex(g, trace_, style_);
     std::string places;
@@ -185,7 +194,8 @@ class Writer {
 
   std::string foot() const {
     const auto any = [&](bool scalar) {
-      return std::any_of(trace_.records.begin(), trace_.records.end(), [=](const Record& r) { return r.scalar == scalar; });
+      return std::any_of(trace_.records.begin(), trace_.records.end(),
+                         [=](const Record& r) { return r.scalar == scalar; });
     };
     const bool scalars = any(true), tensors = any(false);
     std::string words = trace_.observed ? "card: forward above" : "card: op and shape";
@@ -196,18 +206,22 @@ class Writer {
                                   : "gradient rms";
       words += ", Σn = sum of n contributions)";
     }
+    const bool recorded =
+        std::any_of(trace_.records.begin(), trace_.records.end(), [](const Record& r) { return r.backward_of != 0; });
+    if (recorded) words += "     ∂: recorded by graph.gradient(), differentiable again";
     std::string rows;
     if (const std::string panel = shared_panel(trace_, plan_, style_); !panel.empty()) rows += row(cell(panel, ""));
     rows += row(cell(legend_markup(trace_, style_, words), ""));
     return table({"", "", Frame::Corners::square, 4}, rows);
   }
 
-  std::string page_box() const { return box({grid_->all.left, grid_->all.top, grid_->all.right, ways_->bottom()}) + " label=\"\""; }
+  std::string page_box() const {
+    return box({grid_->all.left, grid_->all.top, grid_->all.right, ways_->bottom()}) + " label=\"\"";
+  }
 
   void foot_card() {
-    const auto shown = std::count_if(plan_.stubs.begin(), plan_.stubs.end(), [&](const auto& stub) {
-      return trace_[stub.first].kind != Node::Kind::constant;
-    });
+    const auto shown = std::count_if(plan_.stubs.begin(), plan_.stubs.end(),
+                                     [&](const auto& stub) { return trace_[stub.first].kind != Node::Kind::constant; });
     const double high = 96 + (shown > 0 ? 34 + 27 * static_cast<double>(shown) : 0), top = ways_->bottom() + 30;
     line("legend [class=\"legend\" {}{}]", label(foot()), place({grid_->all.left, top, grid_->all.right, top + high}));
   }
@@ -217,8 +231,8 @@ class Writer {
   const Style style_;
   const Palette& c_;
   const CardMarkup markup_;
-  const Cards plan_;
   const bool across_;  // from left to right
+  const Cards plan_;
   std::optional<CardGrid> grid_;
   std::optional<CardWays> ways_;
   std::string out_;

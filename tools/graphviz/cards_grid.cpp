@@ -62,17 +62,18 @@ class Maker {
     for (std::size_t row = 0; row < column.rows.rows.size(); ++row)
       for (const std::size_t i : column.rows.rows[row])
         if (i < column.items.items.size()) grid_.rows[key_of(column.items.items[i])] = {c, row};
+    std::map<std::uint32_t, std::size_t> leaves;
     std::map<std::uint32_t, std::vector<std::size_t>> of_op;
     for (std::size_t i = 0; i < column.items.items.size(); ++i) {
       const CardItem& item = column.items.items[i];
       if (item.operand == CardItem::entry) continue;
       if (item.operand >= 0 || trace_[item.id].is_op()) of_op[item.id].push_back(i);
+      else leaves[item.id] = i;
     }
-    for (const auto& [op, leaves] : plan_.beside)
-      for (const std::uint32_t leaf : leaves)
-        for (std::size_t i = 0; i < column.items.items.size(); ++i)
-          if (column.items.items[i] == CardItem{leaf}) of_op[op].push_back(i);
-    if (column.is_step) span(column.band, c, of_op);
+    for (const auto& [op, beside] : plan_.beside)
+      for (const std::uint32_t leaf : beside)
+        if (const auto place = leaves.find(leaf); place != leaves.end()) of_op[op].push_back(place->second);
+    if (column.step > 0) span(column.band, c, of_op);
     else
       for (const Band& inner : column.band.inner) span(inner, c, of_op);
   }
@@ -134,7 +135,8 @@ class Maker {
   void place_column(std::size_t c) {
     CardGrid::Column& column = grid_.columns[c];
     const Cards::Column& plan = plan_.columns[c];
-    column.area = nothing;
+    const double top = column.rows.empty() ? 0 : column.rows.front().top;
+    column.area = items_[c].empty() ? Area{0, top, 0, top} : nothing;
     for (std::size_t i = 0; i < items_[c].size(); ++i) {
       const CardGrid::Row& row = column.rows[grid_.rows.at(key_of(plan.items.items[i])).second];
       Area& item = items_[c][i];
@@ -143,7 +145,8 @@ class Maker {
       column.area = unite(column.area, item);
     }
     for (std::size_t i = items_[c].size(); i < column.x.size(); ++i)
-      column.area.left = std::min(column.area.left, column.x[i]), column.area.right = std::max(column.area.right, column.x[i]);
+      column.area.left = std::min(column.area.left, column.x[i]),
+      column.area.right = std::max(column.area.right, column.x[i]);
     for (const auto& [band, s] : frames_[c]) place_frame(*band, s, c);  // those inside come first
     for (const auto& [band, area] : grid_.frames)
       if (columns_of_frames_.at(band) == c) column.area = unite(column.area, area);
@@ -163,7 +166,8 @@ class Maker {
       if (!own && plan_.columns[c].items.items[i].operand != CardItem::entry && overlap(area, items_[c][i])) return;
     }
     for (const auto& [other, frame] : grid_.frames) {
-      const bool inside = std::any_of(band.inner.begin(), band.inner.end(), [&, o = other](const Band& b) { return holds(b, o); });
+      const bool inside =
+          std::any_of(band.inner.begin(), band.inner.end(), [&, o = other](const Band& b) { return holds(b, o); });
       if (columns_of_frames_.at(other) == c && !inside && overlap(area, frame)) return;
     }
     grid_.frames[&band] = area;
@@ -180,7 +184,7 @@ class Maker {
       if (!goes_across(plan_, line)) continue;
       const auto from = plan_.places.find(line.from.id);
       const std::size_t begin = from == plan_.places.end() ? 0 : from->second, end = plan_.places.at(line.to);
-      grid_.columns[begin + 1].gap += lane_gap;
+      if (begin + 1 < grid_.columns.size()) grid_.columns[begin + 1].gap += lane_gap;
       if (end != begin + 1) grid_.columns[end].gap += lane_gap;
     }
   }
@@ -252,7 +256,7 @@ class Maker {
   const Cards& plan_;
   const CardSizes& sizes_;
   CardGrid grid_;
-  std::vector<std::vector<Area>> items_;                            // by column, as the plan has them
+  std::vector<std::vector<Area>> items_;                           // by column, as the plan has them
   std::vector<std::vector<std::pair<const Band*, Span>>> frames_;  // by column, those inside before those around
   std::map<const Band*, std::size_t> columns_of_frames_;
 };

@@ -1,4 +1,5 @@
-// Where everything stands in the picture of a recurrence: steps side by side, equal ops at equal heights.  dot only draws it.
+// Where everything stands in the picture of a recurrence: steps side by side, equal ops at equal heights.  dot only
+// draws it.
 #pragma once
 
 #include "cards_markup.h"
@@ -44,7 +45,7 @@ struct CardGrid {
 
   std::map<Key, Area> cards;
   std::map<Key, std::pair<std::size_t, std::size_t>> rows;  ///< column and row of each card
-  std::map<const Band*, Area> frames;  ///< of those bands that hold nothing that is not theirs
+  std::map<const Band*, Area> frames;                       ///< of those bands that hold nothing that is not theirs
   std::vector<Column> columns;
   Area loss, all;
 };

@@ -17,8 +17,9 @@ constexpr double line_height = 22, small_height = 18, chip_height = 24;
 constexpr std::string_view both = "COLSPAN=\"2\"";
 
 std::string_view symbol(const Record& r) {
-  static const std::map<std::string_view, std::string_view> symbols{
-      {"add", "+"}, {"sub", "−"}, {"mul", "×"}, {"div", "÷"}, {"neg", "−"}, {"pow", "^"}, {"square", "x²"}, {"sqrt", "√"}};
+  static const std::map<std::string_view, std::string_view> symbols{{"add", "+"},     {"sub", "−"}, {"mul", "×"},
+                                                                    {"div", "÷"},     {"neg", "−"}, {"pow", "^"},
+                                                                    {"square", "x²"}, {"sqrt", "√"}};
   const auto found = symbols.find(r.op);
   return r.scalar && found != symbols.end() ? found->second : r.op;
 }
@@ -30,7 +31,7 @@ std::string sized(const Frame& frame, std::string_view rows, double wide, double
 
 // "∂": one of those that graph.gradient() recorded.
 std::string mark(const Record& r) {
-  std::string text = r.backward_of == 0 ? "" : "∂";
+  std::string text = r.backward_of == 0 ? "" : "∂ ";
   if (r.change == Change::added) text = "+ " + text;
   if (r.change == Change::removed) text = "− " + text;
   return text;
@@ -38,24 +39,18 @@ std::string mark(const Record& r) {
 
 }  // namespace
 
-std::string scalar_number(double v) {
-  if (!std::isfinite(v) || (v != 0 && (std::abs(v) >= 1e5 || std::abs(v) < 1e-3))) return number(v);
-  std::string text = fmt::format("{:.4f}", std::abs(v));
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return v < 0 && text != "0" ? "−" + text : text;
-}
-
 std::string step_class(const Record& op) {
   if (op.fold != nullptr) return op.fold->first_step == 0 ? "" : fmt::format(" step{}", op.fold->first_step);
   return op.order == 0 ? "" : fmt::format(" step{}", op.order);
 }
 
 std::string card_words(const Trace& trace, const Record& r) {
-  std::string text = r.is_op() ? fmt::format("{} = {}", r.op, shorten(r.formula, 200)) : shorten(leaf_name(trace, r), 80);
+  std::string text =
+      r.is_op() ? fmt::format("{} = {}", r.op, shorten(r.formula, 200)) : shorten(leaf_name(trace, r), 80);
   if (!r.scope.empty()) text += fmt::format(" in {}", shorten(r.scope, 80));
   if (!r.scalar) text += fmt::format(": {} {}", shape_text(r.shape), r.dtype);
-  if (r.has_value) text += r.scalar || r.size() == 1 ? fmt::format(", value {:.10g}", r.value) : fmt::format(", rms {:.10g}", r.value);
+  if (r.has_value)
+    text += r.scalar || r.size() == 1 ? fmt::format(", value {:.10g}", r.value) : fmt::format(", rms {:.10g}", r.value);
   if (r.order != 0) text += fmt::format("; backward step {}", r.order);
   if (r.wants_gradient || r.gradient.state == Gradient::State::known)
     text += ", " + gradient_words(r.gradient, r.scalar, trace.compared);
@@ -96,7 +91,8 @@ std::string CardMarkup::chip(std::string_view left, std::string_view right, cons
 
 // Where there is no gradient to show, in words.
 std::string CardMarkup::note(std::string_view left, std::string_view words) const {
-  return row(cell(font(left, 10, c_.muted, true), "ALIGN=\"LEFT\"") + cell(font(words, 9, c_.muted), "ALIGN=\"RIGHT\""));
+  return row(cell(font(left, 10, c_.muted, true), "ALIGN=\"LEFT\"") +
+             cell(font(words, 9, c_.muted), "ALIGN=\"RIGHT\""));
 }
 
 std::string CardMarkup::gradient_chip(const Record& r, std::string_view steps, double wide) const {
@@ -111,20 +107,23 @@ std::string CardMarkup::backward(const Record& r, std::string_view steps, double
   using State = Gradient::State;
   if (!r.is_op() || style_.color == Color::gradient || style_.color == Color::value) {
     if (r.gradient.state == State::known) return gradient_chip(r, steps, wide);
-    if (r.gradient.state == State::unneeded && trace_.differentiated && (r.is_op() || r.kind == Node::Kind::variable))
+    if (r.gradient.state == State::unneeded && trace_.differentiated && r.kind != Node::Kind::constant)
       return note(steps, "no gradient");
     const bool missing = r.wants_gradient && trace_.differentiated && trace_.observed;
     return missing ? note(steps, "not computed") : steps.empty() ? "" : note(steps, "");
   }
   const std::optional<double> size = style_.backward(r);
-  if (size) return chip(steps, fmt::format("back <B>{}</B>", style_.text(*size)), size, wide);
+  if (size)
+    return chip(steps, fmt::format("{} <B>{}</B>", style_.color == Color::time ? "back" : "saved", style_.text(*size)),
+                size, wide);
   return steps.empty() ? "" : note(steps, "");
 }
 
 // What was computed: with its own colour where that is measured, else in small print.
 std::string CardMarkup::forward(const Record& r, double wide) const {
   const std::optional<double> size = style_.forward(r);
-  if (size) return chip("", fmt::format("<B>{}</B>", style_.text(*size)), size, wide);
+  const char* const what = style_.color == Color::value ? "rms" : style_.color == Color::time ? "forward" : "values";
+  if (size) return chip("", fmt::format("{} <B>{}</B>", what, style_.text(*size)), size, wide);
   if (r.scalar || !r.has_value) return "";
   return row(cell(font(value_text(r), 9, c_.muted), "ALIGN=\"LEFT\"") +
              cell(sparkline(r.histogram, 7, c_.forward), "ALIGN=\"RIGHT\""));
@@ -139,7 +138,7 @@ CardMarkup::Words CardMarkup::title(const Record& r, const Record* slice) const 
   };
   if (!r.scalar) {
     const std::string name = mark(r) + fit(r.op, widest_title, 12, true);
-    const std::string formula(slice != nullptr ? "of a slice" : r.formula);
+    const std::string formula = slice != nullptr ? "of " + formula_of(*slice) : formula_of(r);
     put(name, 12, {}, true);
     if (width(formula, 10) <= widest_title - width(name, 12, true)) put(formula, 10, c_.muted, false);
     return title;
@@ -166,16 +165,17 @@ CardLook CardMarkup::op(const Record& r, const Record* slice) const {
   const double beside = r.scalar ? 60 : std::max(44.0, width(shape, 10) + 8);
   CardLook look;
   look.width = std::max(r.scalar ? scalar_width : op_width, title.width + beside + 16);
-  const std::string facts = r.scalar ? (r.has_value ? font(scalar_number(r.value), 12, {}, true) : "")
-                                     : font(shape, 10, c_.muted);
+  const std::string facts =
+      r.scalar ? (r.has_value ? font(scalar_number(r.value), 12, {}, true) : "") : font(shape, 10, c_.muted);
   const std::string forward = this->forward(r, look.width), backward = this->backward(r, steps, look.width);
   look.height = line_height + 2 + (r.scalar ? 2 : 0);
   if (!forward.empty()) look.height += style_.forward(r) ? chip_height : small_height;
   if (!backward.empty()) look.height += chip_height;
-  const std::string rows = row(cell(title.markup, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", look.width - beside - 4)) +
-                               cell(facts, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", beside))) +
-                           forward + backward;
-  const Frame frame{c_.card_line, c_.card,
+  const std::string rows =
+      row(cell(title.markup, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"LEFT\"", look.width - beside - 4)) +
+          cell(facts, fmt::format("WIDTH=\"{:.0f}\" ALIGN=\"RIGHT\"", beside))) +
+      forward + backward;
+  const Frame frame{r.backward_of == 0 ? c_.card_line : c_.forward, c_.card,
                     r.change == Change::removed ? Frame::Corners::dashed : Frame::Corners::rounded};
   look.attributes = fmt::format("class=\"op{}{}\" tooltip={} {}", step_class(r), r.backward_of == 0 ? "" : " recorded",
                                 quoted(words), label(sized(frame, rows, look.width, look.height)));
@@ -200,7 +200,8 @@ CardLook CardMarkup::leaf(const Record& r) const {
       row(cell(title, "WIDTH=\"30\" ALIGN=\"LEFT\"") +
           cell(one_number ? font(value, 12, {}, true) : font(shape, 10, c_.muted), "ALIGN=\"RIGHT\"")) +
       (backward.empty() ? "" : this->backward(r, "", look.width));
-  const Frame frame = learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
+  const Frame frame =
+      learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
   look.attributes = fmt::format("class=\"leaf\" tooltip={} {}", quoted(card_words(trace_, r)),
                                 label(sized(frame, rows, look.width, look.height)));
   return look;
@@ -223,12 +224,12 @@ CardLook CardMarkup::stub(const Record& op, std::size_t operand) const {
     look.height += small_height;
   }
   const bool learns = leaf.kind != Node::Kind::constant;
-  const Frame frame = learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
-  look.attributes =
-      fmt::format("class=\"stub{}\" tooltip={} {}", step_class(op),
-                  quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users,
-                                     gradient_words(sent, leaf.scalar, trace_.compared))),
-                  label(sized(frame, rows, look.width, look.height)));
+  const Frame frame =
+      learns ? Frame{c_.parameter_line, c_.parameter} : Frame{c_.card_line, c_.page, Frame::Corners::dashed};
+  look.attributes = fmt::format("class=\"stub{}\" tooltip={} {}", step_class(op),
+                                quoted(fmt::format("{}, one of {} uses: {}", shorten(name, 80), leaf.users,
+                                                   gradient_words(sent, leaf.scalar, trace_.compared))),
+                                label(sized(frame, rows, look.width, look.height)));
   return look;
 }
 
@@ -264,7 +265,7 @@ CardLook CardMarkup::folded(const Record& r) const {
   CardLook look;
   look.width = size.width, look.height = size.height;
   look.attributes = fmt::format("class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
-                      label(sized({"", "", Frame::Corners::square, 0}, card, size.width, size.height)));
+                                label(sized({"", "", Frame::Corners::square, 0}, card, size.width, size.height)));
   return look;
 }
 

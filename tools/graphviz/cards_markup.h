@@ -1,4 +1,5 @@
-// How cards look: an op with its forward half above and its backward half below, leaves, stubs of what several ops share.
+// How cards look: an op with its forward half above and its backward half below, leaves, stubs of what several ops
+// share.
 #pragma once
 
 #include "pieces.h"
@@ -52,9 +53,6 @@ class CardMarkup {
 
 /// All that is known of a node, in full: a tooltip has room for all digits.
 std::string card_words(const Trace& trace, const Record& r);
-
-/// A scalar with four decimals, which is as exact as a reader calculates; else as number().
-std::string scalar_number(double v);
 
 /// " step12" for an op of that step: pictures play by it.
 std::string step_class(const Record& op);

@@ -28,7 +28,8 @@ class Panel {
         if (r.operands[i].id != 0 && is_shown(r.operands[i].id))
           uses_[r.operands[i].id].push_back({r.id, flow(trace, r, i)});
     for (const auto& [id, uses] : uses_) columns_ = std::max(columns_, uses.size());
-    by_step_ = std::all_of(uses_.begin(), uses_.end(), [&](const auto& entry) { return one_in_each_step(entry.second); });
+    by_step_ =
+        std::all_of(uses_.begin(), uses_.end(), [&](const auto& entry) { return one_in_each_step(entry.second); });
   }
 
   std::string markup() const {
@@ -42,9 +43,10 @@ class Panel {
       for (std::size_t i = 0; i < shown(); ++i) cells += shown_use(uses, i);
       rows += row(cells + amount(leaf.gradient, true));
     }
-    return fmt::format("<TABLE BORDER=\"1\" COLOR=\"{}\" BGCOLOR=\"{}\" CELLBORDER=\"0\" CELLSPACING=\"3\" "
-                       "CELLPADDING=\"3\">{}</TABLE>",
-                       c_.parameter_line, c_.parameter, rows);
+    return fmt::format(
+        "<TABLE BORDER=\"1\" COLOR=\"{}\" BGCOLOR=\"{}\" CELLBORDER=\"0\" CELLSPACING=\"3\" "
+        "CELLPADDING=\"3\">{}</TABLE>",
+        c_.parameter_line, c_.parameter, rows);
   }
 
  private:
@@ -52,7 +54,7 @@ class Panel {
 
   std::size_t step_of(const Use& use) const {
     const auto place = plan_.places.find(use.op);
-    return place != plan_.places.end() && plan_.columns[place->second].is_step ? place->second : 0;
+    return place != plan_.places.end() && !plan_.columns.empty() ? plan_.columns[place->second].step : 0;
   }
   bool one_in_each_step(const std::vector<Use>& uses) const {
     for (std::size_t i = 0; i < uses.size(); ++i)
@@ -65,13 +67,14 @@ class Panel {
   std::size_t shown() const { return is_cut() ? 2 * shown_at_an_end + 1 : columns_; }
 
   std::string heading() const {
-    std::string cells =
-        cell(font("<B>shared parameters</B>: gradient = Σ over uses", 10, c_.muted), "ALIGN=\"LEFT\"");
+    std::string cells = cell(font("<B>shared parameters</B>: gradient = Σ over uses", 10, c_.muted), "ALIGN=\"LEFT\"");
     for (std::size_t i = 0; i < shown(); ++i) {
       std::string words;
       if (is_cut() && i == shown_at_an_end) words = fmt::format("all {}", columns_);
-      else if (!is_cut() || i < shown_at_an_end) words = by_step_ ? "step " + plan_.columns[i + 1].name : fmt::format("use {}", i + 1);
-      else words = by_step_ ? "step " + plan_.columns[columns_ + 1 - (shown() - i)].name : shown() - i == 1 ? "last" : "";
+      else if (!is_cut() || i < shown_at_an_end)
+        words = by_step_ ? "step " + plan_.columns[i + 1].name : fmt::format("use {}", i + 1);
+      else
+        words = by_step_ ? "step " + plan_.columns[columns_ + 1 - (shown() - i)].name : shown() - i == 1 ? "last" : "";
       cells += cell(font(words, 9, c_.muted), "");
     }
     return row(cells + cell(font("sum", 9, c_.muted), ""));
@@ -94,8 +97,9 @@ class Panel {
   std::string amount(const Gradient& g, bool is_sum) const {
     if (g.state != Gradient::State::known) return cell(font("–", 9, c_.muted), "WIDTH=\"38\"");
     const std::optional<double> size = style_.of(g);
-    return cell(font((is_sum ? "∇ " : "") + style_.gradient_text(g.size), is_sum ? 11 : 9, style_.ink(size), is_sum),
-                fmt::format("WIDTH=\"{}\"{}", is_sum ? 58 : 38, size ? fmt::format(" BGCOLOR=\"{}\"", style_.fill(size)) : ""));
+    return cell(
+        font((is_sum ? "∇ " : "") + style_.gradient_text(g.size), is_sum ? 11 : 9, style_.ink(size), is_sum),
+        fmt::format("WIDTH=\"{}\"{}", is_sum ? 58 : 38, size ? fmt::format(" BGCOLOR=\"{}\"", style_.fill(size)) : ""));
   }
 
   const Trace& trace_;

@@ -12,6 +12,7 @@ namespace ebb::graphviz {
 namespace {
 
 constexpr std::size_t most_lines = 8;  // from one leaf that is drawn once
+constexpr std::size_t most_runs = 8;
 
 // By op, which of the bands in a band it lies in, from 1.
 void number_bands(const Band& band, std::size_t number, std::map<std::uint32_t, std::size_t>& numbers) {
@@ -23,13 +24,13 @@ class Planner {
  public:
   Planner(const Trace& trace, int depth) : trace_(trace), depth_(depth) {}
 
-  Cards plan() {
+  Cards plan(bool columns) {
     for (const Record& r : trace_.records) {
       if (r.is_op()) ops_.push_back(r.id);
       for (const Operand& o : r.operands)
         if (o.id != 0 && !trace_[o.id].is_op()) users_[o.id].push_back(r.id);
     }
-    place_columns();
+    place_columns(columns ? find_runs() : std::vector<std::vector<Step>>());
     share_cards();
     place_leaves();
     draw_lines();
@@ -46,33 +47,56 @@ class Planner {
     const auto found = plan_.places.find(op);
     return found == plan_.places.end() ? nowhere : found->second;
   }
-  bool is_in_step(std::uint32_t op) const { return column_of(op) != nowhere && column_of(op) > 0; }
 
-  void place_columns() {
-    const std::vector<Step> steps = find_steps(trace_, ops_);
-    if (steps.empty()) {
+  // All recurrences, the first computed first.  What gradient() recorded goes through modules again, but is none.
+  std::vector<std::vector<Step>> find_runs() const {
+    std::vector<std::uint32_t> left;
+    for (const std::uint32_t id : ops_)
+      if (trace_[id].backward_of == 0) left.push_back(id);
+    std::vector<std::vector<Step>> runs;
+    while (runs.size() < most_runs) {
+      std::vector<Step> steps = find_steps(trace_, left);
+      if (steps.empty()) break;
+      std::set<std::uint32_t> found;
+      for (const Step& step : steps) found.insert(step.ops.begin(), step.ops.end());
+      left.erase(std::remove_if(left.begin(), left.end(), [&](std::uint32_t id) { return found.contains(id); }),
+                 left.end());
+      runs.push_back(std::move(steps));
+    }
+    std::ranges::sort(runs, {}, [](const std::vector<Step>& steps) { return steps.front().ops.front(); });
+    return runs;
+  }
+
+  // The steps of one recurrence, then what needs them, then those of the next.
+  void place_columns(const std::vector<std::vector<Step>>& runs) {
+    if (runs.empty()) {
       plan_.all = bands(trace_, ops_, depth_, false);
       return;
     }
-    for (std::size_t i = 0; i < steps.size(); ++i)
-      for (const std::uint32_t id : steps[i].ops) plan_.places[id] = i + 1;
-    members_.resize(steps.size() + 2);
+    std::vector<std::size_t> behind{0};  // the column behind as many runs
+    for (const std::vector<Step>& steps : runs) {
+      for (std::size_t i = 0; i < steps.size(); ++i)
+        for (const std::uint32_t id : steps[i].ops) plan_.places[id] = behind.back() + 1 + i;
+      behind.push_back(behind.back() + steps.size() + 1);
+    }
+    members_.resize(behind.back() + 1);
     for (const std::uint32_t id : ops_) {
       if (column_of(id) == nowhere) {
-        const std::span<const Operand> operands = trace_[id].operands;
-        const bool is_after = std::any_of(operands.begin(), operands.end(),
-                                          [&](const Operand& o) { return o.id != 0 && is_in_step(o.id); });
-        plan_.places[id] = is_after ? steps.size() + 1 : 0;
+        std::size_t last = 0;
+        for (const Operand& o : trace_[id].operands)
+          if (o.id != 0 && trace_[o.id].is_op()) last = std::max(last, column_of(o.id));
+        plan_.places[id] = *std::lower_bound(behind.begin(), behind.end(), last);
       }
       members_[column_of(id)].push_back(id);
     }
-    if (members_.back().empty()) members_.pop_back();
-    for (std::size_t i = 0; i < members_.size(); ++i) {
-      Cards::Column& column = plan_.columns.emplace_back();
-      column.is_step = i > 0 && i <= steps.size();
-      column.band = bands(trace_, members_[i], depth_, false);
-      if (column.is_step) name_step(column, steps[i - 1]);
-    }
+    plan_.columns.resize(members_.size());
+    for (std::size_t i = 0; i < members_.size(); ++i) plan_.columns[i].band = bands(trace_, members_[i], depth_, false);
+    for (std::size_t run = 0; run < runs.size(); ++run)
+      for (std::size_t i = 0; i < runs[run].size(); ++i) {
+        Cards::Column& column = plan_.columns[behind[run] + 1 + i];
+        column.step = i + 1;
+        name_step(column, runs[run][i]);
+      }
   }
 
   // "lstm  step 1": of one call of one module the module's band, else one around those of all modules in it.  What is
@@ -80,7 +104,8 @@ class Planner {
   void name_step(Cards::Column& column, const Step& step) const {
     const Fold* const fold = trace_[step.ops.front()].fold;
     const bool several = fold != nullptr && fold->times > 1;
-    column.name = several ? fmt::format("{} – {}", step.number, step.number + fold->times - 1) : fmt::format("{}", step.number);
+    column.name =
+        several ? fmt::format("{} – {}", step.number, step.number + fold->times - 1) : fmt::format("{}", step.number);
     if (step.ops.size() == 1 && fold != nullptr) {
       column.band = {};
       column.band.ops = step.ops;
@@ -245,7 +270,7 @@ class Planner {
   void lay_out(std::size_t column) {
     Cards::Column& here = plan_.columns[column];
     here.items = items_of(column);
-    if (here.is_step && column > 1) {
+    if (here.step > 1) {
       const Cards::Column& before = plan_.columns[column - 1];
       const auto operand = [](const CardItem& item) { return item.operand; };
       if (here.items.lines == before.items.lines && here.items.sections == before.items.sections &&
@@ -268,6 +293,6 @@ class Planner {
 
 }  // namespace
 
-Cards plan_cards(const Trace& trace, int depth) { return Planner(trace, depth).plan(); }
+Cards plan_cards(const Trace& trace, int depth, bool columns) { return Planner(trace, depth).plan(columns); }
 
 }  // namespace ebb::graphviz

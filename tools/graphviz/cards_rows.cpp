@@ -1,6 +1,7 @@
 #include "cards_rows.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ebb::graphviz {
 
@@ -45,7 +46,8 @@ std::vector<std::size_t> levels_of(const CardItems& graph) {
     first = last + 1;
   }
   for (std::size_t i = size; i-- > 0;)
-    if (all[i].above.empty() && !all[i].below.empty() && graph.items[i].operand != CardItem::entry) level[i] = lowest(i);
+    if (all[i].above.empty() && !all[i].below.empty() && graph.items[i].operand != CardItem::entry)
+      level[i] = lowest(i);
   // What could as well stand lower goes to where there is room.
   std::vector<std::size_t> crowd(size + 1);
   for (const std::size_t row : level) ++crowd[row];
@@ -137,8 +139,8 @@ class Crossings {
   CardRows best_;
 };
 
-// Moves each of a row as near to its wish as its neighbours allow: the least sum of squares, found by joining those that
-// want into each other.
+// Moves each of a row as near to its wish as its neighbours allow: the least sum of squares, found by joining those
+// that want into each other.
 void settle(const std::vector<std::size_t>& row, const std::vector<double>& apart, const std::vector<double>& wish,
             const std::vector<double>& weight, std::vector<double>& x) {
   struct Block {
@@ -154,7 +156,8 @@ void settle(const std::vector<std::size_t>& row, const std::vector<double>& apar
     while (blocks.size() > 1 && blocks[blocks.size() - 2].middle() > blocks.back().middle()) {
       const Block last = blocks.back();
       blocks.pop_back();
-      blocks.back() = {blocks.back().sum + last.sum, blocks.back().weight + last.weight, blocks.back().size + last.size};
+      blocks.back() = {blocks.back().sum + last.sum, blocks.back().weight + last.weight,
+                       blocks.back().size + last.size};
     }
   }
   std::size_t i = 0;
@@ -166,7 +169,8 @@ void settle(const std::vector<std::size_t>& row, const std::vector<double>& apar
 
 CardRows rows_of(const CardItems& graph) { return Crossings(graph).best(); }
 
-std::vector<double> spread(const CardItems& graph, const CardRows& rows, const std::vector<double>& widths, double gap) {
+std::vector<double> spread(const CardItems& graph, const CardRows& rows, const std::vector<double>& widths,
+                           double gap) {
   std::size_t size = widths.size();
   std::vector<std::vector<std::pair<std::size_t, double>>> near;  // with how much it counts
   for (const std::vector<std::size_t>& knots : rows.knots) size += knots.size();
@@ -205,7 +209,8 @@ std::vector<double> spread(const CardItems& graph, const CardRows& rows, const s
   }
   double left = 0;
   for (std::size_t i = 0; i < size; ++i) left = i == 0 ? x[i] - wide(i) / 2 : std::min(left, x[i] - wide(i) / 2);
-  for (double& place : x) place -= left;
+  // In whole points: the last digits differ from one compiler to the next, and a half is always rounded up.
+  for (double& place : x) place = std::floor(place - left + 0.5 + 1e-6);
   return x;
 }
 

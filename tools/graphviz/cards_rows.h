@@ -22,8 +22,8 @@ struct CardItem {
 struct CardItems {
   std::vector<CardItem> items;
   std::vector<std::pair<std::size_t, std::size_t>> lines;  ///< from an item to a later one, as positions in `items`
-  std::vector<std::size_t> sections;                       ///< by item, ascending: a section stands below the one before
-  std::vector<bool> from_left, to_right;                   ///< by item: whether a line comes in, or goes out, at that side
+  std::vector<std::size_t> sections;      ///< by item, ascending: a section stands below the one before
+  std::vector<bool> from_left, to_right;  ///< by item: whether a line comes in, or goes out, at that side
 };
 
 /// Positions in `items`; from items.size() on they are knots, of lines that pass a row.

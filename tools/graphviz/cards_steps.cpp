@@ -29,7 +29,8 @@ struct Run {
 
 class Finder {
  public:
-  // With `calls` a unit is all that a call of a module does in a row, however much of it is folded; else each op is one.
+  // With `calls` a unit is all that a call of a module does in a row, however much of it is folded; else each op is
+  // one.
   Finder(const Trace& trace, const std::vector<std::uint32_t>& ops, bool calls) : trace_(trace) {
     std::map<std::vector<std::uint64_t>, std::uint32_t> known;
     std::map<std::string_view, std::uint64_t> words;
@@ -75,15 +76,22 @@ class Finder {
   }
 
  private:
-  // Where blocks begin is where least goes from block to block.  Of no blocks if there is no place where each takes
-  // something from the one before.
+  // Blocks begin where least goes from one to the next, best where the op before does not go in at once, and late: the
+  // first step is more often incomplete than the last.  Of no blocks if there is no place where each needs the one
+  // before.
   Run align(Run run, std::size_t rest) const {
     Run best;
-    std::size_t fewest = 0;
+    std::pair<std::size_t, std::size_t> fewest;
     for (std::size_t shift = 0; shift <= rest; ++shift) {
       const Run shifted{run.begin + shift, run.period, run.count};
       const std::size_t values = crossing(shifted);
-      if (values > 0 && (best.count == 0 || values < fewest)) best = shifted, fewest = values;
+      if (values == 0) continue;
+      std::size_t torn = 0;
+      for (std::size_t block = 1; block < run.count; ++block) {
+        const std::size_t first = units_[shifted.begin + block * run.period].begin;
+        for (const Operand& o : trace_[ops_[first]].operands) torn += o.id == ops_[first - 1] ? 1 : 0;
+      }
+      if (best.count == 0 || std::pair(values, torn) <= fewest) best = shifted, fewest = {values, torn};
     }
     return best;
   }
@@ -99,25 +107,28 @@ class Finder {
     return all;
   }
 
-  // How many values are used in a later block; 0 if a block takes nothing from the one before, or shares no parameter
-  // with it.
+  // How many values are used in a later block; 0 if a block shares no parameter with the one before, or none of its
+  // parameters meets what comes from there.
   std::size_t crossing(const Run& run) const {
     std::set<std::uint32_t> values, parameters = parameters_of(run, 0);
     if (parameters.empty()) return 0;
     for (std::size_t block = 1; block < run.count; ++block) {
       bool linked = false;
+      std::set<std::uint32_t> handed_on;  // ops of this block that need the one before
       const std::size_t first = run.begin + block * run.period;
       for (std::size_t i = units_[first].begin; i < units_[first + run.period - 1].end; ++i) {
+        bool learns = false, needs = false;
         for (const Operand& o : trace_[ops_[i]].operands) {
-          if (o.id == 0 || !trace_[o.id].is_op()) continue;
-          if (is_folded_steps(trace_[o.id])) {
-            linked = true;
-            values.insert(o.id);
-          } else if (const std::size_t from = unit_of(o.id); from >= run.begin && from < first) {
-            linked = linked || from + run.period >= first;
-            values.insert(o.id);
-          }
+          if (o.id == 0) continue;
+          const Record& from = trace_[o.id];
+          learns = learns || from.kind == Node::Kind::parameter;
+          if (!from.is_op()) continue;
+          const std::size_t unit = is_folded_steps(from) ? first - 1 : unit_of(o.id);
+          if (unit >= run.begin && unit < first) values.insert(o.id);
+          needs = needs || (unit + run.period >= first && unit < first) || handed_on.contains(o.id);
         }
+        if (needs) handed_on.insert(ops_[i]);
+        linked = linked || (needs && learns);
       }
       std::set<std::uint32_t> mine = parameters_of(run, block);
       const auto shared = [&](std::uint32_t id) { return parameters.contains(id); };

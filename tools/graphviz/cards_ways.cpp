@@ -44,8 +44,10 @@ std::string curve(std::vector<Spot> knees, double free_from, double free_to, boo
     const double bend = (to.y - from.y) * 0.45, third = (to.x - from.x) / 3;
     const bool leaves = i == 1, comes = i == last;
     const double top = leaves ? std::max(from.y, free_from) : from.y, bottom = comes ? std::min(to.y, free_to) : to.y;
-    controls.push_back(leaves && top == from.y ? Spot{from.x + third, from.y + (to.y - from.y) / 3} : Spot{from.x, std::max(top, from.y + bend)});
-    controls.push_back(comes && bottom == to.y ? Spot{to.x - third, to.y - (to.y - from.y) / 3} : Spot{to.x, std::min(bottom, to.y - bend)});
+    controls.push_back(leaves && top == from.y ? Spot{from.x + third, from.y + (to.y - from.y) / 3}
+                                               : Spot{from.x, std::max(top, from.y + bend)});
+    controls.push_back(comes && bottom == to.y ? Spot{to.x - third, to.y - (to.y - from.y) / 3}
+                                               : Spot{to.x, std::min(bottom, to.y - bend)});
   }
   if (returns) knees.front() = towards(begin, controls.front(), arrow);
   knees.back() = towards(end, controls.back(), arrow);
@@ -72,7 +74,8 @@ std::string rounded(std::vector<Spot> turns, bool returns) {
     const Spot before = towards(turns[i], turns[i - 1], std::min(corner, half));
     const Spot after = towards(turns[i], turns[i + 1], std::min(corner, half));
     straight(before);
-    points.insert(points.end(), {towards(before, turns[i], std::min(corner, half) * 0.55), towards(after, turns[i], std::min(corner, half) * 0.55), after});
+    points.insert(points.end(), {towards(before, turns[i], std::min(corner, half) * 0.55),
+                                 towards(after, turns[i], std::min(corner, half) * 0.55), after});
   }
   straight(turns.back());
   return spline(begin, end, returns, points);
@@ -125,7 +128,8 @@ bool CardWays::is_last(const CardItem& item, bool right) const {
   const auto is_card = [&](std::size_t i) {
     return i < column.items.items.size() && column.items.items[i].operand != CardItem::entry;
   };
-  const auto found = right ? std::find_if(row.rbegin(), row.rend(), is_card).base() - 1 : std::find_if(row.begin(), row.end(), is_card);
+  const auto found = right ? std::find_if(row.rbegin(), row.rend(), is_card).base() - 1
+                           : std::find_if(row.begin(), row.end(), is_card);
   return column.items.items[*found] == item;
 }
 
@@ -139,7 +143,9 @@ void CardWays::end_across() {
     ends.sideways_out = is_last(line.from, true), ends.sideways_in = is_last({line.to}, false);
     out[key_of(line.from)].push_back(number), in[key_of({line.to})].push_back(number);
   }
-  const auto step = [](std::size_t i, std::size_t n) { return (static_cast<double>(i) - static_cast<double>(n - 1) / 2) * side_step; };
+  const auto step = [](std::size_t i, std::size_t n) {
+    return (static_cast<double>(i) - static_cast<double>(n - 1) / 2) * side_step;
+  };
   for (const auto& [key, lines] : out) {
     const Area& card = grid_.cards.at(key);
     for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -159,26 +165,31 @@ void CardWays::end_across() {
 }
 
 void CardWays::take_lanes() {
-  std::vector<double> taken(plan_.columns.size());
+  const std::size_t columns = plan_.columns.size();
+  std::vector<double> taken(columns + 1);
   const auto lane = [&](std::size_t column) {
-    const double x = grid_.columns[column].area.left - lane_margin - grid_.columns[column].gap + taken[column] + lane_gap / 2;
+    const double first = column < columns ? grid_.columns[column].area.left - lane_margin - grid_.columns[column].gap
+                                          : grid_.columns.back().area.right + lane_margin;
     taken[column] += lane_gap;
-    return x;
+    return first + taken[column] - lane_gap / 2;
   };
-  double low = bottom_;
+  double low = 0;  // below all columns that a line passes, and each below the one before
   for (const auto& [number, ends] : ends_) {
     if (within_.contains(number)) continue;
     const auto from = plan_.places.find(plan_.lines[number].from.id);
-    const std::size_t begin = from == plan_.places.end() ? 0 : from->second, end = plan_.places.at(plan_.lines[number].to);
+    const std::size_t begin = from == plan_.places.end() ? 0 : from->second,
+                      end = plan_.places.at(plan_.lines[number].to);
     const double out = lane(begin + 1);
     if (end == begin + 1) {
       lanes_[number] = {out, out, 0};
-    } else {
-      low += lane_gap;
-      lanes_[number] = {out, lane(end), low};
+      continue;
     }
+    for (std::size_t c = std::min(begin + 1, end); c < std::max(begin + 1, end); ++c)
+      low = std::max(low, grid_.columns[c].area.bottom);
+    low += lane_gap;
+    lanes_[number] = {out, lane(end), low};
   }
-  bottom_ = low;
+  bottom_ = std::max(bottom_, low);
 }
 
 std::vector<Spot> CardWays::knees(std::size_t number) const {
@@ -225,12 +236,13 @@ std::string CardWays::line(std::size_t number, bool returns) const {
 
 std::string CardWays::loss_line(std::uint32_t root, bool returns) const {
   const Area& card = grid_.cards.at(key_of({root}));
-  return curve({{card.middle().x, card.bottom}, {card.middle().x, grid_.loss.top}}, card.bottom, grid_.loss.top, returns);
+  return curve({{card.middle().x, card.bottom}, {card.middle().x, grid_.loss.top}}, card.bottom, grid_.loss.top,
+               returns);
 }
 
 Spot CardWays::label(std::size_t number) const {
-  const Spot end = ends_.at(number).end;
-  return {end.x + 16, end.y - 14};
+  const Ends& ends = ends_.at(number);
+  return ends.sideways_in ? Spot{ends.end.x - 20, ends.end.y - 10} : Spot{ends.end.x + 16, ends.end.y - 14};
 }
 
 }  // namespace ebb::graphviz

@@ -40,7 +40,8 @@ class CardWays {
   const CardGrid& grid_;
   std::map<std::size_t, std::pair<std::size_t, std::size_t>> within_;  // by line: its column, and its number there
   std::map<std::size_t, Ends> ends_;
-  std::map<std::size_t, std::array<double, 3>> lanes_;  // x behind its beginning and before its end, y below all columns
+  std::map<std::size_t, std::array<double, 3>>
+      lanes_;  // x behind its beginning and before its end, y below all columns
   double bottom_ = 0;
 };
 

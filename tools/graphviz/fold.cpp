@@ -15,10 +15,15 @@ namespace {
 
 /// How far a graph is folded.
 struct Stage {
-  int level = 0;         ///< modules there and deeper are one record each; 0: all modules
-  bool chains = false;   ///< pointwise ops in a row
-  bool repeats = false;  ///< all blocks but the first and the last two
-  bool blocks = false;   ///< these four as well, each by itself
+  enum class Which : std::uint8_t {
+    none,
+    some,  ///< of repeats those that are not in blocks of others; of blocks those of repeats that are
+    all
+  };
+  int level = 0;                ///< modules there and deeper are one record each; 0: all modules
+  bool chains = false;          ///< pointwise ops in a row
+  Which repeats = Which::none;  ///< all blocks but the first and the last two
+  Which blocks = Which::none;   ///< these four as well, each by itself
 };
 
 /// The pieces that a stage asks for.
@@ -47,9 +52,12 @@ class Choosing {
         std::partition_point(graph_.repeats.begin(), graph_.repeats.end(), [&](const Repeat& r) { return r.call < c; });
     for (Place op = from; op < to;) {
       while (inner < call.next && order_.calls[inner].end <= op) inner = order_.calls[inner].next;
-      while (repeat != graph_.repeats.end() && repeat->call == c && repeat->first < op) ++repeat;
-      const bool repeats = stage_.repeats && repeat != graph_.repeats.end() && repeat->call == c;
-      if (repeats && repeat->first == op && repeat->end <= to) {
+      const auto is_past = [&](const Repeat& r) {
+        return r.first < op || r.end > to || (r.inner && stage_.repeats == Stage::Which::some);
+      };
+      while (repeat != graph_.repeats.end() && repeat->call == c && is_past(*repeat)) ++repeat;
+      const bool repeats = stage_.repeats != Stage::Which::none && repeat != graph_.repeats.end() && repeat->call == c;
+      if (repeats && repeat->first == op) {
         folded(*repeat);
         op = repeat->end;
       } else if (inner < call.next && order_.calls[inner].first <= op) {
@@ -69,8 +77,7 @@ class Choosing {
 
   /// All that is in modules as one.
   void modules(Place first, Place end) {
-    const bool goes_on =
-        !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
+    const bool goes_on = !pieces_.empty() && pieces_.back().end == first && pieces_.back().kind == Piece::Kind::modules;
     if (goes_on) pieces_.back().end = end;
     else pieces_.push_back({first, end, Piece::Kind::modules, 0, 0, 1});
   }
@@ -87,7 +94,8 @@ class Choosing {
   /// One that stays: a record if it is a single module that is to be one.
   void one_block(const Repeat& repeat, std::uint32_t of, std::uint32_t n) {
     const Place first = repeat.block(n), end = first + repeat.length;
-    if (repeat.length > 1 && (stage_.blocks || is_folded_module(repeat.call, first, end)))
+    const bool asked = stage_.blocks == Stage::Which::all || (stage_.blocks == Stage::Which::some && repeat.inner);
+    if (repeat.length > 1 && (asked || is_folded_module(repeat.call, first, end)))
       pieces_.push_back({first, end, Piece::Kind::block, of, n, 1});
     else range(repeat.call, first, end);
   }
@@ -107,12 +115,11 @@ class Choosing {
 
 std::vector<Stage> stages_of(const Order& order, const DotOptions& options) {
   const int level = std::min(options.depth, order.levels + 1);
-  std::vector<Stage> stages{{level, false, false, false},
-                            {level, true, false, false},
-                            {level, false, true, false},
-                            {level, true, true, false}};
-  for (int shallower = level - 1; shallower > 1; --shallower) stages.push_back({shallower, true, true, false});
-  for (int shallower = level; shallower > 0; --shallower) stages.push_back({shallower, true, true, true});
+  using enum Stage::Which;
+  std::vector<Stage> stages{{level, false, none, none}, {level, true, none, none}, {level, false, some, none},
+                            {level, true, some, none},  {level, true, all, none},  {level, true, all, some}};
+  for (int shallower = level - 1; shallower > 1; --shallower) stages.push_back({shallower, true, all, some});
+  for (int shallower = level; shallower > 0; --shallower) stages.push_back({shallower, true, all, all});
   return stages;
 }
 

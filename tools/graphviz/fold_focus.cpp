@@ -99,6 +99,7 @@ std::vector<Piece> outside_focus(const Foldable& graph, const DotOptions& option
   if (first == order.size()) refuse(order, options.focus);
   const auto last = order.size() - 1 - static_cast<Place>(std::find(near.rbegin(), near.rend(), true) - near.rbegin());
   widen(order, options.radius, near);
+  if (graph.trace.root != 0) near[order.place[graph.trace.at(graph.trace.root)]] = true;
 
   std::vector<Piece> outside;
   for (Place op = 0; op < order.size();) {

@@ -29,9 +29,11 @@ LeafUse::LeafUse(const Foldable& graph, const std::vector<Piece>& pieces, const 
     : trace_(graph.trace),
       keep_unused_(leaves.keep_unused),
       most_shared_(leaves.keep_shared ? most_rows : 0),
-      by_(trace_.records.size(), nobody) {
+      by_(trace_.records.size(), nobody),
+      reads_(trace_.records.size()) {
   const Order& order = graph.order;
   Place reads_input = nowhere;
+  std::vector<std::uint32_t> last(trace_.records.size(), nobody);  // that was seen to read it
   auto piece = pieces.begin();
   for (Place op = 0; op < order.size(); ++op) {
     while (piece != pieces.end() && piece->end <= op) ++piece;
@@ -42,6 +44,8 @@ LeafUse::LeafUse(const Foldable& graph, const std::vector<Piece>& pieces, const 
     for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i) {
       const std::uint32_t leaf = order.reads[i];
       if (leaf == nowhere || order.place[leaf] != nowhere) continue;
+      if (!folded || last[leaf] != reader) ++reads_[leaf];
+      last[leaf] = reader;
       std::uint32_t& by = by_[leaf];
       if (input && trace_.records[leaf].kind != Node::Kind::parameter && by != open) by = an_input;
       else if (by == nobody) by = reader;

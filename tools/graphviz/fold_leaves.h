@@ -3,6 +3,7 @@
 
 #include "fold_pieces.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -14,8 +15,8 @@ class LeafUse {
 
   /// By the leaf's place in Trace::records.
   bool stays(std::size_t leaf) const;
-  /// Whether an op that is not folded reads it.
-  bool is_open(std::size_t leaf) const { return by_[leaf] == open; }
+  /// In how many places it is then drawn, at most: beside each op and each piece that reads it.
+  std::size_t places(std::size_t leaf) const { return std::max<std::size_t>(reads_[leaf], 1); }
   /// The place of the one piece that reads it, which takes it in; no place of a piece if there is none.
   std::uint32_t owner(std::size_t leaf) const { return by_[leaf]; }
   /// How many parameters and variables do not stay because several pieces read them.
@@ -28,7 +29,8 @@ class LeafUse {
   const bool keep_unused_;
   const std::int64_t most_shared_;
   std::int64_t shared_ = 0;
-  std::vector<std::uint32_t> by_;  // the piece that reads it, or one of those above
+  std::vector<std::uint32_t> by_;     // the piece that reads it, or one of those above
+  std::vector<std::uint32_t> reads_;  // how many operands of ops, and how many pieces, it is
 };
 
 }  // namespace ebb::graphviz

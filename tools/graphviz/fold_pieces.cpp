@@ -207,9 +207,10 @@ class Contracting {
     std::vector<Operand> operands;
     std::vector<std::size_t> touched;
     for (Place place = piece.first; place < piece.end; ++place) {
+      const std::uint32_t* reads = order_.reads.data() + order_.begin[place];
       for (const Operand& o : op(place).operands) {
-        if (o.id == 0) continue;
-        const std::size_t read = trace_.at(o.id);
+        const std::uint32_t read = *reads++;
+        if (read == nowhere) continue;
         const std::uint32_t id = id_of_[read];
         if (id == 0 || id == r.id) continue;
         const std::size_t key = order_.place[read] == nowhere ? read : trace_.at(id);
@@ -272,18 +273,21 @@ class Contracting {
     else state = gradient;
   }
 
-  /// The gradients that go from block to block, the last computed first, and then that of the largest other result.
+  /// The gradients that go from block to block, the last computed first, or that of the block's last op if none does; and
+  /// that of the largest result, if none of these is as large.
   std::span<const Fold::Series> series_of(const Piece& piece) {
     constexpr std::size_t most_series = 3;
     const Repeat& repeat = graph_.repeats[piece.of];
     std::vector<Place> chosen(repeat.crossing.rbegin(), repeat.crossing.rend());
     chosen.resize(std::min(chosen.size(), most_series - 1));
+    if (chosen.empty()) chosen.push_back(repeat.length - 1);
+    std::int64_t most = 0;
+    for (const Place i : chosen) most = std::max(most, op(piece.first + i).size());
     Place largest = nowhere;
     for (Place i = 0; i < repeat.length; ++i) {
       const Record& r = op(piece.first + i);
-      if (r.gradient.state != Gradient::State::known || std::find(chosen.begin(), chosen.end(), i) != chosen.end())
-        continue;
-      if (largest == nowhere || r.size() > op(piece.first + largest).size()) largest = i;
+      if (r.gradient.state != Gradient::State::known || r.size() <= most) continue;
+      largest = i, most = r.size();
     }
     if (largest != nowhere) chosen.push_back(largest);
     std::vector<Fold::Series> all;
@@ -327,23 +331,12 @@ class Contracting {
 }  // namespace
 
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most) {
-  const Order& order = graph.order;
-  std::size_t nodes = order.size() + (graph.trace.root != 0 ? 1 : 0);
+  std::size_t nodes = graph.order.size() + (graph.trace.root != 0 ? 1 : 0);
   for (const Piece& piece : pieces) nodes -= piece.end - piece.first - 1;
   if (nodes > most) return nodes;
   const LeafUse use(graph, pieces, leaves);
-  for (std::size_t i = 0; i < graph.trace.records.size() && nodes <= most; ++i)
-    if (order.place[i] == nowhere && use.stays(i) && !use.is_open(i)) ++nodes;
-  auto piece = pieces.begin();
-  for (Place op = 0; op < order.size() && nodes <= most; ++op) {
-    while (piece != pieces.end() && piece->end <= op) ++piece;
-    if (piece != pieces.end() && piece->first <= op) {
-      op = piece->end - 1;
-      continue;
-    }
-    for (std::uint32_t i = order.begin[op]; i < order.begin[op + 1]; ++i)
-      if (order.reads[i] != nowhere && order.place[order.reads[i]] == nowhere) ++nodes;
-  }
+  for (std::size_t i = 0; i < graph.trace.records.size(); ++i)
+    if (graph.order.place[i] == nowhere && use.stays(i)) nodes += use.places(i);
   return nodes;
 }
 

@@ -44,8 +44,8 @@ struct Foldable {
   std::vector<Repeat> repeats;
 };
 
-/// How many nodes a picture of it needs at most: one for each record and for the loss, and for a leaf one beside each op
-/// that reads it; folded records have none beside them.  Gives up counting above `most`.
+/// How many nodes a picture of it needs at most: one for each record and for the loss, and for a leaf one beside each
+/// record that reads it.  Gives up counting above `most`.
 std::size_t drawn(const Foldable& graph, const std::vector<Piece>& pieces, const Leaves& leaves, std::size_t most);
 
 /// The trace with one record for each piece.

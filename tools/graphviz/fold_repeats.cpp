@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <span>
 
 namespace ebb::graphviz {
 
@@ -40,10 +41,11 @@ struct Stretch {
 };
 
 /// Distances at which a few neighbours look the same again, those that seem to explain most first.
-std::vector<std::size_t> lags_of(const std::vector<std::uint64_t>& look) {
+std::vector<std::size_t> lags_of(std::span<const std::uint64_t> look) {
   constexpr std::size_t most = 48;
   std::map<std::size_t, std::size_t> seen;  // lag -> how often
-  std::vector<std::uint64_t> group = look;  // hashes of neighbours, first one of them, then 4, 16 and 64
+  std::vector<std::uint64_t> group(look.begin(),
+                                   look.end());  // hashes of neighbours, first one of them, then 4, 16 and 64
   for (std::size_t in_group = 1; in_group <= 64 && group.size() >= fewest_blocks; in_group *= 4) {
     // Where a hash was seen last; what another one has displaced is forgotten, which loses little.
     const std::size_t slots = std::bit_ceil(std::min<std::size_t>(2 * group.size(), 1 << 20));
@@ -71,7 +73,7 @@ std::vector<std::size_t> lags_of(const std::vector<std::uint64_t>& look) {
 }
 
 /// Those that cover most first; of two that cover the same, the one with shorter blocks.
-std::vector<Stretch> stretches_of(const std::vector<std::uint64_t>& look) {
+std::vector<Stretch> stretches_of(std::span<const std::uint64_t> look) {
   std::vector<Stretch> all;
   for (const std::size_t lag : lags_of(look)) {
     std::size_t first = 0;
@@ -110,7 +112,8 @@ class Wiring {
 
   /// What can be told of two blocks beyond their being wired the same.
   Repeat describe(std::uint32_t call, Place first, Place end, Place length) const {
-    Repeat r{call, first, end, length, false, Repeat::Parameters::none, {}};
+    Repeat r;
+    r.call = call, r.first = first, r.end = end, r.length = length;
     const Place middle = first + length * static_cast<Place>(r.blocks() / 2);
     std::size_t same = 0, distinct = 0;
     for (Place op = middle; op < middle + length; ++op) {
@@ -153,43 +156,69 @@ class Wiring {
   const Order& order_;
 };
 
+class Finding {
+ public:
+  Finding(const Trace& trace, const Order& order) : order_(order), wiring_(trace, order) {}
+
+  std::vector<Repeat> run() {
+    for (std::uint32_t c = 0; c < order_.calls.size(); ++c) {
+      if (order_.calls[c].end - order_.calls[c].first < 2 * fewest_blocks) continue;
+      const Row row = row_of(order_, c);
+      search(c, row, 0, row.look.size(), false);
+    }
+    std::sort(found_.begin(), found_.end(), [](const Repeat& a, const Repeat& b) {
+      return a.call != b.call ? a.call < b.call : a.first != b.first ? a.first < b.first : a.end > b.end;
+    });
+    return std::move(found_);
+  }
+
+ private:
+  /// Among the neighbours [from, to) of a row.
+  void search(std::uint32_t c, const Row& row, std::size_t from, std::size_t to, bool inner) {
+    if (to - from < fewest_blocks) return;
+    std::vector<bool> taken(to - from);
+    for (const Stretch& s : stretches_of(std::span(row.look).subspan(from, to - from))) {
+      // What is left of it by those that cover more.
+      const auto begin = taken.begin() + static_cast<std::ptrdiff_t>(s.first);
+      const auto end = begin + static_cast<std::ptrdiff_t>(s.matches + s.lag);
+      const auto free = std::find(begin, end, false), full = std::find(free, end, true);
+      const auto first = static_cast<std::size_t>(free - taken.begin());
+      const std::size_t blocks = static_cast<std::size_t>(full - free) / s.lag;
+      if (blocks >= fewest_blocks)
+        split(c, row, from + first, s.lag, blocks, inner, [&](std::size_t n, std::size_t count) {
+          std::fill_n(free + static_cast<std::ptrdiff_t>(n * s.lag), count * s.lag, true);
+        });
+    }
+  }
+
+  /// Blocks that look the same, at `first` of the row, by where their wiring changes; what is found is told to `take`.
+  template <class F> void split(std::uint32_t c, const Row& row, std::size_t first, std::size_t lag, std::size_t blocks,
+                                bool inner, F&& take) {
+    const auto place = [&](std::size_t block) { return row.first[first + block * lag]; };
+    const Place length = place(1) - place(0);
+    std::size_t begin = 0;
+    for (std::size_t n = 1; n <= blocks; ++n) {
+      if (n < blocks && place(n + 1) - place(n) == length && wiring_.same(place(n - 1), place(n), place(begin)))
+        continue;
+      const std::size_t count = n - begin;
+      if (count >= fewest_blocks && count * length >= 2 * fewest_blocks) {
+        found_.push_back(wiring_.describe(c, place(begin), place(n), length));
+        found_.back().inner = inner;
+        take(begin, count);
+        for (const std::size_t block : {begin, begin + 1, n - 2, n - 1})  // those that stay
+          search(c, row, first + block * lag, first + (block + 1) * lag, true);
+      }
+      begin = n;
+    }
+  }
+
+  const Order& order_;
+  const Wiring wiring_;
+  std::vector<Repeat> found_;
+};
+
 }  // namespace
 
-std::vector<Repeat> find_repeats(const Trace& trace, const Order& order) {
-  const Wiring wiring(trace, order);
-  std::vector<Repeat> repeats;
-  for (std::uint32_t c = 0; c < order.calls.size(); ++c) {
-    const Call& call = order.calls[c];
-    if (call.end - call.first < 2 * fewest_blocks) continue;
-    const Row row = row_of(order, c);
-    if (row.look.size() < fewest_blocks) continue;
-    const std::size_t known = repeats.size();
-    std::vector<bool> taken(row.look.size());
-    for (const Stretch& s : stretches_of(row.look)) {
-      // What is left of it by those that cover more.
-      const auto begin_of = taken.begin() + static_cast<std::ptrdiff_t>(s.first);
-      const auto from = std::find(begin_of, begin_of + static_cast<std::ptrdiff_t>(s.matches + s.lag), false);
-      const auto to = std::find(from, begin_of + static_cast<std::ptrdiff_t>(s.matches + s.lag), true);
-      const auto first = static_cast<std::size_t>(from - taken.begin());
-      const std::size_t blocks = static_cast<std::size_t>(to - from) / s.lag;
-      if (blocks < fewest_blocks) continue;
-      const auto place = [&](std::size_t block) { return row.first[first + block * s.lag]; };
-      const Place length = place(1) - place(0);
-      std::size_t begin = 0;
-      for (std::size_t n = 1; n <= blocks; ++n) {
-        if (n < blocks && place(n + 1) - place(n) == length && wiring.same(place(n - 1), place(n), place(begin)))
-          continue;
-        if (n - begin >= fewest_blocks && (n - begin) * length >= 2 * fewest_blocks) {
-          repeats.push_back(wiring.describe(c, place(begin), place(n), length));
-          std::fill_n(from + static_cast<std::ptrdiff_t>(begin * s.lag), (n - begin) * s.lag, true);
-        }
-        begin = n;
-      }
-    }
-    std::sort(repeats.begin() + static_cast<std::ptrdiff_t>(known), repeats.end(),
-              [](const Repeat& a, const Repeat& b) { return a.first < b.first; });
-  }
-  return repeats;
-}
+std::vector<Repeat> find_repeats(const Trace& trace, const Order& order) { return Finding(trace, order).run(); }
 
 }  // namespace ebb::graphviz

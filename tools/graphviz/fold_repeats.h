@@ -15,6 +15,7 @@ struct Repeat {
   std::uint32_t call = 0;                    ///< in Order::calls: where the blocks stand
   Place first = 0, end = 0;                  ///< all blocks
   Place length = 0;                          ///< ops in each
+  bool inner = false;      ///< they stand in a block of another that is not folded away
   bool recurrent = false;                    ///< each reads what the one before made
   Parameters parameters = Parameters::none;  ///< that each has of what the one before has
   std::vector<Place> crossing;               ///< of a block: the ops that the next one reads, counted from its first
@@ -27,7 +28,7 @@ struct Repeat {
 inline constexpr std::size_t fewest_blocks = 5;
 
 /// Equal is what has the same ops on the same shapes, which read one another in the same way; numbers and names do not
-/// count.  None of one call overlap; the first in the order of computing comes first, the ones around others before them.
+/// count.  Sorted by call, then by place; one stands before those inside of its blocks.
 std::vector<Repeat> find_repeats(const Trace& trace, const Order& order);
 
 }  // namespace ebb::graphviz

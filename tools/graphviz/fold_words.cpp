@@ -70,13 +70,19 @@ Words of_call(const Foldable& graph, std::uint32_t c) {
   return words;
 }
 
-/// The path of the module that each block of a repeat is, if it is one.
-std::string_view module_of(const Foldable& graph, const Repeat& repeat, std::size_t block) {
+/// The call that a block of a repeat is, if it is one.
+const Call* call_of(const Foldable& graph, const Repeat& repeat, std::size_t block) {
   const Place first = repeat.block(block);
   const std::vector<Call>& calls = graph.order.calls;
   for (std::uint32_t c = repeat.call + 1; c < calls[repeat.call].next; c = calls[c].next)
-    if (calls[c].first == first) return calls[c].end == first + repeat.length ? calls[c].path : std::string_view();
-  return {};
+    if (calls[c].first == first) return calls[c].end == first + repeat.length ? &calls[c] : nullptr;
+  return nullptr;
+}
+
+/// Its module.
+std::string_view module_of(const Foldable& graph, const Repeat& repeat, std::size_t block) {
+  const Call* const call = call_of(graph, repeat, block);
+  return call == nullptr ? std::string_view() : call->path;
 }
 
 struct Noun {
@@ -104,8 +110,8 @@ Words of_blocks(const Foldable& graph, const Piece& piece) {
   const Repeat& repeat = graph.repeats[piece.of];
   Words words{title_of(graph, repeat, piece.block, piece.blocks), ""};
   if (piece.blocks == 1) {
-    const std::string_view path = module_of(graph, repeat, piece.block);
-    if (path != words.title) words.detail = path;
+    if (const Call* const call = call_of(graph, repeat, piece.block); call != nullptr)
+      words.detail = call->path != words.title ? call->path : call->kind;
     return words;
   }
   using enum Repeat::Parameters;
@@ -188,13 +194,18 @@ std::vector<std::string> summary(const Foldable& graph, const std::vector<Piece>
   using enum Piece::Kind;
   if (any(before, between, after)) text.push_back("all but " + shorten(focus, longest_title));
   std::map<std::uint32_t, std::uint32_t> repeats;  // and how many of their blocks are folded
-  for (const Piece& piece : pieces)
-    if (piece.kind == block) repeats[piece.of] += piece.blocks;
+  bool inner = false;
+  for (const Piece& piece : pieces) {
+    if (piece.kind != block) continue;
+    if (graph.repeats[piece.of].inner) inner = true;
+    else repeats[piece.of] += piece.blocks;
+  }
   std::size_t told = 0;
   for (const auto& [of, blocks] : repeats)
     if (told++ < most_repeats) text.push_back(sentence(graph, graph.repeats[of], blocks));
   if (repeats.size() > most_repeats)
     text.push_back(count(static_cast<std::int64_t>(repeats.size() - most_repeats), "more repeat"));
+  if (inner) text.push_back("repeats within them");
   int level = 0;
   for (const Piece& piece : pieces)
     if (piece.kind == module && (level == 0 || graph.order.calls[piece.of].level < level))

@@ -133,7 +133,8 @@ std::string measure_rows(const Record& r, const Style& style) {
 std::string curve(std::span<const double> sizes, const Style& style) {
   constexpr std::array blocks{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const auto [least, most] = range_of(sizes);
-  const double decades = std::log10(most / least);
+  const double lowest = std::log10(least),
+               decades = std::log10(most) - lowest;  // of most / least there may be no double
   const std::size_t shown = std::min(sizes.size(), most_blocks);
   const int points = block_size(shown);
   std::string out;
@@ -144,7 +145,7 @@ std::string curve(std::span<const double> sizes, const Style& style) {
     if (!std::isfinite(size)) {
       sign = "×";
     } else if (size != 0) {
-      const double height = decades > 0 ? std::log10(size / least) / decades : 0.5;
+      const double height = decades > 0 ? (std::log10(size) - lowest) / decades : 0.5;
       sign = blocks[static_cast<std::size_t>(std::lround(7 * std::clamp(height, 0.0, 1.0)))];
     }
     // Blocks of one colour too are pieces of their own: the picture of another step has as many.

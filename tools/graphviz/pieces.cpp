@@ -172,7 +172,7 @@ std::string loss_markup(const Trace& trace, const Style& style) {
   const Palette& c = style.colours;
   const Record& root = trace[trace.root];
   const bool recorded = root.backward_of != 0;  // a gradient, of which the gradient was taken
-  const std::string value = root.has_value ? "  <B>" + number(root.value) + "</B>" : "";
+  const std::string value = root.has_value ? "  <B>" + (root.scalar ? scalar_number(root.value) : number(root.value)) + "</B>" : "";
   std::string cells = cell(font((recorded ? "∂" : "loss") + value, 15), "PORT=\"v\"");
   if (trace.differentiated) cells += cell(font(recorded ? "seed  1" : "seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
   return fmt::format(

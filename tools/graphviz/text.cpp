@@ -180,6 +180,14 @@ std::string number(double v) {
   return sign + fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
 }
 
+std::string scalar_number(double v) {
+  if (!std::isfinite(v) || (v != 0 && (std::abs(v) >= 1e5 || std::abs(v) < 1e-3))) return number(v);
+  std::string text = fmt::format("{:.4f}", std::abs(v));
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return v < 0 && text != "0" ? "−" + text : text;
+}
+
 std::string thousands(std::int64_t n) {
   std::string out = std::to_string(n);
   for (std::ptrdiff_t i = std::ssize(out) - 3; i > 0; i -= 3) out.insert(static_cast<std::size_t>(i), ",");

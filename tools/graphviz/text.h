@@ -27,6 +27,8 @@ std::string cut(std::string_view text, std::size_t most);
 
 /// Three significant digits for 0.01 <= |v| < 1000, else 2.3e-3; "0", "NaN", "∞".
 std::string number(double v);
+/// Four decimals, which is as exact as a reader calculates: "24.7041", "−4"; else as number().
+std::string scalar_number(double v);
 /// 2817 -> "2,817".
 std::string thousands(std::int64_t n);
 /// "128 B", "1.25 KiB", "8 MiB".

@@ -1,7 +1,6 @@
 #include "trace.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -61,19 +60,6 @@ std::vector<bool> ancestors(const Trace& trace, std::uint32_t id) {
       if (o.id != 0) found[trace.at(o.id)] = true;
   }
   return found;
-}
-
-double median_gradient(const Trace& trace) {
-  std::vector<double> sizes;
-  for (const Record& r : trace.records) {
-    const double size = std::abs(r.gradient.size);
-    if (r.is_op() && r.gradient.state == Gradient::State::known && std::isfinite(size) && size > 0)
-      sizes.push_back(size);
-  }
-  if (sizes.empty()) return 0;
-  const auto middle = sizes.begin() + std::ssize(sizes) / 2;
-  std::nth_element(sizes.begin(), middle, sizes.end());
-  return *middle;
 }
 
 }  // namespace ebb::graphviz

@@ -36,7 +36,8 @@ struct Operand {
   std::uint32_t times = 1;          ///< of a folded record: how many lines between the two became this one
   std::string_view name;            ///< in the op's formula; may be empty
   double number = no_number;        ///< scalar lane: its value
-  double contribution = no_number;  ///< what this op sent to it, as Gradient::size; NaN: unknown or none
+  /// What this op sent to it, as Gradient::size; of a folded record the largest that an op in it sent; NaN: unknown or none.
+  double contribution = no_number;
 };
 
 /// Of a comparison of two traces: which of them holds the node.
@@ -174,9 +175,6 @@ Trace trace(const std::vector<Node>& nodes, bool observed);
 
 /// For each record, whether `id` was computed from it, or is it; none for id 0.
 std::vector<bool> ancestors(const Trace& trace, std::uint32_t id);
-
-/// The middle size of all ops' gradients that are neither zero nor infinite; 0 if there is none.
-double median_gradient(const Trace& trace);
 
 struct SaveOptions {
   bool times = false;  ///< with the seconds that each op took, which differ from run to run

@@ -1,6 +1,7 @@
 #include "write.h"
 
 #include "fold.h"
+#include "pieces.h"
 #include "strip.h"
 
 #include "../../autograd/error.h"
@@ -43,6 +44,14 @@ std::string as_ladder_if_it_fits(const Trace& trace, const DotOptions& options) 
   return plan && plan->rows.size() <= tallest ? write_ladder(folded, *plan, options) : "";
 }
 
+void check_scalars(const Trace& trace) {
+  for (const Record& r : trace.records)
+    if (r.is_op() && !r.scalar)
+      throw UsageError(fmt::format("graphviz: the graph is not of scalars: node {} ({}) computes a tensor\n"
+                                   "  help: View::cards draws any graph",
+                                   r.id, title_of(r)));
+}
+
 }  // namespace
 
 std::string write(const Trace& trace, const DotOptions& options) {
@@ -51,6 +60,7 @@ std::string write(const Trace& trace, const DotOptions& options) {
   if (options.view == View::ladder) return as_ladder(trace, options);
   if (options.view == View::automatic && (!computes_with_scalars(trace) || has_recorded(trace)))
     if (std::string ladder = as_ladder_if_it_fits(trace, options); !ladder.empty()) return ladder;
+  if (options.view == View::scalar) check_scalars(trace);
   return write_cards(trace, options);
 }
 
