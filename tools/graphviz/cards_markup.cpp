@@ -158,7 +158,7 @@ CardLook CardMarkup::op(const Record& r, const Record* slice) const {
   std::string steps = r.order == 0 ? "" : std::to_string(r.order), words = card_words(trace_, r);
   if (slice != nullptr) {
     if (slice->order != 0 && r.order != 0) steps += fmt::format("–{}", slice->order);
-    words += "\n" + card_words(trace_, *slice);
+    words += "; of " + card_words(trace_, *slice);
   }
   const Words title = this->title(r, slice);
   const std::string shape = r.scalar ? "" : shape_text(r.shape);
