@@ -97,7 +97,8 @@ class Saying {
       tooltip.put(shape_and_type(out) + ", " + exact, !card.folded);
       if (card.folded) tooltip.may(shape_and_type(out) + ", " + value_words(out, false));
     }
-    if (options_.color == Color::value) label.may("|" + three_digits(std::abs(value_of(out))) + "|");
+    if (options_.color == Color::value)
+      label.must(three_digits(std::abs(value_of(out)))), label.may("rms " + three_digits(std::abs(value_of(out))));
     if (options_.color == Color::memory) {
       label.must(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)));
       tooltip.may(in_bytes(out.shape.size() * (out.dtype == f32 ? 4 : 8)) + ", " + in_bytes(facts_.saved_bytes(card)) +
