@@ -22,7 +22,7 @@ class Picture : private Saying {
       if (letter == (is_ladder_ ? 'f' : 'n') && is_op(id))
         drawn[id] = place.classes.starts_with("folded") || place.classes.starts_with("module") ||
                     graphs::has(place.label, " as one|");
-      if (graphs::has(place.label, "of a slice")) slices.insert(facts_[id].inputs[0]);
+      if (graphs::has(place.label, " of x[")) slices.insert(facts_[id].inputs[0]);
       if (is_strip_ && place.name == "loss" && place.tooltip != "|loss|") drawn[facts_.root->id] = false;
     }
     facts_.draw(drawn, recorded_apart, slices);
@@ -246,7 +246,7 @@ class Picture : private Saying {
 
   void loss(Truths& label, Truths& tooltip) const {
     const Node& root = *facts_.root;
-    label.must(" " + three_digits(value_of(root)) + "|");
+    label.must(" " + size_words(root, value_of(root)) + "|");
     const auto found = facts_.cards.find(root.id);
     if (!is_strip_ || found == facts_.cards.end() || found->second.folded) return;
     const Card& card = found->second;
