@@ -122,8 +122,14 @@ std::string CardMarkup::backward(const Record& r, std::string_view steps, double
 // What was computed: with its own colour where that is measured, else in small print.
 std::string CardMarkup::forward(const Record& r, double wide) const {
   const std::optional<double> size = style_.forward(r);
-  const char* const what = style_.color == Color::value ? "rms" : style_.color == Color::time ? "forward" : "values";
-  if (size) return chip("", fmt::format("{} <B>{}</B>", what, style_.text(*size)), size, wide);
+  if (size && style_.color == Color::value) {  // of a single number with its sign
+    const std::string value = r.scalar ? scalar_number(r.value) : number(r.value);
+    return chip("", fmt::format("{} <B>{}</B>", r.size() == 1 ? "value" : "rms", value), size, wide);
+  }
+  if (size) {
+    const char* const what = style_.color == Color::time ? "forward" : "values";
+    return chip("", fmt::format("{} <B>{}</B>", what, style_.text(*size)), size, wide);
+  }
   if (r.scalar || !r.has_value) return "";
   return row(cell(font(value_text(r), 9, c_.muted), "ALIGN=\"LEFT\"") +
              cell(sparkline(r.histogram, 7, c_.forward), "ALIGN=\"RIGHT\""));
@@ -220,7 +226,8 @@ CardLook CardMarkup::stub(const Record& op, std::size_t operand) const {
   if (sent.state == Gradient::State::known) {
     const std::optional<double> size = style_.of(sent);
     const std::string text = leaf.scalar ? scalar_number(sent.size) : style_.gradient_text(sent.size);
-    rows += row(cell(font((sent.size < 0 ? "" : "+") + text, 9, style_.ink(size)), fmt::format("BGCOLOR=\"{}\"", style_.fill(size))));
+    rows += row(cell(font((sent.size < 0 ? "" : "+") + text, 9, style_.ink(size)),
+                     fmt::format("BGCOLOR=\"{}\"", style_.fill(size))));
     look.height += small_height;
   }
   const bool learns = leaf.kind != Node::Kind::constant;
