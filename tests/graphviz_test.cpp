@@ -57,7 +57,7 @@ TEST_CASE("each use of a scalar shows the gradient that it sends, not their sum"
   const Scalar x = graph.variable(2.0, "x");
   (x * 5 + x).backward();
   const std::string text = dot(graph);
-  CHECK(has(text, "tooltip=\"x, value 2, gradient 6\""));
+  CHECK(has(text, "tooltip=\"x, value 2, gradient 6, the sum of 2\""));
   CHECK(has(text, ": gradient 5\"]"));
   CHECK(has(text, ": gradient 1\"]"));
   CHECK_FALSE(has(text, ": gradient 6\"]"));

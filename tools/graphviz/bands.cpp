@@ -48,12 +48,18 @@ std::vector<Run> runs_of(const Trace& trace, const std::vector<std::uint32_t>& o
   return runs;
 }
 
-// A band for one activation is more frame than picture: it joins the layer before it.
+// A band for one activation is more frame than picture: it joins the layer before it, unless that is a module of layers,
+// whose band would seem to hold the activation.
 std::vector<Run> join_small(std::vector<Run> runs) {
   std::vector<Run> joined;
+  const auto is_inside = [](const Run& run, const Run& outer) { return run.path.starts_with(outer.path + '.'); };
+  const auto is_layer = [&](const std::vector<Run>& before) {
+    return before.size() < 2 || !is_inside(before[before.size() - 2], before.back());
+  };
   for (Run& run : runs) {
     const bool small = run.ops.size() == 1 && !run.has_parameters && !run.path.empty();
-    if (small && !joined.empty() && !joined.back().path.empty() && parent(joined.back().path) == parent(run.path)) {
+    if (small && !joined.empty() && !joined.back().path.empty() && parent(joined.back().path) == parent(run.path) &&
+        is_layer(joined)) {
       joined.back().titles.push_back(run.titles[0]);
       joined.back().ops.push_back(run.ops[0]);
     } else {

@@ -24,9 +24,12 @@ std::string_view symbol(const Record& r) {
   return r.scalar && found != symbols.end() ? found->second : r.op;
 }
 
-// A table of at least that size.
+// The table, of at least that size.
+std::string sized(std::string_view markup, double wide, double high) {
+  return fmt::format("<TABLE WIDTH=\"{:.0f}\" HEIGHT=\"{:.0f}\"{}", wide, high, markup.substr(6));
+}
 std::string sized(const Frame& frame, std::string_view rows, double wide, double high) {
-  return fmt::format("<TABLE WIDTH=\"{:.0f}\" HEIGHT=\"{:.0f}\"{}", wide, high, table(frame, rows).substr(6));
+  return sized(table(frame, rows), wide, high);
 }
 
 // "∂": one of those that graph.gradient() recorded.
@@ -110,7 +113,7 @@ std::string CardMarkup::backward(const Record& r, std::string_view steps, double
     if (r.gradient.state == State::unneeded && trace_.differentiated && r.kind != Node::Kind::constant)
       return note(steps, "no gradient");
     const bool missing = r.wants_gradient && trace_.differentiated && trace_.observed;
-    return missing ? note(steps, "not computed") : steps.empty() ? "" : note(steps, "");
+    return missing ? note(steps, trace_.compared ? "no ratio" : "not computed") : steps.empty() ? "" : note(steps, "");
   }
   const std::optional<double> size = style_.backward(r);
   if (size)
@@ -131,7 +134,7 @@ std::string CardMarkup::forward(const Record& r, double wide) const {
     return chip("", fmt::format("{} <B>{}</B>", what, style_.text(*size)), size, wide);
   }
   if (r.scalar || !r.has_value) return "";
-  return row(cell(font(value_text(r), 9, c_.muted), "ALIGN=\"LEFT\"") +
+  return row(cell(value_markup(value_text(r), r, 9, c_.muted, style_), "ALIGN=\"LEFT\"") +
              cell(sparkline(r.histogram, 7, c_.forward), "ALIGN=\"RIGHT\""));
 }
 
@@ -171,8 +174,9 @@ CardLook CardMarkup::op(const Record& r, const Record* slice) const {
   const double beside = r.scalar ? 60 : std::max(44.0, width(shape, 10) + 8);
   CardLook look;
   look.width = std::max(r.scalar ? scalar_width : op_width, title.width + beside + 16);
-  const std::string facts =
-      r.scalar ? (r.has_value ? font(scalar_number(r.value), 12, {}, true) : "") : font(shape, 10, c_.muted);
+  const std::string facts = r.scalar
+                                ? (r.has_value ? value_markup(scalar_number(r.value), r, 12, "", style_, true) : "")
+                                : font(shape, 10, c_.muted);
   const std::string forward = this->forward(r, look.width), backward = this->backward(r, steps, look.width);
   look.height = line_height + 2 + (r.scalar ? 2 : 0);
   if (!forward.empty()) look.height += style_.forward(r) ? chip_height : small_height;
@@ -190,7 +194,7 @@ CardLook CardMarkup::op(const Record& r, const Record* slice) const {
 
 CardLook CardMarkup::leaf(const Record& r) const {
   const std::string name = mark(r) + fit(leaf_name(trace_, r), 160, 12, true);
-  const bool one_number = r.has_value && r.size() == 1, learns = r.kind != Node::Kind::constant;
+  const bool one_number = r.has_value && r.shape.empty(), learns = r.kind != Node::Kind::constant;
   const std::string shape = r.scalar ? "" : shape_text(r.shape);
   const std::string value = one_number ? (r.scalar ? scalar_number(r.value) : number(r.value)) : "";
   const double beside = 8 + (one_number ? 40 : width(shape, 10));
@@ -268,11 +272,10 @@ CardSize CardMarkup::size_of_folded(const Record& r) const {
 
 CardLook CardMarkup::folded(const Record& r) const {
   const CardSize size = size_of_folded(r);
-  const std::string card = row(cell(folded_card(trace_, r, style_), ""));
   CardLook look;
   look.width = size.width, look.height = size.height;
   look.attributes = fmt::format("class=\"folded{}\" tooltip={} {}", step_class(r), quoted(folded_words(r, style_)),
-                                label(sized({"", "", Frame::Corners::square, 0}, card, size.width, size.height)));
+                                label(sized(folded_card(trace_, r, style_), size.width, size.height)));
   return look;
 }
 

@@ -242,7 +242,7 @@ std::string CardWays::loss_line(std::uint32_t root, bool returns) const {
 
 Spot CardWays::label(std::size_t number) const {
   const Ends& ends = ends_.at(number);
-  return ends.sideways_in ? Spot{ends.end.x - 20, ends.end.y - 10} : Spot{ends.end.x + 16, ends.end.y - 14};
+  return ends.sideways_in ? Spot{ends.end.x - 13, ends.end.y - 9} : Spot{ends.end.x + 16, ends.end.y - 14};
 }
 
 }  // namespace ebb::graphviz

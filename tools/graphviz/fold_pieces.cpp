@@ -274,9 +274,11 @@ class Contracting {
   }
 
   /// The gradients that go from block to block, the last computed first, or that of the block's last op if none does; and
-  /// that of the largest result, if none of these is as large.
+  /// that of the largest result, if none of these is as large.  Of more blocks than a curve can show, those at equal
+  /// distances from the first to the last.
   std::span<const Fold::Series> series_of(const Piece& piece) {
     constexpr std::size_t most_series = 3;
+    constexpr std::uint64_t most_values = 4096;
     const Repeat& repeat = graph_.repeats[piece.of];
     std::vector<Place> chosen(repeat.crossing.rbegin(), repeat.crossing.rend());
     chosen.resize(std::min(chosen.size(), most_series - 1));
@@ -294,8 +296,10 @@ class Contracting {
     for (const Place i : chosen) {
       std::vector<double> values;
       bool any = false;
-      for (std::uint32_t block = piece.block; block < piece.block + piece.blocks; ++block) {
-        const Gradient& g = op(repeat.block(block) + i).gradient;
+      const std::uint64_t kept = std::min<std::uint64_t>(piece.blocks, most_values);
+      for (std::uint64_t n = 0; n < kept; ++n) {
+        const auto block = static_cast<std::uint32_t>(n * (piece.blocks - 1) / std::max<std::uint64_t>(kept - 1, 1));
+        const Gradient& g = op(repeat.block(piece.block + block) + i).gradient;
         any = any || g.state == Gradient::State::known;
         values.push_back(g.state == Gradient::State::known ? std::abs(g.size) : no_number);
       }

@@ -15,7 +15,7 @@ struct Repeat {
   std::uint32_t call = 0;                    ///< in Order::calls: where the blocks stand
   Place first = 0, end = 0;                  ///< all blocks
   Place length = 0;                          ///< ops in each
-  bool inner = false;      ///< they stand in a block of another that is not folded away
+  bool inner = false;                        ///< they stand in a block of another that is not folded away
   bool recurrent = false;                    ///< each reads what the one before made
   Parameters parameters = Parameters::none;  ///< that each has of what the one before has
   std::vector<Place> crossing;               ///< of a block: the ops that the next one reads, counted from its first

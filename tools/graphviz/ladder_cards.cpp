@@ -132,11 +132,12 @@ std::string LadderCards::forward(const Record& op) const {
       row(cell(name_and(title_of(op), one_line ? formula : "", widths_.op, 13, size ? ink : ""), left(widths_.op)) +
           cell(font(html(fit(shape_text(op.shape), widths_.shape, 11)), 11, size ? ink : ""), right(widths_.shape)));
   if (!one_line) rows += row(cell(font(html(fit(formula, widths_.op + widths_.shape, 10)), 10, muted), both_columns));
-  if (op.fold != nullptr) rows += row(cell(font(count(op.fold->ops, "op") + " as one", 10, muted), both_columns));
+  if (op.fold != nullptr)
+    rows += row(cell(font(count(op.fold->ops, "op") + (op.fold->ops > 1 ? " as one" : ""), 10, muted), both_columns));
   std::string below = value_text(op);
   if (size && style_.color != Color::value) below += (below.empty() ? "" : " · ") + style_.text(*size);
   if (!below.empty())
-    rows += row(cell(font(below, 10, muted), "ALIGN=\"LEFT\"") +
+    rows += row(cell(size ? font(below, 10, muted) : value_markup(below, op, 10, muted, style_), "ALIGN=\"LEFT\"") +
                 cell(sparkline(op.histogram, 9, size ? ink : c_.forward), "ALIGN=\"RIGHT\""));
   if (op.change != Change::none) rows += row(cell(font(change_words(op), 11, ink, true), both_columns));
   const auto corners = op.change == Change::removed ? Frame::Corners::dashed : Frame::Corners::rounded;

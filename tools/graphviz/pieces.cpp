@@ -18,8 +18,9 @@ std::int64_t cards(const Trace& trace) {
 std::string default_subtitle(const Trace& trace, std::string_view facts) {
   std::string text(facts);
   if (trace.parameters > 0) text += count(trace.parameters, "parameter") + " · ";
-  const auto recorded = std::count_if(trace.records.begin(), trace.records.end(),
-                                      [](const Record& r) { return r.is_op() && r.backward_of != 0 && r.fold == nullptr; });
+  const auto recorded = std::count_if(trace.records.begin(), trace.records.end(), [](const Record& r) {
+    return r.is_op() && r.backward_of != 0 && r.fold == nullptr;
+  });
   if (trace.folded.empty()) text += count(trace.ops - recorded, "forward op");
   else text += fmt::format("{} drawn as {}", count(trace.ops, "op"), count(cards(trace), "card"));
   if (recorded > 0 && trace.folded.empty()) text += " · " + count(recorded, "recorded backward op");
@@ -80,11 +81,17 @@ std::string value_text(const Record& r) {
   return (r.size() == 1 ? "value " : "rms ") + number(r.value);
 }
 
+std::string value_markup(const std::string& text, const Record& r, double points, std::string_view ink,
+                         const Style& style, bool bold) {
+  const bool stands_out = r.has_value && !std::isfinite(r.value);
+  return font(text, points, stands_out ? style.colours.broken : ink, bold || stands_out);
+}
+
 std::string op_words(const Record& op, const Style& style) {
   const std::string formula = formula_of(op);
   const char* const between = formula.empty() ? "" : op.fold != nullptr ? ", " : " = ";
-  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), between,
-                                 shorten(formula, 200), shape_text(op.shape), op.dtype);
+  std::string text = fmt::format("{}{}{}: {} {}", shorten(title_of(op), 100), between, shorten(formula, 200),
+                                 shape_text(op.shape), op.dtype);
   if (op.has_value) text += fmt::format(", {}{:.10g}", op.size() == 1 ? "value " : "rms ", op.value);
   if (style.color == Color::time && op.forward_seconds > 0)
     text += fmt::format(", {} forward, {} backward", duration(op.forward_seconds), duration(op.backward_seconds));
@@ -95,7 +102,7 @@ std::string op_words(const Record& op, const Style& style) {
 std::string_view title_of(const Record& op) { return op.fold != nullptr ? op.fold->title : op.op; }
 
 std::string formula_of(const Record& op) {
-  if (op.fold != nullptr) return std::string(op.fold->detail);
+  if (op.fold != nullptr) return with_arrow(std::string(op.fold->detail));
   std::string text(op.formula);
   const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
   for (const Operand& o : op.operands) {
@@ -162,7 +169,10 @@ std::string legend_markup(const Trace& trace, const Style& style, std::string_vi
     more += cell(font("diamond, NaN or ∞: the gradient is not finite", 10, style.heat.ink(no_number), true),
                  fmt::format("BGCOLOR=\"{}\"", c.broken));
   if (trace.differentiated && trace.observed && any([](const Gradient& g) { return g.state == State::unknown; }))
-    more += cell(font("dashed line: gradient not computed", 10, c.muted), "");
+    more += cell(
+        font(trace.compared ? "dashed line: only one of the two has a gradient" : "dashed line: gradient not computed",
+             10, c.muted),
+        "");
   if (!more.empty())
     rows += row(cell(fmt::format("<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"6\">{}</TABLE>", row(more)), ""));
   return table({"", "", Frame::Corners::square, 3}, rows);
@@ -172,8 +182,9 @@ std::string loss_markup(const Trace& trace, const Style& style) {
   const Palette& c = style.colours;
   const Record& root = trace[trace.root];
   const bool recorded = root.backward_of != 0;  // a gradient, of which the gradient was taken
-  const std::string value = root.has_value ? "  <B>" + (root.scalar ? scalar_number(root.value) : number(root.value)) + "</B>" : "";
-  std::string cells = cell(font((recorded ? "∂" : "loss") + value, 15), "PORT=\"v\"");
+  const std::string digits = root.scalar ? scalar_number(root.value) : number(root.value);
+  const std::string value = root.has_value ? "  <B>" + digits + "</B>" : "";
+  std::string cells = cell(value_markup((recorded ? "∂" : "loss") + value, root, 15, "", style), "PORT=\"v\"");
   if (trace.differentiated) cells += cell(font(recorded ? "seed  1" : "seed  ∂L/∂L = 1", 11, c.muted), "PORT=\"s\"");
   return fmt::format(
       "<TABLE BORDER=\"2\" COLOR=\"{}\" STYLE=\"ROUNDED\" BGCOLOR=\"{}\" CELLBORDER=\"0\" CELLSPACING=\"0\""
@@ -224,7 +235,7 @@ std::string joint(double line_width, std::string_view colour) {
 }
 
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared) {
-  if (gradient.state == Gradient::State::unknown) return "gradient not computed";
+  if (gradient.state == Gradient::State::unknown) return compared ? "no ratio of gradients" : "gradient not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";
   if (compared) return fmt::format("gradient {:.10g} times what it was", gradient.size);
   return scalar ? fmt::format("gradient {:.10g}", gradient.size)
@@ -232,7 +243,7 @@ std::string gradient_words(const Gradient& gradient, bool scalar, bool compared)
 }
 
 std::string gradient_short(const Gradient& gradient, const Style& style) {
-  if (gradient.state == Gradient::State::unknown) return "not computed";
+  if (gradient.state == Gradient::State::unknown) return style.compared ? "no ratio" : "not computed";
   if (gradient.state == Gradient::State::unneeded) return "no gradient";
   return style.gradient_text(gradient.size);
 }

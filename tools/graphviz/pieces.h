@@ -30,6 +30,9 @@ std::string label(std::string_view markup);
 std::string sparkline(std::span<const std::uint8_t> heights, double points, std::string_view colour);
 /// "rms 1.44", "value 0.826"; empty without a value.
 std::string value_text(const Record& r);
+/// What is said of the value of `r`, in `ink` on a plain card; NaN and infinity stand out.
+std::string value_markup(const std::string& text, const Record& r, double points, std::string_view ink,
+                         const Style& style, bool bold = false);
 /// For tooltips, with all digits: "affine = x·Wᵀ + b: 32×8 f32, rms 0.8219123"; the seconds if they are what is measured.
 std::string op_words(const Record& op, const Style& style);
 /// What a card is headed: the op's name, or what was folded into it.
@@ -61,7 +64,7 @@ std::string back_line(const Gradient& gradient, const Style& style);
 std::string joint(double line_width, std::string_view colour);
 /// For tooltips, with all digits: "gradient rms 0.00231746", "gradient not computed", ...
 std::string gradient_words(const Gradient& gradient, bool scalar, bool compared = false);
-/// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no gradient".
+/// The same number as cards print it, in words where it is none: "2.3e-3", "×0.5", "not computed", "no ratio", "no gradient".
 std::string gradient_short(const Gradient& gradient, const Style& style);
 
 }  // namespace ebb::graphviz

@@ -62,10 +62,13 @@ std::string range(const Health& health) {
   std::vector<Health::Layer> moving;
   for (const Health::Layer& layer : health.layers)
     if (moves(layer)) moving.push_back(layer);
-  if (moving.empty()) return fmt::format("no finite gradient reaches any of {}", count(health.learning, "layer"));
+  if (moving.empty())
+    return "no gradient that is finite and not 0 reaches " +
+           (health.learning == 1 ? "the layer" : "any of " + count(health.learning, "layer"));
   const std::string which = std::ssize(moving) < health.learning
                                 ? fmt::format("{} of {}", moving.size(), health.learning)
                             : health.learning == 1 ? "the"
+                            : health.learning == 2 ? "both"
                                                    : fmt::format("all {}", health.learning);
   const auto smaller = [](const Health::Layer& a, const Health::Layer& b) { return a.gradient < b.gradient; };
   const auto least = std::min_element(moving.begin(), moving.end(), smaller);

@@ -32,6 +32,22 @@ std::string fitted(const std::string& text, std::size_t wide) {
   return out;
 }
 
+// Broken at the dots between facts.
+std::string wrapped(const std::string& facts, std::size_t wide) {
+  constexpr std::string_view dot = " · ";
+  std::string out;
+  std::size_t used = 0;
+  for (std::size_t begin = 0; begin < facts.size();) {
+    const std::size_t end = std::min(facts.find(dot, begin), facts.size());
+    const std::string fact = fitted(facts.substr(begin, end - begin), wide);
+    const bool joins = used > 0 && used + 3 + columns(fact) <= wide;
+    out.append(joins ? dot : used > 0 ? "\n" : "").append(fact);
+    used = joins ? used + 3 + columns(fact) : columns(fact);
+    begin = end == facts.size() ? end : end + dot.size();
+  }
+  return out;
+}
+
 std::string line(const Cells& cells) {
   std::string out;
   for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -114,7 +130,7 @@ class Table {
     if (!trace_.observed) all += " · no numbers: graph.observe() before the forward pass keeps them";
     else if (!trace_.differentiated) all += " · no gradients: backward() has not run";
     for (const std::string& what : trace_.folded) all += " · folded: " + what;
-    return fitted(all, 100);
+    return wrapped(all, 100);
   }
   std::string order() const {
     switch (options_.color) {
@@ -194,7 +210,8 @@ class Table {
     if (r.change == Change::removed) return "removed";
     if (options_.color == Color::gradient) {
       if (r.gradient.state == Gradient::State::unneeded) return "none needed";
-      if (r.gradient.state == Gradient::State::unknown) return sorted() ? "not computed" : "";
+      if (r.gradient.state == Gradient::State::unknown)
+        return !sorted() ? "" : trace_.compared ? "no ratio" : "not computed";
     }
     const double size = measure(r);
     if (std::isnan(size) && options_.color != Color::gradient) return "";

@@ -126,6 +126,7 @@ class Taking {
   Trace finish() {
     trace_.index();
     const std::vector<bool> below_loss = ancestors(trace_, trace_.root);
+    count_contributions();
     for (std::size_t i = 0; i < trace_.records.size(); ++i) {
       Record& r = trace_.records[i];
       // The scalar lane takes no step for a gradient of 0; that it is 0 is known all the same.
@@ -147,6 +148,15 @@ class Taking {
   Record& record(std::uint32_t id) { return trace_.records[places_[id]]; }
 
   std::string_view keep(const std::string& text) { return texts_.keep(trace_, text); }
+
+  // The scalar lane adds up gradients without counting them, also those of elements of a tensor.
+  void count_contributions() {
+    std::vector<std::uint32_t> sent(trace_.records.size());
+    for (const Record& r : trace_.records)
+      for (const Operand& o : r.operands)
+        if (o.id != 0 && !std::isnan(o.contribution)) ++sent[places_[o.id]];
+    for (std::size_t i = 0; i < sent.size(); ++i) trace_.records[i].uses = std::max(trace_.records[i].uses, sent[i]);
+  }
 
   void take_operands(const Node& node, Record& r) {
     operands_.clear();

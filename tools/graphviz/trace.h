@@ -32,10 +32,10 @@ struct Gradient {
 
 /// One operand of an op.
 struct Operand {
-  std::uint32_t id = 0;             ///< 0: a plain number
-  std::uint32_t times = 1;          ///< of a folded record: how many lines between the two became this one
-  std::string_view name;            ///< in the op's formula; may be empty
-  double number = no_number;        ///< scalar lane: its value
+  std::uint32_t id = 0;       ///< 0: a plain number
+  std::uint32_t times = 1;    ///< of a folded record: how many lines between the two became this one
+  std::string_view name;      ///< in the op's formula; may be empty
+  double number = no_number;  ///< scalar lane: its value
   /// What this op sent to it, as Gradient::size; of a folded record the largest that an op in it sent; NaN: unknown or none.
   double contribution = no_number;
 };
@@ -57,7 +57,8 @@ struct Fold {
     chain,    ///< pointwise ops one after the other
     stretch,  ///< neighbours in the order of computing, with nothing else in common
   };
-  /// A number for each of the blocks that were folded, the first computed first.
+  /// A number for each of the blocks that were folded, the first computed first; of more than 4,096 for so many of them,
+  /// at equal distances, the first and the last among them.
   struct Series {
     std::string_view name;
     std::span<const double> values;
@@ -112,10 +113,10 @@ struct Record {
 /// What is said of a graph as a whole.
 struct Facts {
   bool observed = false;
-  bool differentiated = false;                      ///< a backward ran
-  bool timed = false;                               ///< the seconds are known
-  bool compared = false;                            ///< diff() made it: sizes of gradients are multiples of what they were
-  std::uint32_t root = 0;                           ///< where it started, or would start: the loss; 0: nowhere
+  bool differentiated = false;  ///< a backward ran
+  bool timed = false;           ///< the seconds are known
+  bool compared = false;        ///< diff() made it: sizes of gradients are multiples of what they were
+  std::uint32_t root = 0;       ///< where it started, or would start: the loss; 0: nowhere
   std::int64_t ops = 0, steps = 0, parameters = 0;  ///< of the whole graph: ops, steps of backward, numbers that learn
   std::vector<std::string> folded;                  ///< what was folded, in words; empty: every node is a record
 };

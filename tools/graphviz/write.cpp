@@ -1,5 +1,6 @@
 #include "write.h"
 
+#include "cards_plan.h"
 #include "fold.h"
 #include "pieces.h"
 #include "strip.h"
@@ -14,7 +15,8 @@ namespace ebb::graphviz {
 
 namespace {
 
-constexpr std::size_t tallest = 60;  // rows; of a taller ladder nobody sees both ends
+constexpr std::size_t tallest = 60;    // rows; of a taller ladder nobody sees both ends
+constexpr std::ptrdiff_t widest = 16;  // steps in time side by side
 
 bool computes_with_scalars(const Trace& trace) {
   return std::any_of(trace.records.begin(), trace.records.end(), [](const Record& r) { return r.is_op() && r.scalar; });
@@ -47,9 +49,20 @@ std::string as_ladder_if_it_fits(const Trace& trace, const DotOptions& options) 
 void check_scalars(const Trace& trace) {
   for (const Record& r : trace.records)
     if (r.is_op() && !r.scalar)
-      throw UsageError(fmt::format("graphviz: the graph is not of scalars: node {} ({}) computes a tensor\n"
-                                   "  help: View::cards draws any graph",
-                                   r.id, title_of(r)));
+      throw UsageError(
+          fmt::format("graphviz: the graph is not of scalars: node {} ({}) computes a tensor\n"
+                      "  help: View::cards draws any graph",
+                      r.id, title_of(r)));
+}
+
+// Folded further if its steps make too wide a page.
+std::string as_cards_that_fit(const Trace& trace, const DotOptions& options) {
+  const std::vector<Cards::Column> columns = plan_cards(trace, options.depth, !computes_with_scalars(trace)).columns;
+  const auto steps = std::count_if(columns.begin(), columns.end(), [](const Cards::Column& c) { return c.step != 0; });
+  if (steps <= widest || !options.focus.empty()) return write_cards(trace, options);
+  DotOptions narrower = options;
+  narrower.max_nodes = std::min(options.max_nodes, static_cast<int>(trace.records.size() / 2));
+  return write_cards(fold(trace, narrower), options);
 }
 
 }  // namespace
@@ -61,7 +74,7 @@ std::string write(const Trace& trace, const DotOptions& options) {
   if (options.view == View::automatic && (!computes_with_scalars(trace) || has_recorded(trace)))
     if (std::string ladder = as_ladder_if_it_fits(trace, options); !ladder.empty()) return ladder;
   if (options.view == View::scalar) check_scalars(trace);
-  return write_cards(trace, options);
+  return options.view == View::automatic ? as_cards_that_fit(trace, options) : write_cards(trace, options);
 }
 
 }  // namespace ebb::graphviz
