@@ -99,6 +99,13 @@ class Facts {
     const auto found = uses_.find(id);
     return found == uses_.end() ? none : found->second;
   }
+  /// How many gradients met there: the scalar lane does not count those that it adds up.
+  std::size_t met(const Node& n) const {
+    const std::vector<Use>& all = uses(n.id);
+    const auto sends = [](const Use& use) { return sent_by(*use.op, use.operand).has_value(); };
+    const auto sent = static_cast<std::size_t>(std::count_if(all.begin(), all.end(), sends));
+    return std::max<std::size_t>(n.uses, sent);
+  }
   template <class F> std::int64_t count(F&& is_one) const {
     return std::count_if(by_id_.begin(), by_id_.end(), [&](const auto& entry) { return is_one(*entry.second); });
   }

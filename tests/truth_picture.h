@@ -21,7 +21,7 @@ class Picture : private Saying {
       recorded_apart = recorded_apart || letter == 'q';
       if (letter == (is_ladder_ ? 'f' : 'n') && is_op(id))
         drawn[id] = place.classes.starts_with("folded") || place.classes.starts_with("module") ||
-                    graphs::has(place.label, " as one|");
+                    graphs::has(place.label, " as one|") || graphs::has(place.label, "|1 op|");
       if (letter == 'n' && is_op(id) && place.label.starts_with("|" + facts_[id].op + " of "))
         slices.insert(facts_[id].inputs[0]);
       if (is_strip_ && place.name == "loss" && place.tooltip != "|loss|") drawn[facts_.root->id] = false;
@@ -123,9 +123,9 @@ class Picture : private Saying {
     const std::string size = size_words(n, *g);
     label.must(letter == 'b' ? "|" + size + "|" : (in_scalars(n) ? "grad " : "∇ ") + size);
     tooltip.must(gradient_words(n, *g));
-    if (n.uses > 1)
-      label.put("Σ" + std::to_string(n.uses), letter == 'n' && !is_strip_),
-          tooltip.may("the sum of " + std::to_string(n.uses));
+    if (const std::size_t met = facts_.met(n); met > 1)
+      label.put("Σ" + std::to_string(met), letter == 'n' && !is_strip_),
+          tooltip.may("the sum of " + std::to_string(met));
   }
 
   // Constants of one card that stand as one.

@@ -131,14 +131,15 @@ class Saying {
     if (options_.color == Color::time) times(card, label, tooltip);
     if (out.scalar && last == 0) label.may("grad 0"), label.may("g 0"), tooltip.may("gradient 0");
     if (!g) return;
-    const std::string size = size_words(out, *g), sum = out.uses > 1 ? "Σ" + std::to_string(out.uses) : "";
+    const std::size_t met = facts_.met(out);
+    const std::string size = size_words(out, *g), sum = met > 1 ? "Σ" + std::to_string(met) : "";
     const bool many_of_one = single && by_gradient();
     label.put((in_scalars(out) ? "grad " : "g ") + size, many_of_one);
     tooltip.put(gradient_words(out, *g), last != 0 || single);
-    if (out.uses > 1) label.may("′ " + sum);
-    if (out.uses > 1 && single) {
+    if (met > 1) label.may("′ " + sum);
+    if (met > 1 && single) {
       label.put(letter == 'b' ? "′ " + sum : sum, !is_strip_ && by_gradient());
-      tooltip.put("the sum of " + std::to_string(out.uses), true);
+      tooltip.put("the sum of " + std::to_string(met), true);
     }
   }
 
