@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -250,7 +251,7 @@ int main(int argc, char** argv) try {
     std::printf("%s\n", path.c_str());
   }
   return 0;
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::fprintf(stderr, "pictures: %s\n", error.what());
   return 1;
 }
