@@ -49,7 +49,8 @@ struct Layer {
         bias(parameter({out}, 0.25, seed + 1, (path + ".bias").c_str())) {}
   Tensor operator()(const Tensor& x) const {
     const Scope scope(path, kind);
-    return affine(x, weight, bias);
+    const Tensor w = weight, b = bias;  // in this order, whatever the compiler
+    return affine(x, w, b);
   }
 };
 

@@ -31,7 +31,7 @@ struct Cell {
   std::pair<Tensor, Tensor> operator()(const Tensor& x, const Tensor& h, const Tensor& c) const {
     const Scope scope(path, kind);
     const Tensor from_x = matmul(x, wx), from_h = matmul(h, wh);  // in this order, whatever the compiler
-    const Tensor z = from_x + from_h + b;
+    const Tensor both = from_x + from_h, z = both + b;
     const Tensor i = sigmoid(slice(z, 0, 4, 1)), f = sigmoid(slice(z, 4, 8, 1));
     const Tensor g = tanh(slice(z, 8, 12, 1)), o = sigmoid(slice(z, 12, 16, 1));
     const Tensor kept = f * c, added = i * g;

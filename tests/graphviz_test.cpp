@@ -240,7 +240,8 @@ TEST_CASE("the calls of one module are told apart") {
   const Layer cell("cell", 4, 4, 1);
   Graph graph;
   const Tensor x = numbers({2, 4}, 1, 1);
-  sum(cell(x) * cell(tanh(cell(x))));
+  const Tensor twice = cell(tanh(cell(x)));
+  sum(cell(x) * twice);
   const std::string text = dot(graph);
   CHECK(has(words(text), "<cell  Dense(4 → 4)  call 1>"));
   CHECK(has(words(text), "<cell  Dense(4 → 4)  call 3>"));
