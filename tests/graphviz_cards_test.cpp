@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <random>
-#include <regex>
+#include <sstream>
 #include <set>
 #include <string>
 #include <tuple>
@@ -81,13 +81,26 @@ struct Box {
   double x, y, wide, high;
 };
 
-// Of the cards whose place the text gives.
+// What stands between two marks behind `at`; empty if they do not.
+std::string between(const std::string& line, std::size_t at, const std::string& mark, char end) {
+  const std::size_t from = line.find(mark, at);
+  if (from == std::string::npos) return "";
+  const std::size_t begin = from + mark.size();
+  return line.substr(begin, line.find(end, begin) - begin);
+}
+
+// Of the cards whose place the text gives.  (No regular expression: std::regex recurses for every letter of a line.)
 std::map<std::string, Box> boxes(const std::string& text) {
   std::map<std::string, Box> all;
-  const std::regex card(
-      "\n  +([ns][0-9_]+) \\[.*label=<<TABLE WIDTH=\"([0-9]+)\" HEIGHT=\"([0-9]+)\".* pos=\"([-0-9.]+),([-0-9.]+)\"");
-  for (std::sregex_iterator at(text.begin(), text.end(), card), end; at != end; ++at)
-    all[(*at)[1]] = {std::stod((*at)[4]), -std::stod((*at)[5]), std::stod((*at)[2]), std::stod((*at)[3])};
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t begin = line.find_first_not_of(' '), table = line.find("label=<<TABLE WIDTH=\"");
+    if (begin == std::string::npos || begin == 0 || (line[begin] != 'n' && line[begin] != 's')) continue;
+    const std::string name = line.substr(begin, line.find(' ', begin) - begin), at = between(line, 0, " pos=\"", '"');
+    if (table == std::string::npos || at.empty()) continue;
+    all[name] = {std::stod(at), -std::stod(at.substr(at.find(',') + 1)), std::stod(between(line, table, "WIDTH=\"", '"')),
+                 std::stod(between(line, table, "HEIGHT=\"", '"'))};
+  }
   return all;
 }
 

@@ -14,7 +14,8 @@ namespace {
 
 // What is left of an SVG without its colours, numbers and words about colours.
 std::string geometry(std::string svg) {
-  svg = std::regex_replace(svg, std::regex("<style>[^<]*</style>"), "");
+  const std::size_t style = svg.find("<style>"), end = svg.find("</style>");
+  if (end != std::string::npos) svg.erase(style, end - style);
   svg = std::regex_replace(svg, std::regex(" (fill|stroke|class)=\"[^\"]*\""), "");
   return svg;
 }
