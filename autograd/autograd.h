@@ -10,6 +10,7 @@
 #include "ops.h"
 #include "parameter.h"
 #include "random.h"
+#include "replay.h"
 #include "scalar.h"
 #include "scope.h"
 #include "shape.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "formulas.h"
-#include "kernels/map.h"
+#include "launch.h"
 #include "op.h"
 #include "scalar.h"
 
@@ -77,7 +77,7 @@ struct Own {
     Tensor y = empty(shape, type);
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       const kernels::Walk<N> walk(shape.sizes(), {x.shape().sizes()...});
-      kernels::map(write<T>(y), walk, [this](auto... v) { return Num<T>(f(Num<T>(v)...)).v; }, read<T>(x)...);
+      launch_map(write<T>(y), walk, [f = f](auto... v) { return Num<T>(f(Num<T>(v)...)).v; }, read<T>(x)...);
     });
     return y;
   }
@@ -87,12 +87,12 @@ struct Own {
     [&]<std::size_t... K>(std::index_sequence<K...>) {
       dispatch_floating(dy.dtype(), [&]<class T>(T) {
         const kernels::Walk<N + 1> walk(dy.shape().sizes(), {dy.shape().sizes(), in[K].shape().sizes()...});
-        const auto local = [&](T g, auto... v) {
+        const auto local = [f = f, i](T g, auto... v) {
           Dual<T, 1> x[] = {Dual<T, 1>(Num<T>(v))...};
           x[i].d[0] = Num<T>(1);
           return chain(Dual<T, 1>(f(x[K]...)).d[0], Num<T>(g)).v;  // no gradient stays none
         };
-        kernels::map(write<T>(dx), walk, local, read<T>(dy), read<T>(in[K])...);
+        launch_map(write<T>(dx), walk, local, read<T>(dy), read<T>(in[K])...);
       });
     }(std::make_index_sequence<N>());
     return sum_to(dx, in[std::size_t(i)].shape());
@@ -136,6 +136,8 @@ class ElementwiseOp {
 
   ElementwiseOp(std::string_view name, F f) : f_(std::move(f)) {
     must_be_named(name);
+    // What it captures may be gone when this function has returned.
+    if constexpr (!std::is_empty_v<F>) cannot_replay("makes an elementwise() op whose formula captures");
     info_ = &named_info(make_info<Own<F, N>>(""), name, N);
     if constexpr (plain) code_ = own_code(name, N, &scalar_gradient);
   }

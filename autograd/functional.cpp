@@ -3,6 +3,7 @@
 #include "error.h"
 #include "graph.h"
 #include "kernels/movement.h"
+#include "launch.h"
 #include "list.h"
 #include "op.h"
 #include "ops.h"
@@ -143,7 +144,8 @@ class Transform {
     if (shape.size() == 0 || impl(y).graph != list_->graph()) return zeros(shape, x_.dtype());
     for (std::int64_t i = 0; i < y.size(); ++i) {
       Tensor seed = zeros(y.shape(), y.dtype());
-      dispatch_floating(y.dtype(), [&]<class T>(T) { write<T>(seed)[i] = T(1); });
+      dispatch_floating(y.dtype(),
+                        [&]<class T>(T) { launch([](T* to, std::int64_t at) { to[at] = T(1); }, write<T>(seed), i); });
       all.push_back(last_gradient(y, seed, x_));
     }
     return reshape(stack(all), shape);
@@ -183,9 +185,21 @@ class Transform {
 
 // ---- checkpoint ------------------------------------------------------------------------------------------------
 
-std::uint64_t fingerprint(const Tensor& t) {
-  return kernels::fingerprint(read<void>(t), static_cast<std::size_t>(t.size()) * size_of(t.dtype()));
+/// This thread's default generator, of which a checkpoint only sets when it draws what.
+Generator* drawing() {
+  const Uncaptured known;
+  return &default_generator();
 }
+
+/// What a checkpoint keeps to compute the same once more, as numbers of a tensor, where a replay finds it too.
+struct Kept {
+  Generator before, meanwhile;  // the default generator, when the function ran, and while it runs again
+  std::uint64_t value;          // the result's fingerprint
+};
+static_assert(std::is_trivially_copyable_v<Kept> && sizeof(Kept) == 5 * sizeof(std::int64_t));
+
+std::uint64_t fingerprint(const void* y, std::size_t bytes) { return kernels::fingerprint(y, bytes); }
+std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.size()) * size_of(t.dtype()); }
 
 /// A Parameter that a checkpoint's function used, and the leaf that it was, with its numbers.
 struct Used {
@@ -201,8 +215,7 @@ struct Checkpoint {
   Recomputed f;
   std::vector<Tensor> x;
   std::vector<Used> used;
-  Generator before;  // the default generator, as it was when f ran
-  std::uint64_t value;
+  mutable Tensor kept;  // a Kept
 
   Tensor compose(const Tensor*) const {
     List& list = *recording_list();
@@ -212,16 +225,21 @@ struct Checkpoint {
     }
     struct Restore {
       List& list;
-      Generator generator;
+      Generator* generator;
+      Kept* state;
       std::uint32_t watched_before;
       ~Restore() {
-        default_generator() = generator;
+        launch([](Generator* g, const Kept* was) { *g = was->meanwhile; }, generator, state);
         list.watched_before = watched_before;
       }
-    } const restore{list, std::exchange(default_generator(), before),
-                    std::exchange(list.watched_before, list.size() - 1)};
+    } const restore{list, drawing(), write<Kept>(kept), std::exchange(list.watched_before, list.size() - 1)};
+    launch([](Generator* g, Kept* was) { was->meanwhile = std::exchange(*g, was->before); }, restore.generator,
+           restore.state);
     Tensor y = f(x);
-    if (!y.defined() || fingerprint(y) != value)
+    const auto same = [](const Kept* was, const void* again, std::size_t bytes) {
+      return fingerprint(again, bytes) == was->value;
+    };
+    if (!y.defined() || !decided(same, read<Kept>(kept), read<void>(y), bytes_of(y)))
       throw GraphError(
           fmt::format("backward(): the function of a checkpoint gave another result when it was computed again{}\n"
                       "  help: it must depend on its operands, Parameters and the default generator alone, and not be "
@@ -307,7 +325,8 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   List* const list = recording_list();
   if (list == nullptr) return f(x);
   const Attempt attempt(&List::bury);
-  const Generator before = default_generator();
+  Tensor kept = empty({sizeof(Kept) / sizeof(std::int64_t)}, i64);
+  launch([](Kept* now, const Generator* g) { now->before = *g; }, write<Kept>(kept), drawing());
   const std::uint32_t floor = list->size() - 1;
   const auto memory = list->arena.mark();
   const Tensor inside = f(x);
@@ -342,7 +361,9 @@ Tensor checkpoint_of(Recomputed f, const std::vector<Tensor>& x) {
   }
   std::vector<const Tensor*> in;
   for (const Tensor& t : from) in.push_back(&t);
-  const Checkpoint op{std::move(f), x, std::move(used), before, fingerprint(y)};
+  launch([](Kept* now, const void* made, std::size_t bytes) { now->value = fingerprint(made, bytes); },
+         write<Kept>(kept), read<void>(y), bytes_of(y));
+  const Checkpoint op{std::move(f), x, std::move(used), std::move(kept)};
   // What f computed was checked as it came, and the shadows hold no numbers.
   struct Unchecked {
     List& list;

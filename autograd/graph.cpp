@@ -1,6 +1,7 @@
 #include "graph.h"
 
 #include "error.h"
+#include "launch.h"
 #include "list.h"
 #include "ops.h"
 
@@ -565,6 +566,7 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
 // ---- crossings between the lanes -------------------------------------------------------------------------------
 
 namespace {
+constexpr char computes_scalars[] = "computes with Scalars";
 constexpr OpInfo stack_info{
     "stack", "[a, b, …]", "∇a = g₀   ∇b = g₁   …", "", Keep::nothing, nullptr, nullptr, nullptr, 0, nullptr, nullptr,
     false,   nullptr};
@@ -574,10 +576,12 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
   for (const Scalar& s : parts)
     if (dtype == i64 && !is_whole(s.value()))
       throw DTypeError(fmt::format("stack(..., i64): {} is no 64-bit integer{}", s.value(), where_in_model()));
+  if (parts.size() != 1) cannot_replay(computes_scalars);
   Tensor y = empty(shape, dtype);
   dispatch(dtype, [&]<class T>(T) {
     T* const to = write<T>(y);
-    for (std::size_t i = 0; i < parts.size(); ++i) to[i] = static_cast<T>(parts[i].value());
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      launch([](T* at, T value) { *at = value; }, to + i, static_cast<T>(parts[i].value()));
   });
   List* const list = recording_list();
   bool recorded = false;
@@ -615,6 +619,7 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
 }
 
 Scalar element_of(const Tensor& t, std::int64_t place) {
+  cannot_replay(computes_scalars);
   const double v = dispatch(t.dtype(), [&]<class T>(T) { return static_cast<double>(read<T>(t)[place]); });
   List* const list = recording_list();
   const std::uint32_t graph = impl(t).graph;
@@ -642,6 +647,7 @@ bool is_stack(const TensorNode& node) { return node.op == &stack_info; }
 using namespace detail;
 
 bool recording() { return tape != &no_tape; }
+bool detail::paused() { return pauses > 0; }
 
 Graph::Graph(const GraphOptions& options) {
   if (open_list != nullptr) {
@@ -710,6 +716,7 @@ void Graph::observe() {
   list_->observing = true;
 }
 void List::watch(std::uint32_t id, Hook hook) {
+  cannot_replay("watches gradients (on_gradient())");
   if (id <= watched_before) return;
   if (is_tensor(id)) {
     tensor(id).watched = true;

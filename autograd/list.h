@@ -266,6 +266,9 @@ struct List : Tape {
 inline List* recording_list() { return tape != &no_tape ? static_cast<List*>(tape) : nullptr; }
 extern constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL;
 
+/// Whether a Pause lives on this thread.
+bool paused();
+
 /// While it lives, the open list records, though a Pause lives or backward is at work in it.
 class Recording {
  public:

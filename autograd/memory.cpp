@@ -2,6 +2,7 @@
 // nothing of the system.  Under AddressSanitizer every block is the system's own, so that errors are seen.
 #include "memory.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -91,6 +92,9 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
   }
   return std::aligned_alloc(64, bytes_of(b));
 }
+
+std::uint8_t bucket_for(std::size_t bytes) { return static_cast<std::uint8_t>(std::min(bucket_of(bytes), buckets)); }
+std::int64_t bytes_in(std::uint8_t bucket) { return static_cast<std::int64_t>(bytes_of(bucket)); }
 
 void give_block(void* block, std::uint8_t bucket) noexcept {
   const std::size_t bytes = bytes_of(bucket);

@@ -1,5 +1,6 @@
 #include "op.h"
 
+#include "launch.h"
 #include "list.h"
 #include "ops.h"
 #include "require.h"
@@ -58,6 +59,7 @@ std::uint8_t axes_of(const Shape& shape, const Axes& axes) {
 }
 
 std::string where_in_model() {
+  cannot_replay("makes a call that fails, and goes on");  // every message asks for the place
   for (const Scope* scope = Scope::current(); scope != nullptr; scope = scope->outer()) {
     const std::string_view name = scope->path().empty() ? scope->kind() : scope->path();
     if (!name.empty()) return fmt::format("\n  in {}", name);

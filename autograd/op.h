@@ -4,7 +4,7 @@
 //
 //   static constexpr char name[], formula[], rule[], operands[];   // for people; operands: "x W b"
 //   static constexpr Keep keep;                                    // what backward reads
-//   Tensor run(const Tensor& a, ...) const;                        // checks shapes with require(), computes
+//   Tensor run(const Tensor& a, ...) const;                        // checks shapes with require(), launch()es kernels
 //   Tensor da(const Tensor& dy, const Tensor& a, ..., [const Tensor& y]) const;   // one for each operand
 //   static constexpr auto gradients() { return std::tuple(&Op::da, ...); }        // in the operands' order
 //
@@ -18,6 +18,7 @@
 
 #include "error.h"
 #include "keep.h"
+#include "launch.h"
 #include "scalar.h"
 
 #include <cmath>
@@ -40,6 +41,8 @@ Tensor empty(const Shape& shape, DType dtype);
 Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset = 0);
 /// Where a tensor's numbers can be written: its own buffer, first replaced by a copy if anyone else holds it.
 void* writable(Tensor& t);
+/// The same, the long way.
+void* own_buffer(Tensor& t);
 
 inline const TensorImpl& impl(const Tensor& t);
 template <class T> const T* read(const Tensor& t);
@@ -208,8 +211,18 @@ inline Tensor share(TensorImpl* head) {
   head->refs.fetch_add(1, std::memory_order_relaxed);
   return Access::tensor(head);
 }
-template <class T> const T* read(const Tensor& t) { return static_cast<const T*>(impl(t).data); }
+template <class T> const T* read(const Tensor& t) {
+  if (capturing != nullptr) [[unlikely]]
+    note_operand(impl(t));
+  return static_cast<const T*>(impl(t).data);
+}
 template <class T> T* write(Tensor& t) { return static_cast<T*>(impl(t).data); }
+
+inline void* writable(Tensor& t) {
+  const TensorImpl& head = impl(t);
+  const bool own = head.refs.load(std::memory_order_acquire) == 1 && head.owner == nullptr && head.graph == 0;
+  return own && (capturing == nullptr || head.captured) ? head.data : own_buffer(t);
+}
 
 /// Whether a double is one of the 64-bit integers.
 inline bool is_whole(double v) { return v >= -0x1p63 && v < 0x1p63 && std::trunc(v) == v; }

@@ -1,6 +1,7 @@
 #include "parameter.h"
 
 #include "error.h"
+#include "launch.h"
 #include "list.h"
 #include "ops.h"
 
@@ -35,8 +36,11 @@ void enter(const Parameter* p) {
 std::shared_ptr<ParameterState> state_of(const Tensor& value) {
   auto state = std::make_shared<ParameterState>();
   state->value = value;
+  state->owned = true;
   return state;
 }
+
+constexpr char asks_gradient[] = "asks a Parameter for its gradient";
 
 /// The value as no graph's.
 Tensor trainable(const Tensor& value) {
@@ -62,6 +66,7 @@ Parameter& Parameter::operator=(const Parameter& other) {
   if (this == &other) return *this;
   const Tensor value = other.value();
   if (state_ == nullptr || value.shape() != shape() || value.dtype() != dtype()) {
+    leave();
     state_ = state_of(value);  // another parameter altogether: nobody who holds the old one can go on with it
   } else {
     state_->value = value;
@@ -71,13 +76,19 @@ Parameter& Parameter::operator=(const Parameter& other) {
 }
 
 Parameter& Parameter::operator=(Parameter&& other) noexcept {
+  if (this != &other) leave();
   state_ = std::move(other.state_);
   return *this;
 }
 
 Parameter::~Parameter() {
+  leave();
   const std::lock_guard lock(live().mutex);
   live().all.erase(this);
+}
+
+void Parameter::leave() noexcept {
+  if (state_ != nullptr) state_->owned = false;
 }
 
 const std::shared_ptr<ParameterState>& Parameter::state() const {
@@ -85,9 +96,18 @@ const std::shared_ptr<ParameterState>& Parameter::state() const {
   return state_;
 }
 
-Tensor Parameter::value() const { return state()->value; }
-bool Parameter::has_grad() const { return state()->grad.defined(); }
-void Parameter::clear_grad() { state()->grad = Tensor(); }
+Tensor Parameter::value() const {
+  if (capturing != nullptr) note_parameter(state());
+  return state()->value;
+}
+bool Parameter::has_grad() const {
+  cannot_replay(asks_gradient);
+  return state()->grad.defined();
+}
+void Parameter::clear_grad() {
+  cannot_replay(asks_gradient);
+  state()->grad = Tensor();
+}
 std::string Parameter::name() const { return state()->name; }
 void Parameter::rename(std::string_view name) { state()->name = name; }
 const Shape& Parameter::shape() const { return state()->value.shape(); }
@@ -110,11 +130,13 @@ void Parameter::assign(const Tensor& value) {
   if (value.dtype() != dtype())
     throw DTypeError(fmt::format("{}: the parameter is {}, the new value {}\n  help: to({})", what, to_string(dtype()),
                                  to_string(value.dtype()), to_string(dtype())));
+  cannot_replay("assigns to a Parameter");
   state()->value = view(value, value.shape());
 }
 
 Parameter::operator Tensor() const {
   List* const list = recording_list();
+  if (capturing != nullptr) note_parameter(state());
   if (list != nullptr) return list->parameter_leaf(state());
   return open_list != nullptr ? open_list->paused_parameter(state()) : value();
 }

@@ -7,9 +7,9 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace ebb {
@@ -55,10 +55,24 @@ class Parameter {
   const std::shared_ptr<detail::ParameterState>& state() const;
 
  private:
+  void leave() noexcept;
+
   std::shared_ptr<detail::ParameterState> state_;
 };
 
 namespace detail {
+
+/// A lock that costs a few nanoseconds where nobody else wants it, as nearly always.
+class Latch {
+ public:
+  void lock() noexcept {
+    while (taken_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+  }
+  void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> taken_{false};
+};
 
 /// What a Parameter and the optimizers that train it share.
 struct ParameterState {
@@ -66,7 +80,8 @@ struct ParameterState {
   Tensor grad;  // undefined: none since the last step
   std::string name;
   std::atomic<std::uint64_t> leaf{0};  // graph << 32 | node of its leaf in the graph that met it last
-  std::mutex adding;
+  Latch adding;
+  bool owned = false;  // by a Parameter: not by optimizers alone
 
   /// Adds a gradient.  Safe when several threads' graphs share the parameter.
   void add_gradient(const Tensor& gradient);

@@ -1,6 +1,7 @@
 #include "random.h"
 
 #include "error.h"
+#include "launch.h"
 #include "op.h"
 
 #include <fmt/format.h>
@@ -69,12 +70,21 @@ double normal_at(double p) {
   return q < 0 ? -x : x;
 }
 
-template <class Draw> Tensor drawn(const Shape& shape, DType dtype, const char* name, Draw draw) {
+// Of another generator nobody knows how long it lives, nor whether it is another at each call.
+void must_be_default(const Generator& generator) {
+  if (&generator != &default_one) cannot_replay("draws from a Generator that is not the thread's default one");
+}
+
+template <class Draw> Tensor drawn(const Shape& shape, DType dtype, const char* name, Generator& generator, Draw draw) {
   if (dtype == i64)
     throw DTypeError(fmt::format("{}({}, i64): the numbers are not whole\n  help: randint()", name, to_string(shape)));
   Tensor t = empty(shape, dtype);
   dispatch_floating(dtype, [&]<class T>(T) {
-    for (std::int64_t i = 0; i < shape.size(); ++i) write<T>(t)[i] = static_cast<T>(draw());
+    const auto fill = [draw](T* to, std::int64_t n, Generator* from) {
+      for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(draw(*from));
+    };
+    must_be_default(generator);
+    launch(fill, write<T>(t), shape.size(), &generator);
   });
   return t;
 }
@@ -113,32 +123,44 @@ std::int64_t Generator::below(std::int64_t n) {
   return static_cast<std::int64_t>(b % range);
 }
 
-void seed(std::uint64_t seed) { default_one = Generator(seed); }
-Generator& default_generator() { return default_one; }
+void seed(std::uint64_t seed) {
+  launch([](Generator* g, std::uint64_t with) { *g = Generator(with); }, &default_one, seed);
+}
+Generator& default_generator() {
+  cannot_replay("asks for the default generator");
+  return default_one;
+}
 
 Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
-  return drawn(shape, dtype, "rand", [&] { return generator.uniform(); });
+  return drawn(shape, dtype, "rand", generator, [](Generator& from) { return from.uniform(); });
 }
 Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
-  return drawn(shape, dtype, "randn", [&] { return generator.normal(); });
+  return drawn(shape, dtype, "randn", generator, [](Generator& from) { return from.normal(); });
 }
 Tensor randint(std::int64_t low, std::int64_t high, const Shape& shape, Generator& generator) {
   std::int64_t range = 0;
   if (low >= high || __builtin_sub_overflow(high, low, &range))
     throw UsageError(fmt::format("randint({}, {}): the range must hold a number and be countable", low, high));
   Tensor t = empty(shape, i64);
-  for (std::int64_t i = 0; i < shape.size(); ++i) write<std::int64_t>(t)[i] = low + generator.below(range);
+  const auto fill = [](std::int64_t* to, std::int64_t n, std::int64_t first, std::int64_t count, Generator* from) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = first + from->below(count);
+  };
+  must_be_default(generator);
+  launch(fill, write<std::int64_t>(t), shape.size(), low, range, &generator);
   return t;
 }
 Tensor randperm(std::int64_t n, Generator& generator) {
   if (n < 0) throw ShapeError(fmt::format("randperm(): the number of elements must not be negative, got {}", n));
   Tensor t = empty({n}, i64);
-  auto* const order = write<std::int64_t>(t);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t j = generator.below(i + 1);
-    order[i] = order[j];
-    order[j] = i;
-  }
+  const auto shuffle = [](std::int64_t* order, std::int64_t count, Generator* from) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t j = from->below(i + 1);
+      order[i] = order[j];
+      order[j] = i;
+    }
+  };
+  must_be_default(generator);
+  launch(shuffle, write<std::int64_t>(t), n, &generator);
   return t;
 }
 

@@ -1,5 +1,6 @@
 // Backward: one loop over the list from the loss down to the beginning.
 #include "error.h"
+#include "launch.h"
 #include "list.h"
 #include "operands.h"
 #include "ops.h"
@@ -17,12 +18,10 @@ namespace ebb::detail {
 namespace {
 
 void add_to(Tensor& sum, const Tensor& more) {
-  if (impl(sum).refs.load(std::memory_order_relaxed) == 1 && impl(sum).owner == nullptr) {
+  const bool own = capturing == nullptr || impl(sum).captured;
+  if (own && impl(sum).refs.load(std::memory_order_relaxed) == 1 && impl(sum).owner == nullptr) {
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
-      T* const to = write<T>(sum);
-      const T* const from = read<T>(more);
-      const std::int64_t n = sum.size();
-      for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
+      launch_add(write<T>(sum), sum.size(), read<T>(more));
     });
   } else {
     sum = sum + more;
@@ -280,7 +279,9 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
     TensorNode& node = tensors[i];
     if (node.kind != Node::Kind::parameter) continue;
     if (node.gradient != nullptr && to_parameters) {
-      parameters[node.parameter - 1]->add_gradient(share(node.gradient));
+      const std::shared_ptr<ParameterState>& parameter = parameters[node.parameter - 1];
+      if (capturing != nullptr) note_gradient(parameter, share(node.gradient));
+      else parameter->add_gradient(share(node.gradient));
       if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
     }
     // With its numbers let go, a step can change them in place; if the graph meets it again, it gets a new leaf.

@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include "error.h"
+#include "launch.h"
 #include "list.h"
 #include "memory.h"
 #include "op.h"
@@ -28,6 +29,8 @@ namespace {
 constexpr std::size_t head_bytes = (sizeof(TensorImpl) + 63) / 64 * 64;
 
 void note_reading(const TensorImpl& head) {
+  if (capturing != nullptr) [[unlikely]]
+    note_number_read(head);
   if (recorded_in(head.graph)) ++numbers_read;
 }
 
@@ -42,7 +45,8 @@ void holds_nothing(const char* asked) {
 Tensor empty(const Shape& shape, DType dtype) {
   std::uint8_t bucket = 0;
   const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
-  void* const block = take_block(head_bytes + bytes, bucket);
+  const bool captured = capturing != nullptr;
+  void* const block = captured ? take_captured_block(head_bytes + bytes, bucket) : take_block(head_bytes + bytes, bucket);
   if (block == nullptr) {
     throw UsageError(fmt::format("there is no memory for {} {}: {} bytes{}", to_string(dtype), to_string(shape), bytes,
                                  where_in_model()));
@@ -50,6 +54,7 @@ Tensor empty(const Shape& shape, DType dtype) {
   auto* const head = ::new (block) TensorImpl;
   head->dtype = dtype;
   head->bucket = bucket;
+  head->captured = captured;
   head->data = static_cast<std::byte*>(block) + head_bytes;
   head->shape = shape;
   return Access::tensor(head);
@@ -59,11 +64,13 @@ Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
   TensorImpl* const base = Access::impl(x);
   TensorImpl* const owner = base->owner != nullptr ? base->owner : base;
   std::uint8_t bucket = 0;
-  void* const block = take_block(head_bytes, bucket);
+  const bool captured = capturing != nullptr;
+  void* const block = captured ? take_captured_block(head_bytes, bucket) : take_block(head_bytes, bucket);
   if (block == nullptr) throw std::bad_alloc();
   auto* const head = ::new (block) TensorImpl;
   head->dtype = base->dtype;
   head->bucket = bucket;
+  head->captured = captured;
   head->data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
   head->shape = shape;
   owner->refs.fetch_add(1, std::memory_order_relaxed);
@@ -71,12 +78,14 @@ Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
   return Access::tensor(head);
 }
 
-void* writable(Tensor& t) {
+void* own_buffer(Tensor& t) {
   const TensorImpl& head = impl(t);
   if (head.refs.load(std::memory_order_acquire) != 1 || head.owner != nullptr || head.graph != 0) {
     Tensor own = empty(head.shape, head.dtype);
-    std::memcpy(impl(own).data, head.data, static_cast<std::size_t>(head.shape.size()) * size_of(head.dtype));
+    launch(std::memcpy, impl(own).data, head.data, static_cast<std::size_t>(head.shape.size()) * size_of(head.dtype));
     t = std::move(own);
+  } else if (!head.captured) {
+    cannot_replay("changes numbers in place");
   }
   return impl(t).data;
 }
@@ -95,7 +104,9 @@ double root_mean_square(const Tensor& t) {
 
 void Tensor::release(TensorImpl* last) noexcept {
   TensorImpl* const owner = last->owner;
-  give_block(last, last->bucket);
+  if (last->captured) [[unlikely]]
+    give_captured_block(last, last->bucket);
+  else give_block(last, last->bucket);
   if (owner != nullptr) Tensor base(owner);  // one step down: an owner views nobody
 }
 
@@ -173,7 +184,10 @@ Tensor full(const Shape& shape, double value, DType dtype) {
   if (dtype == i64 && !is_whole(value))
     throw DTypeError(fmt::format("full({}, {}, i64): whole numbers only", to_string(shape), value));
   Tensor t = empty(shape, dtype);
-  dispatch(dtype, [&]<class T>(T) { std::fill_n(write<T>(t), shape.size(), static_cast<T>(value)); });
+  dispatch(dtype, [&]<class T>(T) {
+    const auto fill = [](T* to, std::int64_t n, T with) { std::fill_n(to, n, with); };
+    launch(fill, write<T>(t), shape.size(), static_cast<T>(value));
+  });
   return t;
 }
 
@@ -192,7 +206,10 @@ Tensor eye(std::int64_t n, DType dtype) {
   must_count("eye()", n);
   Tensor t = zeros({n, n}, dtype);
   dispatch(dtype, [&]<class T>(T) {
-    for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i * n + i] = T(1);
+    const auto diagonal = [](T* to, std::int64_t size) {
+      for (std::int64_t i = 0; i < size; ++i) to[i * size + i] = T(1);
+    };
+    launch(diagonal, write<T>(t), n);
   });
   return t;
 }
@@ -201,7 +218,10 @@ Tensor arange(std::int64_t n, DType dtype) {
   must_count("arange()", n);
   Tensor t = empty({n}, dtype);
   dispatch(dtype, [&]<class T>(T) {
-    for (std::int64_t i = 0; i < n; ++i) write<T>(t)[i] = static_cast<T>(i);
+    const auto count = [](T* to, std::int64_t size) {
+      for (std::int64_t i = 0; i < size; ++i) to[i] = static_cast<T>(i);
+    };
+    launch(count, write<T>(t), n);
   });
   return t;
 }
@@ -211,9 +231,14 @@ Tensor linspace(double a, double b, std::int64_t n, DType dtype) {
   must_count("linspace()", n);
   Tensor t = empty({n}, dtype);
   dispatch_floating(dtype, [&]<class T>(T) {
-    const auto last = static_cast<double>(n - 1);
-    for (std::int64_t i = 0; i < n; ++i)
-      write<T>(t)[i] = static_cast<T>(n == 1 ? a : i == n - 1 ? b : a + (b - a) * (static_cast<double>(i) / last));
+    const auto space = [](T* to, std::int64_t size, double first, double end) {
+      const auto last = static_cast<double>(size - 1);
+      for (std::int64_t i = 0; i < size; ++i)
+        to[i] = static_cast<T>(size == 1       ? first
+                               : i == size - 1 ? end
+                                               : first + (end - first) * (static_cast<double>(i) / last));
+    };
+    launch(space, write<T>(t), n, a, b);
   });
   return t;
 }
@@ -223,6 +248,7 @@ requires ElementType<T> Tensor from(std::span<const T> values, const Shape& shap
   if (static_cast<std::int64_t>(values.size()) != shape.size())
     throw ShapeError(fmt::format("from(): {} values do not fill shape {} of {} elements", values.size(),
                                  to_string(shape), shape.size()));
+  cannot_replay("makes a tensor out of C++ numbers with from(), which may be others at each call");
   Tensor t = empty(shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), write<T>(t));
   return t;
@@ -265,6 +291,7 @@ Tensor tensor(std::initializer_list<Nested> values, DType dtype) {
   measure(root, sizes, 0);
   std::vector<const Nested*> numbers;
   pour(root, numbers);
+  const Uncaptured constant;
   Tensor t = empty(Shape(std::span<const std::int64_t>(sizes)), dtype);
   dispatch(dtype, [&]<class T>(T) {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -314,6 +341,7 @@ void print(const Tensor& t, int axis, std::int64_t place, std::string& out) {
 
 std::string to_string(const Tensor& t) {
   if (!t.defined()) return "no tensor";
+  if (capturing != nullptr) note_number_read(impl(t));
   std::string out;
   print(t, 0, 0, out);
   return fmt::format("{}  {} {}", out, to_string(t.dtype()), to_string(t.shape()));

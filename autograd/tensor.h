@@ -28,6 +28,7 @@ struct alignas(64) TensorImpl {
   std::atomic<std::uint32_t> refs{1};
   DType dtype = f32;
   std::uint8_t bucket = 0;             // of the pool
+  bool captured = false;               // made while replay() recorded
   std::uint32_t node = 0, graph = 0;   // where it is recorded; 0: a constant
   std::atomic<std::uint64_t> leaf{0};  // of a constant: graph << 32 | node of its leaf in the graph that met it last
   void* data = nullptr;

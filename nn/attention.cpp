@@ -38,10 +38,12 @@ Tensor within_lengths(const Tensor& lengths, const Shape& scores) {
   require(scores.rank() >= 3, "key_lengths are for batches, [n, ..., k, d]");
   require(lengths.shape() == Shape{scores[0]}, "key_lengths must be of shape [{}], one for each row, not {}", scores[0],
           to_string(lengths.shape()));
-  for (std::int64_t i = 0; i < lengths.size(); ++i) {
-    const std::int64_t length = lengths.data<std::int64_t>()[i];
-    require(length >= 0 && length <= k, Complaint::usage, "key_lengths[{}] = {} is outside [0, {}]", i, length, k);
-  }
+  const auto check = [](const std::int64_t* length, std::int64_t n, std::int64_t most) {
+    for (std::int64_t i = 0; i < n; ++i)
+      require(length[i] >= 0 && length[i] <= most, Complaint::usage, "key_lengths[{}] = {} is outside [0, {}]", i,
+              length[i], most);
+  };
+  ebb::detail::launch(check, ebb::detail::read<std::int64_t>(lengths), lengths.size(), k);
   Shape rows{scores[0]};
   while (rows.rank() < scores.rank()) rows = rows.inserted(1, 1);
   return arange(k) < reshape(lengths, rows);
@@ -50,13 +52,16 @@ Tensor within_lengths(const Tensor& lengths, const Shape& scores) {
 /// Throws UsageError for a mask of other numbers than 0 and 1, such as one that is meant to be added to the scores.
 void require_yes_or_no(const Tensor& mask) {
   ebb::detail::dispatch(mask.dtype(), [&]<class T>(T) {
-    const Elements<T> numbers = mask.data<T>();
-    const auto* const wrong = std::find_if(numbers.begin(), numbers.end(), [](T v) { return v != T(0) && v != T(1); });
-    if (wrong == numbers.end()) return;
-    throw Complaint{Complaint::usage,
-                    fmt::format("mask{} = {}, and it must be 1 where a query may look and 0 where not",
-                                ebb::detail::place_text(mask.shape(), wrong - numbers.begin()), *wrong),
-                    "of a mask that is added, with 0 where a query may look, make mask == 0"};
+    const auto check = [](const T* numbers, const Shape& shape) {
+      const T* const end = numbers + shape.size();
+      const T* const wrong = std::find_if(numbers, end, [](T v) { return v != T(0) && v != T(1); });
+      if (wrong == end) return;
+      throw Complaint{Complaint::usage,
+                      fmt::format("mask{} = {}, and it must be 1 where a query may look and 0 where not",
+                                  ebb::detail::place_text(shape, wrong - numbers), *wrong),
+                      "of a mask that is added, with 0 where a query may look, make mask == 0"};
+    };
+    ebb::detail::launch(check, ebb::detail::read<T>(mask), mask.shape());
   });
 }
 
@@ -69,8 +74,11 @@ Sight sight_of(const AttentionOptions& options, const Shape& scores) {
   }
   if (options.key_lengths.defined()) {
     sight.restrict_to(within_lengths(options.key_lengths, scores));
-    const auto lengths = options.key_lengths.data<std::int64_t>();
-    sight.some_see_nothing = std::any_of(lengths.begin(), lengths.end(), [](std::int64_t n) { return n == 0; });
+    const auto any_empty = [](const std::int64_t* lengths, std::int64_t n) {
+      return std::any_of(lengths, lengths + n, [](std::int64_t length) { return length == 0; });
+    };
+    sight.some_see_nothing = ebb::detail::decided(
+        any_empty, ebb::detail::read<std::int64_t>(options.key_lengths), options.key_lengths.size());
   }
   if (options.mask.defined()) {
     bool fits = options.mask.rank() <= scores.rank();

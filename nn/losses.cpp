@@ -20,6 +20,9 @@ namespace {
 
 using ebb::detail::asked_of;
 using ebb::detail::Complaint;
+using ebb::detail::decided;
+using ebb::detail::launch;
+using ebb::detail::read;
 using ebb::detail::require;
 
 // ---- what is refused -----------------------------------------------------------------------------------------------
@@ -54,14 +57,16 @@ std::string position(std::int64_t i, const Shape& shape) {
 /// a target that is not is an error.
 void require_unit(const char* loss, const char* what, const Tensor& t, bool nan_passes) {
   ebb::detail::dispatch(t.dtype(), [&]<class T>(T) {
-    const Elements<T> values = t.data<T>();
-    for (std::int64_t i = 0; i < t.size(); ++i) {
-      const T v = values[i];
-      if (v >= T(0) && v <= T(1)) continue;
-      if (nan_passes && v != v) continue;
-      throw UsageError(fmt::format("{}: {}{} = {} is outside [0, 1]{}", loss, what, position(i, t.shape()), v,
-                                   ebb::detail::where_in_model()));
-    }
+    const auto check = [loss, what, nan_passes](const T* values, const Shape& shape) {
+      for (std::int64_t i = 0; i < shape.size(); ++i) {
+        const T v = values[i];
+        if (v >= T(0) && v <= T(1)) continue;
+        if (nan_passes && v != v) continue;
+        throw UsageError(fmt::format("{}: {}{} = {} is outside [0, 1]{}", loss, what, position(i, shape), v,
+                                     ebb::detail::where_in_model()));
+      }
+    };
+    launch(check, read<T>(t), t.shape());
   });
 }
 
@@ -185,21 +190,24 @@ void require_labels(const Tensor& z, const Tensor& labels, const char* called) {
 /// Throws IndexError for a label that is no class.
 Tensor counted(const char* name, const Tensor& z, const Tensor& labels, std::optional<std::int64_t> ignore_index) {
   const std::int64_t classes = z.shape()[-1];
+  const auto none_ignored = [name, classes, ignore_index, logits = z.shape()](const std::int64_t* numbers,
+                                                                              const Shape& shape) {
+    bool none = true;
+    for (std::int64_t i = 0; i < shape.size(); ++i) {
+      if (numbers[i] == ignore_index) none = false;
+      else if (numbers[i] < 0 || numbers[i] >= classes)
+        throw IndexError(fmt::format("{}: target{} = {} is outside [0, {}) for logits {}; labels count from zero{}",
+                                     name, position(i, shape), numbers[i], classes, to_string(logits),
+                                     ebb::detail::where_in_model()));
+    }
+    return none;
+  };
+  if (decided(none_ignored, read<std::int64_t>(labels), labels.shape())) return {};
   const Elements<std::int64_t> numbers = labels.data<std::int64_t>();
-  std::int64_t ignored = 0;
-  for (std::int64_t i = 0; i < labels.size(); ++i) {
-    if (numbers[i] == ignore_index) ++ignored;
-    else if (numbers[i] < 0 || numbers[i] >= classes)
-      throw IndexError(fmt::format("{}: target{} = {} is outside [0, {}) for logits {}; labels count from zero{}", name,
-                                   position(i, labels.shape()), numbers[i], classes, to_string(z.shape()),
-                                   ebb::detail::where_in_model()));
-  }
-  if (ignored == 0) return {};
   std::vector<std::int64_t> kept;
-  kept.reserve(static_cast<std::size_t>(labels.size() - ignored));
   for (std::int64_t i = 0; i < labels.size(); ++i)
     if (numbers[i] != ignore_index) kept.push_back(i);
-  return from(kept, {labels.size() - ignored});
+  return from(kept, {static_cast<std::int64_t>(kept.size())});
 }
 
 /// How the rows' losses come from predictions and class numbers.
@@ -236,25 +244,31 @@ Tensor of_labels(const char* name, const Tensor& z, const Tensor& labels, const 
   losses = reshape(losses, labels.shape());
   if (!weights) return reduced(losses, options, static_cast<double>(y.size()));
   const Tensor total = sum(own);
-  require(options.reduction != Reduction::mean || n == 0 || total.item() > 0, Complaint::usage,
-          "the class_weights of all labels are 0, so there is nothing to take the mean of");
+  const auto check = []<class T>(const T* weight) {
+    require(*weight > T(0), Complaint::usage,
+            "the class_weights of all labels are 0, so there is nothing to take the mean of");
+  };
+  if (options.reduction == Reduction::mean && n > 0)
+    ebb::detail::dispatch(total.dtype(), [&]<class T>(T) { launch(check, read<T>(total)); });
   return reduced(losses, options, total);
 }
 
 /// Throws UsageError if a row of probabilities does not add up to 1, give or take 2 %: they were rounded, or never were
 /// probabilities.
 void require_distributions(const Tensor& target) {
-  const std::vector<double> t = target.to_vector<double>();
-  const auto classes = static_cast<std::size_t>(target.shape()[-1]);
-  for (std::size_t row = 0; row + classes <= t.size() && classes > 0; row += classes) {
-    double total = 0;
-    for (std::size_t c = 0; c < classes; ++c) total += t[row + c];
-    if (std::abs(total - 1) <= 0.02) continue;
-    throw Complaint{Complaint::usage,
-                    fmt::format("the probabilities of target{} add up to {:.6g}, not 1",
-                                position(static_cast<std::int64_t>(row / classes), target.shape().without(-1)), total),
-                    "where several classes can be right at once, use binary_cross_entropy_with_logits"};
-  }
+  const auto check = []<class T>(const T* t, const Shape& shape) {
+    const std::int64_t classes = shape[-1];
+    for (std::int64_t row = 0; row + classes <= shape.size() && classes > 0; row += classes) {
+      double total = 0;
+      for (std::int64_t c = 0; c < classes; ++c) total += static_cast<double>(t[row + c]);
+      if (std::abs(total - 1) <= 0.02) continue;
+      throw Complaint{Complaint::usage,
+                      fmt::format("the probabilities of target{} add up to {:.6g}, not 1",
+                                  position(row / classes, shape.without(-1)), total),
+                      "where several classes can be right at once, use binary_cross_entropy_with_logits"};
+    }
+  };
+  ebb::detail::dispatch(target.dtype(), [&]<class T>(T) { launch(check, read<T>(target), target.shape()); });
 }
 
 /// cross_entropy of probabilities.
@@ -299,13 +313,15 @@ Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const Smoo
 
 Tensor hinge_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
   return by_element("hinge_loss", prediction, target, options, [&] {
-    const std::vector<double> t = target.to_vector<double>();
-    for (std::size_t i = 0; i < t.size(); ++i)
-      if (t[i] != 1 && t[i] != -1)
-        throw Complaint{Complaint::usage,
-                        fmt::format("target{} = {}, and it must be -1 or 1",
-                                    position(static_cast<std::int64_t>(i), target.shape()), t[i]),
-                        "of zeros and ones make 2 * target - 1"};
+    const auto check = []<class T>(const T* t, const Shape& shape) {
+      for (std::int64_t i = 0; i < shape.size(); ++i)
+        if (t[i] != T(1) && t[i] != T(-1))
+          throw Complaint{
+              Complaint::usage,
+              fmt::format("target{} = {}, and it must be -1 or 1", position(i, shape), static_cast<double>(t[i])),
+              "of zeros and ones make 2 * target - 1"};
+    };
+    ebb::detail::dispatch(target.dtype(), [&]<class T>(T) { launch(check, read<T>(target), target.shape()); });
     return reduced(relu(1.0 - target * prediction), options);
   });
 }

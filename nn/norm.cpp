@@ -64,8 +64,10 @@ Learned learned(const Parameter& weight, const Parameter& bias, const Shape& sha
 }
 
 /// A layer's running statistics at one moment.
-Moments both(const Tensor& running_mean, const Tensor& running_var) {
+Moments both(const Anchor& anchor, Tensor& running_mean, Tensor& running_var) {
   const std::lock_guard lock(changing());
+  meet(anchor, running_mean);
+  meet(anchor, running_var);
   return {running_mean, running_var};
 }
 
@@ -110,6 +112,7 @@ void BatchNorm::check(const Tensor& x, bool by_batch) const {
 void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n) const {
   const Pause pause;
   const std::lock_guard lock(changing());
+  for (Tensor* const kept : {&running_mean, &running_var, &num_batches_tracked}) meet(anchor_, *kept);
   const Tensor count = num_batches_tracked + 1;
   const double f = momentum ? *momentum : 1 / count.item(),
                unbiased = static_cast<double>(n) / static_cast<double>(n - 1);
@@ -117,9 +120,9 @@ void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n
     return running * (1 - f) + now.to(running.dtype()) * (f * factor);
   };
   const Tensor m = moved(running_mean, mean, 1), v = moved(running_var, variance, unbiased);
-  running_mean = m;
-  running_var = v;
-  num_batches_tracked = count;
+  carry(running_mean, m);
+  carry(running_var, v);
+  carry(num_batches_tracked, count);
 }
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
@@ -127,7 +130,7 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
   const bool by_batch = training() || !track_running_stats;
   check(x, by_batch);
   const auto [w, b] = learned(weight, bias, {channels_});
-  if (!by_batch) return batch_norm(x, w, b, both(running_mean, running_var), eps);
+  if (!by_batch) return batch_norm(x, w, b, both(anchor_, running_mean, running_var), eps);
   Moments batch;
   const Tensor y = batch_norm(x, w, b, eps, &batch);
   if (training() && track_running_stats && !recomputing()) track(batch.mean, batch.variance, x.size() / channels_);

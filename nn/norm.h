@@ -5,6 +5,7 @@
 // rank or number of channels.
 #pragma once
 
+#include "../autograd/launch.h"
 #include "../autograd/parameter.h"
 #include "module.h"
 
@@ -58,6 +59,7 @@ struct BatchNorm {
   std::int64_t channels_;
   int least_rank_, most_rank_;
   const char* wants_;
+  ebb::detail::Anchor anchor_;
 };
 
 /// BatchNorm of [n, channels] or [n, channels, l].

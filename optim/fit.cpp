@@ -186,6 +186,7 @@ void Fit::train_epochs() {
 bool Fit::train_epoch(const Interruptible& ctrl_c) {
   const auto started = std::chrono::steady_clock::now();
   epoch_ = history_.epochs() + 1;
+  steps_.clear();  // what callbacks did between epochs may make the model another
   if (batch_ == 0) {
     readings_.clear();
     call(&Callback::on_epoch_begin);
@@ -236,11 +237,18 @@ void Fit::train_batch(const data::Batch& batch) {
   Outcome outcome;
   {
     const std::vector<Callback*> watching = who_wants_graph();
-    Graph graph({.observe = !watching.empty()});
-    outcome = forward_and_backward(batch, graph, !std::exchange(checked_parameters_, true));
-    if (outcome.finite && !watching.empty()) {
-      const Pause pause;
-      for (Callback* const callback : watching) callback->on_graph(*this, graph);
+    if (watching.empty() && options_.replay && checked_parameters_) {
+      outcome = replayed(batch);
+    } else {
+      not_replayed_ = !options_.replay     ? "FitOptions::replay is false"
+                      : watching.empty() ? "the first batch is looked at"
+                                         : "a callback wants the graph";
+      Graph graph({.observe = !watching.empty()});
+      outcome = forward_and_backward(batch, graph, !std::exchange(checked_parameters_, true));
+      if (outcome.finite && !watching.empty()) {
+        const Pause pause;
+        for (Callback* const callback : watching) callback->on_graph(*this, graph);
+      }
     }
   }
   if (!outcome.finite) {
@@ -272,6 +280,30 @@ Fit::Outcome Fit::forward_and_backward(const data::Batch& batch, Graph& graph, b
   if (options_.accumulate == 1) loss.backward();
   else (loss * share_of_step(batch)).backward();
   outcome.finite = gradients_are_finite();
+  return outcome;
+}
+
+Fit::Outcome Fit::replayed(const data::Batch& batch) {
+  struct Step {
+    Fit& fit;
+    double share;
+    bool weighed;
+  } step{*this, options_.accumulate == 1 ? 1 : share_of_step(batch), batch.weight.defined()};
+  enum { to_differentiate, loss, prediction, count };
+  const auto run = [](void* asked, const Tensor* const* x, Tensor* results) {
+    const Step& s = *static_cast<const Step*>(asked);
+    results[prediction] = s.fit.trainer_.model_(*x[0]);
+    results[loss] = s.fit.trainer_.options_.loss(results[prediction], *x[1], s.weighed ? *x[2] : Tensor());
+    results[to_differentiate] = s.fit.options_.accumulate == 1 ? results[loss] : results[loss] * s.share;
+  };
+  const Tensor* const operands[] = {&batch.x, &batch.y, &batch.weight};
+  Tensor results[count];
+  detail::Replayer& replayer = steps_[step.share];
+  replayer.run({run, &step}, {operands, step.weighed ? 3u : 2u}, results);
+  not_replayed_ = replayer.why();
+
+  Outcome outcome{results[prediction], results[loss].item()};
+  outcome.finite = std::isfinite(outcome.loss) && gradients_are_finite();
   return outcome;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../autograd/random.h"
+#include "../autograd/replay.h"
 #include "../nn/data/loader.h"
 #include "parts.h"
 #include "progress.h"
@@ -10,6 +11,7 @@
 #include "weights.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -51,6 +53,7 @@ class Fit final : public Run {
     bool finite = true;  // loss and gradients
   };
   Outcome forward_and_backward(const data::Batch& batch, Graph& graph, bool check_parameters);
+  Outcome replayed(const data::Batch& batch);
   [[noreturn]] void explain_not_finite(const data::Batch& batch, double loss);
   double share_of_step(const data::Batch& batch) const;
   void step();
@@ -82,6 +85,7 @@ class Fit final : public Run {
   std::size_t begun_ = 0;  // callbacks
   std::int64_t unsaved_batches_ = 0;
   bool checked_parameters_ = false;
+  std::map<double, detail::Replayer> steps_;  // by the share of an optimizer's step that a batch is
 };
 
 }  // namespace ebb::optim

@@ -32,6 +32,9 @@ class Run {
   /// it will.
   bool stepped() const { return stepped_; }
 
+  /// Why the last batch was not replayed (see FitOptions::replay); empty if it was.
+  const std::string& not_replayed() const { return not_replayed_; }
+
   /// Whether fit() prints progress.
   bool verbose() const { return verbose_; }
 
@@ -58,6 +61,7 @@ class Run {
  protected:
   std::int64_t epoch_ = 0, epochs_ = 0, batch_ = 0, batches_ = 0, step_ = 0;
   bool stepped_ = false, stopping_ = false, verbose_ = false;
+  std::string not_replayed_;
   std::vector<Reading> readings_;
   std::vector<std::string> names_;
   History history_;

@@ -55,6 +55,8 @@ struct FitOptions {
   std::string checkpoint = "";        ///< the file that holds all it takes to go on; written after each epoch
   std::int64_t checkpoint_every = 0;  ///< after so many batches, too, at the next step
   bool resume = false;                ///< goes on from the checkpoint if the file exists
+  bool replay = true;  ///< records a batch in each epoch and replays it for the others (see replay()), with the same results;
+                       ///< without where a model or loss works otherwise by C++ variables that change within an epoch
   bool interruptible =
       true;  ///< Ctrl-C ends training after the batch at work; pressed again, it kills (see Interruptible)
 };

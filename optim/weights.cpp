@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include "../autograd/error.h"
+#include "../autograd/op.h"
 
 #include <fmt/format.h>
 
@@ -52,7 +53,7 @@ void Weights::clear_gradients() {
 
 std::vector<Tensor> Weights::buffers() const {
   std::vector<Tensor> numbers;
-  for (const Kept& k : kept_) numbers.push_back(*k.tensor);
+  for (const Kept& k : kept_) detail::writable(numbers.emplace_back(*k.tensor));
   return numbers;
 }
 

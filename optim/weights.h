@@ -28,6 +28,7 @@ class Weights {
   /// Of all parameters, also those that rest.
   void clear_gradients();
 
+  /// Copies: a replayed step changes the buffers in place.
   std::vector<Tensor> buffers() const;
   void buffers(const std::vector<Tensor>& numbers);
 

@@ -971,3 +971,41 @@ TEST_CASE("a loss of logits shows metrics of yes and no their sigmoid") {
   CHECK(trainer.evaluate(rows)["accuracy"] == 0.75);
   CHECK(trainer.evaluate(rows)["mae"] == doctest::Approx((3 + 0.8 + 3 + 0.7) / 4));
 }
+
+TEST_CASE("replayed batches give the weights of batches that record, bit for bit") {
+  struct Watching : optim::Callback {
+    std::vector<std::string> reasons;
+    void on_batch_end(optim::Run& run) override { reasons.push_back(run.not_replayed()); }
+  };
+  data::Dataset weighed = two_blobs(30);
+  weighed.weight = rand({60}) + 0.5;
+  const auto train = [&](bool replay, std::int64_t accumulate, bool with_weights, std::vector<std::string>* reasons) {
+    seed(8);
+    nn::Sequential model{nn::Dense(2, 9), nn::BatchNorm1d(9), nn::ReLU(), nn::Dropout(0.25), nn::Dense(9, 1), nn::Sigmoid()};
+    optim::Adam adam(model, {.lr = 0.01});
+    optim::Trainer trainer(model, adam, {.loss = nn::binary_cross_entropy, .metrics = {nn::accuracy}});
+    const auto watching = std::make_shared<Watching>();
+    const optim::History history = trainer.fit(with_weights ? weighed : two_blobs(30),
+                                               {.epochs = 3,
+                                                .batch = 8,
+                                                .seed = 4,
+                                                .verbose = false,
+                                                .accumulate = accumulate,
+                                                .clip_norm = 0.5,
+                                                .callbacks = {watching},
+                                                .replay = replay});
+    if (reasons != nullptr) *reasons = watching->reasons;
+    std::vector<float> numbers = all_numbers(model);
+    for (const char* const name : {"loss", "accuracy"})
+      for (const double value : history[name]) numbers.push_back(static_cast<float>(value));
+    return numbers;
+  };
+  for (const std::int64_t accumulate : {1, 3})
+    for (const bool with_weights : {false, true}) {
+      std::vector<std::string> reasons;
+      CHECK(train(true, accumulate, with_weights, &reasons) == train(false, accumulate, with_weights, nullptr));
+      REQUIRE(reasons.size() == 24);
+      CHECK(reasons[0] == "the first batch is looked at");
+      for (std::size_t batch = 1; batch < reasons.size(); ++batch) CHECK(reasons[batch] == "");
+    }
+}

@@ -3,6 +3,7 @@
 #include "../kernels/conv.h"
 
 #include "../error.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -51,7 +52,7 @@ template <int axes, bool biased> struct Conv {
     Tensor y = empty(shape_of<axes>(c.n, c.groups * c.out, c.h.windows, c.w.windows), x.dtype()),
            scratch = scratch_of(c, x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      kernels::conv(c, write<T>(y), read<T>(x), read<T>(w), read_if_any<T>(b), write<T>(scratch));
+      launch(kernels::conv<T>, c, write<T>(y), read<T>(x), read<T>(w), read_if_any<T>(b), write<T>(scratch));
     });
     return y;
   }
@@ -75,7 +76,7 @@ template <int axes, bool biased> struct ConvTranspose {
   Tensor run(const Tensor& y, const Tensor& w, const Tensor& b = {}) const {
     Tensor x = empty(images<axes>(c), y.dtype()), scratch = scratch_of(c, y.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      kernels::conv_transpose(c, write<T>(x), read<T>(y), read<T>(w), read_if_any<T>(b), write<T>(scratch));
+      launch(kernels::conv_transpose<T>, c, write<T>(x), read<T>(y), read<T>(w), read_if_any<T>(b), write<T>(scratch));
     });
     return x;
   }
@@ -98,7 +99,7 @@ template <int axes> struct ConvWeight {
     Tensor w = empty(shape_of<axes>(c.groups * c.out, c.in, c.h.size, c.w.size), x.dtype()),
            scratch = empty({kernels::scratch_for_weight(c)}, x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      kernels::conv_weight(c, write<T>(w), read<T>(x), read<T>(y), write<T>(scratch));
+      launch(kernels::conv_weight<T>, c, write<T>(w), read<T>(x), read<T>(y), write<T>(scratch));
     });
     return w;
   }
@@ -129,7 +130,7 @@ template <int axes> struct MaxPool {
 
   Tensor run(const Tensor& x) const {
     Tensor y = empty(pooled<axes>(p, x.shape()), x.dtype());
-    dispatch_floating(x.dtype(), [&]<class T>(T) { kernels::max_pool(p, write<T>(y), read<T>(x)); });
+    dispatch_floating(x.dtype(), [&]<class T>(T) { launch(kernels::max_pool<T>, p, write<T>(y), read<T>(x)); });
     return y;
   }
   // Which place is the largest does not change with x, nearly everywhere: the rule reads x and y as constants.
@@ -149,7 +150,7 @@ template <int axes> struct MaxPick {
   Tensor run(const Tensor& v, const Tensor& x, const Tensor& y) const {
     Tensor picked = empty(y.shape(), v.dtype()), scratch = empty({kernels::scratch_for(p)}, v.dtype());
     dispatch_floating(v.dtype(), [&]<class T>(T) {
-      kernels::max_pick(p, write<T>(picked), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
+      launch(kernels::max_pick<T>, p, write<T>(picked), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
     });
     return picked;
   }
@@ -169,7 +170,7 @@ template <int axes> struct MaxUnpool {
   Tensor run(const Tensor& v, const Tensor& x, const Tensor& y) const {
     Tensor spread = empty(x.shape(), v.dtype()), scratch = empty({kernels::scratch_for(p)}, v.dtype());
     dispatch_floating(v.dtype(), [&]<class T>(T) {
-      kernels::max_unpool(p, write<T>(spread), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
+      launch(kernels::max_unpool<T>, p, write<T>(spread), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
     });
     return spread;
   }
@@ -190,7 +191,8 @@ struct AvgPool {
 
   Tensor run(const Tensor& x) const {
     Tensor y = empty(pooled<2>(p, x.shape()), x.dtype());
-    dispatch_floating(x.dtype(), [&]<class T>(T) { kernels::avg_pool(p, write<T>(y), read<T>(x), count_padding); });
+    dispatch_floating(x.dtype(),
+                      [&]<class T>(T) { launch(kernels::avg_pool<T>, p, write<T>(y), read<T>(x), count_padding); });
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor&) const;
@@ -207,7 +209,7 @@ struct AvgUnpool {
   Tensor run(const Tensor& y) const {
     Tensor x = empty(unpooled<2>(p, y.shape()), y.dtype()), scratch = empty({kernels::scratch_for(p)}, y.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      kernels::avg_unpool(p, write<T>(x), read<T>(y), count_padding, write<T>(scratch));
+      launch(kernels::avg_unpool<T>, p, write<T>(x), read<T>(y), count_padding, write<T>(scratch));
     });
     return x;
   }

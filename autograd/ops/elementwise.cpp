@@ -2,8 +2,8 @@
 // ops.h declares of one is compiled here.
 #define EBB_COMPILE_ELEMENTWISE
 #include "../formulas.h"
-#include "../kernels/map.h"
 #include "../kernels/reduce.h"
+#include "../launch.h"
 #include "../list.h"
 #include "../op.h"
 #include "../require.h"
@@ -37,11 +37,12 @@ template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.
 Tensor unless_none(const Tensor& dy, const Tensor& dx) {
   const Tensor none = dispatch_floating(dx.dtype(), [&]<class T>(T) -> Tensor {
     const auto is_none = [](T g, T d) { return std::int64_t{g == T(0) && !std::isfinite(d)}; };
-    if (kernels::all_finite(read<T>(dx), dx.size())) return {};
+    if (decided(kernels::all_finite<T>, read<T>(dx), dx.size())) return {};
     Tensor marks = empty(dx.shape(), i64);
     auto* const mark = write<std::int64_t>(marks);
-    kernels::map(mark, dx.size(), is_none, read<T>(dy), read<T>(dx));
-    return std::count(mark, mark + dx.size(), 1) > 0 ? marks : Tensor();
+    launch_map(mark, dx.size(), is_none, read<T>(dy), read<T>(dx));
+    const auto any = [](const std::int64_t* marked, std::int64_t n) { return std::count(marked, marked + n, 1) > 0; };
+    return decided(any, static_cast<const std::int64_t*>(mark), dx.size()) ? marks : Tensor();
   });
   return none.defined() ? where(none, Scalar(0.0), dx) : dx;
 }
@@ -58,7 +59,7 @@ template <class F> struct OfOne {
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
     const auto loop = [&]<class T>(T) {
-      kernels::map(
+      launch_map(
           write<T>(y), x.size(), [](T v) { return F::f(Num<T>(v)).v; }, read<T>(x));
     };
     if constexpr (F::integers) dispatch(x.dtype(), loop);
@@ -72,8 +73,8 @@ template <class F> struct OfOne {
         dispatch_floating(dy.dtype(), [&]<class T>(T) {
           using N = Num<T>;
           const auto local = [](T g, T v, T w) { return unless_none(g, F::dx(N(g), N(v), N(w))); };
-          kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(read_or<F>(x, 0, dy)),
-                       read<T>(output_or<F>(y, dy)));
+          launch_map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(read_or<F>(x, 0, dy)),
+                     read<T>(output_or<F>(y, dy)));
         });
         return dx;
       }
@@ -94,10 +95,10 @@ template <class F> struct OfTwo {
     Tensor y = empty(shape, a.dtype());
     const auto loop = [&]<class T>(T) {
       const auto f = [](T v, T w) { return F::f(Num<T>(v), Num<T>(w)).v; };
-      if (a.shape() == b.shape()) kernels::map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
+      if (a.shape() == b.shape()) launch_map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
       else
-        kernels::map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f,
-                     read<T>(a), read<T>(b));
+        launch_map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f, read<T>(a),
+                   read<T>(b));
     };
     if constexpr (F::integers) dispatch(y.dtype(), loop);
     else dispatch_floating(y.dtype(), loop);
@@ -117,11 +118,11 @@ template <class F> struct OfTwo {
       using N = Num<T>;
       const auto local = [&](T g, T v, T w, T u) { return unless_none(g, local_rule(N(g), N(v), N(w), N(u))); };
       if (ra.shape() == dy.shape() && rb.shape() == dy.shape()) {
-        kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+        launch_map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
       } else {
         const auto sizes = dy.shape().sizes();
-        kernels::map(write<T>(dx), kernels::Walk<4>(sizes, {sizes, ra.shape().sizes(), rb.shape().sizes(), sizes}),
-                     local, read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
+        launch_map(write<T>(dx), kernels::Walk<4>(sizes, {sizes, ra.shape().sizes(), rb.shape().sizes(), sizes}), local,
+                   read<T>(dy), read<T>(ra), read<T>(rb), read<T>(ry));
       }
     });
     return dx;
@@ -160,7 +161,7 @@ template <class F, bool number_first> struct WithNumber {
     Tensor y = empty(x.shape(), x.dtype());
     const auto loop = [&]<class T>(T) {
       const Num<T> c(number);
-      kernels::map(
+      launch_map(
           write<T>(y), x.size(), [c](T v) { return value(Num<T>(v), c).v; }, read<T>(x));
     };
     if constexpr (F::integers) dispatch(x.dtype(), loop);
@@ -175,8 +176,8 @@ template <class F, bool number_first> struct WithNumber {
           using N = Num<T>;
           const N c(number);
           const auto local = [c](T g, T v, T w) { return unless_none(g, derivative(N(g), N(v), c, N(w))); };
-          kernels::map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy),
-                       read<T>(keeps_output(keep) ? y : dy));
+          launch_map(write<T>(dx), dy.size(), local, read<T>(dy), read<T>(keeps_input(keep, 0) ? x : dy),
+                     read<T>(keeps_output(keep) ? y : dy));
         });
         return dx;
       }
@@ -268,9 +269,9 @@ template <class Holds> Tensor compare(const char* name, Holds holds, const Tenso
     const Shape shape = broadcast_of(x.shape(), w.shape());
     Tensor y = empty(shape, i64);
     dispatch(type, [&]<class T>(T) {
-      kernels::map(
+      launch_map(
           write<std::int64_t>(y), kernels::Walk<2>(shape.sizes(), {x.shape().sizes(), w.shape().sizes()}),
-          [&](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
+          [holds](T v, T u) { return std::int64_t{holds(v, u)}; }, read<T>(x), read<T>(w));
     });
     mark_cut(y, Cut::whole, name, {&a, &b});
     return y;
@@ -321,7 +322,7 @@ struct Where {
     Tensor y = empty(shape, a.dtype());
     dispatch(y.dtype(), [&]<class T>(T) {
       dispatch(c.dtype(), [&]<class C>(C) {
-        kernels::map(
+        launch_map(
             write<T>(y), kernels::Walk<3>(shape.sizes(), {c.shape().sizes(), a.shape().sizes(), b.shape().sizes()}),
             [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
       });
@@ -356,7 +357,7 @@ struct Clamp {
                  open_above = std::is_integral_v<T> && high >= 0x1p63;
       const T least = open_below ? std::numeric_limits<T>::min() : static_cast<T>(low);
       const T most = open_above ? std::numeric_limits<T>::max() : static_cast<T>(high);
-      kernels::map(
+      launch_map(
           write<T>(y), x.size(), [=](T v) { return v < least  ? least
                                                    : v > most ? most
                                                               : v; }, read<T>(x));

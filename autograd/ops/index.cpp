@@ -2,10 +2,12 @@
 #include "../kernels/movement.h"
 
 #include "../graph.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ebb {
 
@@ -20,9 +22,11 @@ void must_be_positions(const Tensor& index) {
 
 // Every position is checked before any is used.
 void must_lie_within(const Tensor& index, std::int64_t n) {
-  const auto* const i = read<std::int64_t>(index);
-  for (std::int64_t k = 0; k < index.size(); ++k)
-    require(i[k] >= 0 && i[k] < n, Complaint::index, "index[{}] = {} is outside [0, {})", k, i[k], n);
+  const auto check = [](const std::int64_t* i, std::int64_t count, std::int64_t end) {
+    for (std::int64_t k = 0; k < count; ++k)
+      require(i[k] >= 0 && i[k] < end, Complaint::index, "index[{}] = {} is outside [0, {})", k, i[k], end);
+  };
+  launch(check, read<std::int64_t>(index), index.size(), n);
 }
 
 // index must be i64, of x's rank and no larger off the axis.
@@ -35,25 +39,34 @@ void must_index(const Tensor& x, const Tensor& index, int axis) {
   must_lie_within(index, x.shape()[axis]);
 }
 
-/// Calls f(position in index, position in x) for each position.
-template <class F> void walk(const Shape& x, const Tensor& index, int axis, F&& f) {
+/// Calls f(position in picked, position in x) for each position; `picked` is of shape `index`.
+template <class F> void walk(const Shape& x, const Shape& index, const std::int64_t* picked, int axis, F&& f) {
   std::array<std::int64_t, Shape::max_rank> at{}, stride{};
   std::int64_t step = 1;
   for (int a = x.rank() - 1; a >= 0; --a) {
     stride[std::size_t(a)] = step;
     step *= x[a];
   }
-  const auto* const picked = read<std::int64_t>(index);
   for (std::int64_t k = 0; k < index.size(); ++k) {
     std::int64_t place = picked[k] * stride[std::size_t(axis)];
     for (int a = 0; a < x.rank(); ++a)
       if (a != axis) place += at[std::size_t(a)] * stride[std::size_t(a)];
     f(k, place);
     for (int a = x.rank() - 1; a >= 0; --a) {
-      if (++at[std::size_t(a)] < index.shape()[a]) break;
+      if (++at[std::size_t(a)] < index[a]) break;
       at[std::size_t(a)] = 0;
     }
   }
+}
+
+/// y[k] = x[where index[k] points], and the other way round, y[where index[k] points] += x[k].
+template <class T>
+void gather_at(T* y, const T* x, const std::int64_t* index, const Shape& sy, const Shape& sx, int axis) {
+  walk(sx, sy, index, axis, [&](std::int64_t to, std::int64_t from) { y[to] = x[from]; });
+}
+template <class T>
+void add_at(T* y, const T* x, const std::int64_t* index, const Shape& sy, const Shape& sx, int axis) {
+  walk(sy, sx, index, axis, [&](std::int64_t from, std::int64_t to) { y[to] += x[from]; });
 }
 
 struct Gather {
@@ -65,7 +78,7 @@ struct Gather {
     must_index(x, index, axis);
     Tensor y = empty(index.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>(T) {
-      walk(x.shape(), index, axis, [&](std::int64_t to, std::int64_t from) { write<T>(y)[to] = read<T>(x)[from]; });
+      launch(gather_at<T>, write<T>(y), read<T>(x), read<std::int64_t>(index), y.shape(), x.shape(), axis);
     });
     return y;
   }
@@ -78,7 +91,7 @@ struct Gather {
   void add_gradient(Tensor& sum, const Tensor& dy, std::span<const Tensor> in) const {
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
       T* const to = static_cast<T*>(writable(sum));
-      walk(sum.shape(), in[1], axis, [&](std::int64_t from, std::int64_t at) { to[at] += read<T>(dy)[from]; });
+      launch(add_at<T>, to, read<T>(dy), read<std::int64_t>(in[1]), sum.shape(), in[1].shape(), axis);
     });
   }
 };
@@ -94,8 +107,8 @@ struct ScatterAdd {
     require(x.shape() == index.shape(), "what is added must have the positions' shape");
     Tensor sum = empty(y.shape(), y.dtype());
     dispatch(y.dtype(), [&]<class T>(T) {
-      std::copy_n(read<T>(y), y.size(), write<T>(sum));
-      walk(y.shape(), index, axis, [&](std::int64_t from, std::int64_t to) { write<T>(sum)[to] += read<T>(x)[from]; });
+      launch(std::memcpy, write<void>(sum), read<void>(y), static_cast<std::size_t>(y.size()) * sizeof(T));
+      launch(add_at<T>, write<T>(sum), read<T>(x), read<std::int64_t>(index), y.shape(), index.shape(), axis);
     });
     return sum;
   }
@@ -123,8 +136,8 @@ Tensor slices_at(const Tensor& x, const Tensor& index, int axis) {
   for (int a = 0; a < index.rank(); ++a) shape = shape.inserted(axis + a, index.shape()[a]);
   Tensor y = empty(shape, x.dtype());
   const Around of(x.shape(), axis);
-  kernels::take(write<void>(y), read<void>(x), read<std::int64_t>(index), index.size(), of.outer, of.n, of.inner,
-                size_of(x.dtype()));
+  launch(kernels::take, write<void>(y), read<void>(x), read<std::int64_t>(index), index.size(), of.outer, of.n,
+         of.inner, size_of(x.dtype()));
   return y;
 }
 
@@ -132,8 +145,8 @@ Tensor slices_at(const Tensor& x, const Tensor& index, int axis) {
 void add_slices(Tensor& y, const Tensor& slices, const Tensor& index, int axis) {
   const Around of(y.shape(), axis);
   dispatch_floating(y.dtype(), [&]<class T>(T) {
-    kernels::add_at(static_cast<T*>(writable(y)), read<T>(slices), read<std::int64_t>(index), index.size(), of.outer,
-                    of.n, of.inner);
+    launch(kernels::add_at<T>, static_cast<T*>(writable(y)), read<T>(slices), read<std::int64_t>(index), index.size(),
+           of.outer, of.n, of.inner);
   });
 }
 
@@ -217,13 +230,18 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   return asked_of("one_hot", {&labels}, [&] {
     require(labels.dtype() == i64, Complaint::dtype, "labels must be i64");
     require(classes >= 0, Complaint::usage, "the number of classes must not be negative, got {}", classes);
-    const auto* const label = read<std::int64_t>(labels);
-    for (std::int64_t k = 0; k < labels.size(); ++k)
-      require(label[k] >= 0 && label[k] < classes, Complaint::index, "label[{}] = {} is outside [0, {})", k, label[k],
-              classes);
+    const auto check = [](const std::int64_t* label, std::int64_t count, std::int64_t end) {
+      for (std::int64_t k = 0; k < count; ++k)
+        require(label[k] >= 0 && label[k] < end, Complaint::index, "label[{}] = {} is outside [0, {})", k, label[k],
+                end);
+    };
+    launch(check, read<std::int64_t>(labels), labels.size(), classes);
     Tensor y = zeros(labels.shape().inserted(labels.rank(), classes), dtype);
     dispatch(dtype, [&]<class T>(T) {
-      for (std::int64_t k = 0; k < labels.size(); ++k) write<T>(y)[k * classes + label[k]] = T(1);
+      const auto mark = [](T* to, const std::int64_t* label, std::int64_t count, std::int64_t width) {
+        for (std::int64_t k = 0; k < count; ++k) to[k * width + label[k]] = T(1);
+      };
+      launch(mark, write<T>(y), read<std::int64_t>(labels), labels.size(), classes);
     });
     mark_cut(y, Cut::whole, "one_hot", {&labels});
     return y;

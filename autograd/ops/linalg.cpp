@@ -1,6 +1,6 @@
 // Matrix products: matmul, dot, outer, affine.
 #include "../kernels/blas.h"
-#include "../kernels/map.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -12,6 +12,12 @@ namespace ebb {
 using namespace detail;
 
 namespace {
+
+/// kernels::gemm(), launched: the type tells which.
+template <class T>
+void product(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T beta, T* c) {
+  launch([](auto... all) { kernels::gemm(all...); }, ta, tb, m, n, k, a, b, beta, c);
+}
 
 Shape matrix(std::int64_t rows, std::int64_t columns) { return {rows, columns}; }
 
@@ -65,7 +71,7 @@ struct Matmul {
     if (sa.rank() == 2 && sb.rank() == 2) {
       Tensor y = empty({m, n}, a.dtype());
       dispatch_floating(y.dtype(),
-                        [&]<class T>(T) { kernels::gemm(ta, tb, m, n, k, read<T>(a), read<T>(b), T(0), write<T>(y)); });
+                        [&]<class T>(T) { product(ta, tb, m, n, k, read<T>(a), read<T>(b), T(0), write<T>(y)); });
       return y;
     }
     const Shape batch_a = batch_of(sa), batch_b = batch_of(sb), batch = batch_shape(batch_a, batch_b);
@@ -74,7 +80,7 @@ struct Matmul {
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       T* const to = write<T>(y);
       if (sb.rank() == 2 && !ta) {  // one matrix for the whole batch: its rows are one long matrix
-        kernels::gemm(false, tb, batch.size() * m, n, k, read<T>(a), read<T>(b), T(0), to);
+        product(false, tb, batch.size() * m, n, k, read<T>(a), read<T>(b), T(0), to);
         return;
       }
       // Each number of the walk stands for one matrix.
@@ -82,8 +88,8 @@ struct Matmul {
       const auto inner = static_cast<std::size_t>(walk.rank - 1);
       walk.rows([&](std::int64_t out, const std::array<std::int64_t, 2>& at) {
         for (std::int64_t i = 0; i < walk.size[inner]; ++i)
-          kernels::gemm(ta, tb, m, n, k, read<T>(a) + (at[0] + i * walk.stride[0][inner]) * m * k,
-                        read<T>(b) + (at[1] + i * walk.stride[1][inner]) * k * n, T(0), to + (out + i) * m * n);
+          product(ta, tb, m, n, k, read<T>(a) + (at[0] + i * walk.stride[0][inner]) * m * k,
+                  read<T>(b) + (at[1] + i * walk.stride[1][inner]) * k * n, T(0), to + (out + i) * m * n);
       });
     });
     return y;
@@ -118,9 +124,11 @@ struct Affine {
     const std::int64_t rows = out == 0 ? 0 : y.size() / out;
     must_count(rows, out, in);
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      T* to = write<T>(y);
-      for (std::int64_t row = 0; row < rows; ++row) std::copy_n(read<T>(b), out, to + row * out);
-      kernels::gemm(false, true, rows, out, in, read<T>(x), read<T>(w), T(1), to);
+      const auto repeat = [](T* to, const T* from, std::int64_t count, std::int64_t n) {
+        for (std::int64_t row = 0; row < count; ++row) std::copy_n(from, n, to + row * n);
+      };
+      launch(repeat, write<T>(y), read<T>(b), rows, out);
+      product(false, true, rows, out, in, read<T>(x), read<T>(w), T(1), write<T>(y));
     });
     return y;
   }

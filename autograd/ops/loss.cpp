@@ -2,6 +2,7 @@
 #include "../kernels/loss.h"
 
 #include "../graph.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -11,6 +12,11 @@ using namespace detail;
 
 namespace {
 
+/// What of the loss's gradient goes to each of the n that it is the mean of.
+template <class T> T share_of(T arrived, std::int64_t n) {
+  return static_cast<T>(static_cast<double>(arrived) / static_cast<double>(n));
+}
+
 // The same as mean(maximum(z, 0) - z·y + softplus(-|z|)).
 struct BceWithLogits {
   static constexpr char name[] = "bce_with_logits", formula[] = "BCE(σ(z), y)",
@@ -19,17 +25,23 @@ struct BceWithLogits {
 
   Tensor run(const Tensor& z, const Tensor& y) const {
     require(z.shape() == y.shape(), "logits and targets must have the same shape");
-    return dispatch_floating(z.dtype(), [&]<class T>(T) {
-      const double total = kernels::bce_with_logits(read<T>(z), read<T>(y), z.size());
-      return full({}, total / static_cast<double>(z.size()), z.dtype());
+    Tensor loss = empty({}, z.dtype());
+    dispatch_floating(z.dtype(), [&]<class T>(T) {
+      const auto mean = [](T* to, const T* logits, const T* targets, std::int64_t n) {
+        *to = static_cast<T>(kernels::bce_with_logits(logits, targets, n) / static_cast<double>(n));
+      };
+      launch(mean, write<T>(loss), read<T>(z), read<T>(y), z.size());
     });
+    return loss;
   }
   Tensor dz(const Tensor& g, const Tensor& z, const Tensor& y) const {
-    const double n = static_cast<double>(z.size());
-    if (recording()) return g * (sigmoid(z) - y) * (1 / n);
+    if (recording()) return g * (sigmoid(z) - y) * (1 / static_cast<double>(z.size()));
     Tensor dz = empty(z.shape(), z.dtype());
     dispatch_floating(z.dtype(), [&]<class T>(T) {
-      kernels::bce_with_logits_gradient(write<T>(dz), read<T>(z), read<T>(y), z.size(), static_cast<T>(g.item() / n));
+      const auto gradient = [](T* to, const T* logits, const T* targets, std::int64_t n, const T* arrived) {
+        kernels::bce_with_logits_gradient(to, logits, targets, n, share_of(*arrived, n));
+      };
+      launch(gradient, write<T>(dz), read<T>(z), read<T>(y), z.size(), read<T>(g));
     });
     return dz;
   }
@@ -50,22 +62,28 @@ struct SoftmaxCrossEntropy {
     require(z.rank() == 2 && labels.rank() == 1 && labels.shape()[0] == z.shape()[0],
             "logits must be [n, classes] and labels [n]");
     const std::int64_t rows = z.shape()[0], classes = z.shape()[1];
-    const auto* const label = read<std::int64_t>(labels);
-    for (std::int64_t r = 0; r < rows; ++r)
-      require(label[r] >= 0 && label[r] < classes, Complaint::index, "label[{}] = {} is outside [0, {})", r, label[r],
-              classes);
-    return dispatch_floating(z.dtype(), [&]<class T>(T) {
-      return full({}, kernels::cross_entropy(read<T>(z), label, rows, classes) / static_cast<double>(rows), z.dtype());
+    Tensor loss = empty({}, z.dtype());
+    dispatch_floating(z.dtype(), [&]<class T>(T) {
+      const auto mean = [](T* to, const T* logits, const std::int64_t* label, std::int64_t n, std::int64_t end) {
+        for (std::int64_t r = 0; r < n; ++r)
+          require(label[r] >= 0 && label[r] < end, Complaint::index, "label[{}] = {} is outside [0, {})", r, label[r],
+                  end);
+        *to = static_cast<T>(kernels::cross_entropy(logits, label, n, end) / static_cast<double>(n));
+      };
+      launch(mean, write<T>(loss), read<T>(z), read<std::int64_t>(labels), rows, classes);
     });
+    return loss;
   }
   Tensor dz(const Tensor& g, const Tensor& z, const Tensor& labels) const {
     const std::int64_t rows = z.shape()[0], classes = z.shape()[1];
-    const double n = static_cast<double>(rows);
-    if (recording()) return g * (softmax(z) - one_hot(labels, classes, z.dtype())) * (1 / n);
+    if (recording()) return g * (softmax(z) - one_hot(labels, classes, z.dtype())) * (1 / static_cast<double>(rows));
     Tensor dz = empty(z.shape(), z.dtype());
     dispatch_floating(z.dtype(), [&]<class T>(T) {
-      kernels::cross_entropy_gradient(write<T>(dz), read<T>(z), read<std::int64_t>(labels), rows, classes,
-                                      static_cast<T>(g.item() / n));
+      const auto gradient = [](T* to, const T* logits, const std::int64_t* label, std::int64_t n, std::int64_t width,
+                               const T* arrived) {
+        kernels::cross_entropy_gradient(to, logits, label, n, width, share_of(*arrived, n));
+      };
+      launch(gradient, write<T>(dz), read<T>(z), read<std::int64_t>(labels), rows, classes, read<T>(g));
     });
     return dz;
   }

@@ -2,7 +2,7 @@
 // slice, split, pad, flip.
 #include "../kernels/movement.h"
 
-#include "../kernels/map.h"
+#include "../launch.h"
 #include "../list.h"
 #include "../ops.h"
 #include "../require.h"
@@ -33,6 +33,16 @@ std::array<std::int64_t, Shape::max_rank> strides(const Shape& s) {
   return all;
 }
 
+using Strides = std::array<std::int64_t, Shape::max_rank>;
+
+// A shape is handed on whole: its sizes alone would point to where it was.
+void gather(void* y, const void* x, const Shape& shape, const Strides& stride, std::size_t width) {
+  kernels::gather_strided(y, x, shape.sizes(), stride, width);
+}
+void scatter(void* y, const void* x, const Shape& shape, const Strides& stride, std::size_t width) {
+  kernels::scatter_strided(y, x, shape.sizes(), stride, width);
+}
+
 struct Cast {
   static constexpr char name[] = "to", formula[] = "x as another type", rule[] = "∇x = g", operands[] = "x";
   static constexpr Keep keep = Keep::nothing;
@@ -47,11 +57,13 @@ struct Cast {
       dispatch(type, [&]<class To>(To) {
         if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
           // Numbers without a place among the integers would be undefined to convert.
-          const From limit = From(0x1p63);
-          for (std::int64_t i = 0; i < x.size(); ++i)
-            require(std::abs(read<From>(x)[i]) < limit, Complaint::dtype, "{} is no 64-bit integer", read<From>(x)[i]);
+          const auto check = [](const From* v, std::int64_t n) {
+            for (std::int64_t i = 0; i < n; ++i)
+              require(std::abs(v[i]) < From(0x1p63), Complaint::dtype, "{} is no 64-bit integer", v[i]);
+          };
+          launch(check, read<From>(x), x.size());
         }
-        kernels::map(
+        launch_map(
             write<To>(y), x.size(), [](From v) { return static_cast<To>(v); }, read<From>(x));
       });
     });
@@ -90,7 +102,7 @@ struct Permute {
       sizes[i] = x.shape()[order[i]];
     }
     Tensor y = empty(Shape(std::span<const std::int64_t>(sizes.data(), std::size_t(x.rank()))), x.dtype());
-    kernels::gather_strided(write<void>(y), read<void>(x), y.shape().sizes(), stride, size_of(x.dtype()));
+    launch(gather, write<void>(y), read<void>(x), y.shape(), stride, size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor&) const {
@@ -113,7 +125,7 @@ struct BroadcastTo {
     Tensor y = empty(shape, x.dtype());
     const kernels::Walk<1> walk(shape.sizes(), {x.shape().sizes()});
     dispatch(x.dtype(), [&]<class T>(T) {
-      kernels::map(
+      launch_map(
           write<T>(y), walk, [](T v) { return v; }, read<T>(x));
     });
     return y;
@@ -144,8 +156,8 @@ struct Slice {
     const std::int64_t outer = product(x.shape(), 0, axis), inner = product(x.shape(), axis + 1, x.rank());
     if (outer == 1) return view(x, shape, begin * inner);
     Tensor y = empty(shape, x.dtype());
-    kernels::copy_out(write<void>(y), read<void>(x), outer, end - begin, x.shape()[axis], begin, inner,
-                      size_of(x.dtype()));
+    launch(kernels::copy_out, write<void>(y), read<void>(x), outer, end - begin, x.shape()[axis], begin, inner,
+           size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const;
@@ -156,10 +168,12 @@ struct Slice {
     const Shape whole = sum.shape();  // a copy: writable() may put another tensor in sum's place
     const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
-      T* to = static_cast<T*>(writable(sum)) + begin * inner;
-      const T* from = read<T>(dy);
-      for (std::int64_t o = product(whole, 0, axis); o > 0; --o, to += whole[axis] * inner, from += line)
-        for (std::int64_t i = 0; i < line; ++i) to[i] += from[i];
+      const auto add = [](T* to, const T* from, std::int64_t lines, std::int64_t length, std::int64_t apart) {
+        for (; lines > 0; --lines, to += apart, from += length)
+          for (std::int64_t i = 0; i < length; ++i) to[i] += from[i];
+      };
+      launch(add, static_cast<T*>(writable(sum)) + begin * inner, read<T>(dy), product(whole, 0, axis), line,
+             whole[axis] * inner);
     });
   }
 };
@@ -173,8 +187,8 @@ struct Place {
 
   Tensor run(const Tensor& x) const {
     Tensor y = zeros(x.shape().with(axis, total), x.dtype());
-    kernels::copy_in(write<void>(y), read<void>(x), product(x.shape(), 0, axis), x.shape()[axis], total, begin,
-                     product(x.shape(), axis + 1, x.rank()), size_of(x.dtype()));
+    launch(kernels::copy_in, write<void>(y), read<void>(x), product(x.shape(), 0, axis), x.shape()[axis], total, begin,
+           product(x.shape(), axis + 1, x.rank()), size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return slice(dy, begin, begin + x.shape()[axis], axis); }
@@ -200,8 +214,8 @@ struct Pad {
     std::int64_t corner = 0;
     for (std::size_t axis = 0; axis < std::size_t(x.rank()); ++axis) corner += before[axis] * stride[axis];
     if (x.size() > 0)
-      kernels::scatter_strided(write<std::byte>(y) + std::size_t(corner) * size_of(x.dtype()), read<void>(x),
-                               x.shape().sizes(), stride, size_of(x.dtype()));
+      launch(scatter, write<std::byte>(y) + std::size_t(corner) * size_of(x.dtype()), read<void>(x), x.shape(), stride,
+             size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const {
@@ -230,8 +244,8 @@ struct Flip {
       stride[std::size_t(axis)] *= -1;
     }
     if (x.size() > 0)
-      kernels::gather_strided(write<void>(y), read<std::byte>(x) + std::size_t(first) * size_of(x.dtype()),
-                              x.shape().sizes(), stride, size_of(x.dtype()));
+      launch(gather, write<void>(y), read<std::byte>(x) + std::size_t(first) * size_of(x.dtype()), x.shape(), stride,
+             size_of(x.dtype()));
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor&) const { return apply(*this, dy); }
@@ -258,7 +272,7 @@ struct Concat {
     std::int64_t at = 0;
     for (const Tensor* part : parts) {
       const std::int64_t n = part->shape()[axis];
-      kernels::copy_in(write<void>(y), read<void>(*part), outer, n, total, at, inner, size_of(y.dtype()));
+      launch(kernels::copy_in, write<void>(y), read<void>(*part), outer, n, total, at, inner, size_of(y.dtype()));
       at += n;
     }
     return y;

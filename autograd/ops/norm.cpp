@@ -4,6 +4,7 @@
 // the first go through that.
 #include "../kernels/norm.h"
 
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -41,7 +42,8 @@ template <bool by_group> struct Normalize {
     rate = rate_of(by.variance, eps);
     Tensor y = empty(x.shape(), x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      kernels::normalize(write<T>(y), read<T>(x), read<T>(by.mean), read<T>(rate), read<T>(w), read<T>(b), groups);
+      launch(kernels::normalize<T>, write<T>(y), read<T>(x), read<T>(by.mean), read<T>(rate), read<T>(w), read<T>(b),
+             groups);
     });
     return y;
   }
@@ -54,15 +56,16 @@ template <bool by_group> struct Normalize {
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor&) const {
     Tensor dx = empty(x.shape(), x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      kernels::normalize_gradient(write<T>(dx), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(rate), read<T>(w),
-                                  groups, fixed);
+      launch(kernels::normalize_gradient<T>, write<T>(dx), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(rate),
+             read<T>(w), groups, fixed);
     });
     return dx;
   }
   Tensor dw(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor&) const {
     Tensor dw = empty(w.shape(), x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      kernels::normalize_scale(write<T>(dw), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(rate), groups);
+      launch(kernels::normalize_scale<T>, write<T>(dw), read<T>(dy), read<T>(x), read<T>(by.mean), read<T>(rate),
+             groups);
     });
     return dw;
   }
@@ -74,8 +77,9 @@ template <bool by_group> struct Normalize {
  private:
   Moments own(const Tensor& x) const {
     Moments of{empty({groups.groups}, x.dtype()), empty({groups.groups}, x.dtype())};
-    dispatch_floating(
-        x.dtype(), [&]<class T>(T) { kernels::moments(write<T>(of.mean), write<T>(of.variance), read<T>(x), groups); });
+    dispatch_floating(x.dtype(), [&]<class T>(T) {
+      launch(kernels::moments<T>, write<T>(of.mean), write<T>(of.variance), read<T>(x), groups);
+    });
     return of;
   }
   Moments given(DType dtype) const {

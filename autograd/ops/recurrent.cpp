@@ -5,6 +5,7 @@
 #include "../kernels/recurrent.h"
 
 #include "../elementwise.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -47,8 +48,8 @@ struct LstmCell {
     if (recording()) active = empty({n + gates.size()}, c.dtype());
     dispatch_floating(c.dtype(), [&]<class T>(T) {
       T* const h = write<T>(y);
-      kernels::lstm_cell(h, h + n, recording() ? write<T>(active) : nullptr, read<T>(gates), read<T>(c), rows,
-                         c.shape()[-1]);
+      launch(kernels::lstm_cell<T>, h, h + n, recording() ? write<T>(active) : nullptr, read<T>(gates), read<T>(c),
+             rows, c.shape()[-1]);
     });
     return y;
   }
@@ -64,8 +65,8 @@ struct LstmCell {
     Tensor dgates = empty(gates.shape(), gates.dtype());
     const std::int64_t n = c.size(), hidden = c.shape()[-1];
     dispatch_floating(c.dtype(), [&]<class T>(T) {
-      kernels::lstm_cell_dgates(write<T>(dgates), read<T>(dy), read<T>(dy) + n, read<T>(active), read<T>(c),
-                                hidden == 0 ? 0 : n / hidden, hidden);
+      launch(kernels::lstm_cell_dgates<T>, write<T>(dgates), read<T>(dy), read<T>(dy) + n, read<T>(active), read<T>(c),
+             hidden == 0 ? 0 : n / hidden, hidden);
     });
     return dgates;
   }
@@ -73,8 +74,8 @@ struct LstmCell {
     Tensor dc = empty(c.shape(), c.dtype());
     const std::int64_t n = c.size(), hidden = c.shape()[-1];
     dispatch_floating(c.dtype(), [&]<class T>(T) {
-      kernels::lstm_cell_dc(write<T>(dc), read<T>(dy), read<T>(dy) + n, read<T>(active), hidden == 0 ? 0 : n / hidden,
-                            hidden);
+      launch(kernels::lstm_cell_dc<T>, write<T>(dc), read<T>(dy), read<T>(dy) + n, read<T>(active),
+             hidden == 0 ? 0 : n / hidden, hidden);
     });
     return dc;
   }
@@ -96,8 +97,8 @@ struct GruCell {
     Tensor y = empty(h.shape(), h.dtype());
     if (recording()) active = empty({x.size()}, h.dtype());
     dispatch_floating(h.dtype(), [&]<class T>(T) {
-      kernels::gru_cell(write<T>(y), recording() ? write<T>(active) : nullptr, read<T>(x), read<T>(s), read<T>(h), rows,
-                        h.shape()[-1]);
+      launch(kernels::gru_cell<T>, write<T>(y), recording() ? write<T>(active) : nullptr, read<T>(x), read<T>(s),
+             read<T>(h), rows, h.shape()[-1]);
     });
     return y;
   }
@@ -113,8 +114,8 @@ struct GruCell {
     Tensor dgates = empty(s.shape(), s.dtype());
     const std::int64_t hidden = h.shape()[-1];
     dispatch_floating(h.dtype(), [&]<class T>(T) {
-      kernels::gru_cell_dgates(write<T>(dgates), by_state, read<T>(dy), read<T>(active), read<T>(s), read<T>(h),
-                               hidden == 0 ? 0 : h.size() / hidden, hidden);
+      launch(kernels::gru_cell_dgates<T>, write<T>(dgates), by_state, read<T>(dy), read<T>(active), read<T>(s),
+             read<T>(h), hidden == 0 ? 0 : h.size() / hidden, hidden);
     });
     return dgates;
   }
@@ -124,7 +125,8 @@ struct GruCell {
     Tensor dh = empty(h.shape(), h.dtype());
     const std::int64_t hidden = h.shape()[-1];
     dispatch_floating(h.dtype(), [&]<class T>(T) {
-      kernels::gru_cell_dh(write<T>(dh), read<T>(dy), read<T>(active), hidden == 0 ? 0 : h.size() / hidden, hidden);
+      launch(kernels::gru_cell_dh<T>, write<T>(dh), read<T>(dy), read<T>(active), hidden == 0 ? 0 : h.size() / hidden,
+             hidden);
     });
     return dh;
   }

@@ -2,6 +2,7 @@
 #include "../kernels/reduce.h"
 
 #include "../graph.h"
+#include "../launch.h"
 #include "../ops.h"
 #include "../require.h"
 
@@ -85,7 +86,7 @@ struct Sum : Reduced {
 
   Tensor run(const Tensor& x) const {
     return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
-      dispatch(y.dtype(), [&]<class T>(T) { kernels::sum(write<T>(y), read<T>(from), b); });
+      dispatch(y.dtype(), [&]<class T>(T) { launch(kernels::sum<T>, write<T>(y), read<T>(from), b); });
     });
   }
   Tensor dx(const Tensor& dy, const Tensor& x) const { return broadcast_to(reshape(dy, kept(x.shape())), x.shape()); }
@@ -101,8 +102,10 @@ struct Mean : Reduced {
     const auto n = static_cast<double>(count(x.shape()));
     const double share = n == 0 ? std::numeric_limits<double>::quiet_NaN() : 1 / n;
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      T* const to = static_cast<T*>(writable(y));
-      for (std::int64_t i = 0; i < y.size(); ++i) to[i] *= static_cast<T>(share);
+      const auto scale = [](T* to, std::int64_t size, T by) {
+        for (std::int64_t i = 0; i < size; ++i) to[i] *= by;
+      };
+      launch(scale, static_cast<T*>(writable(y)), y.size(), static_cast<T>(share));
     });
     return y;
   }
@@ -123,7 +126,7 @@ template <int sign> struct Extreme : Reduced {
             sign > 0 ? "largest" : "smallest");
     return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
       if (b.outer * b.inner == 0) return;
-      dispatch(y.dtype(), [&]<class T>(T) { kernels::extreme(write<T>(y), read<T>(from), b, sign); });
+      dispatch(y.dtype(), [&]<class T>(T) { launch(kernels::extreme<T>, write<T>(y), read<T>(from), b, sign); });
     });
   }
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
@@ -149,8 +152,10 @@ Tensor product_of_others(const Tensor& x) {
 bool all_moderate(const Tensor& t) {
   return dispatch_floating(t.dtype(), [&]<class T>(T) {
     const T least = std::sqrt(std::numeric_limits<T>::min()), most = std::sqrt(std::numeric_limits<T>::max());
-    const T* const x = read<T>(t);
-    return std::all_of(x, x + t.size(), [=](T v) { return std::abs(v) >= least && std::abs(v) <= most; });
+    const auto moderate = [least, most](const T* x, std::int64_t n) {
+      return std::all_of(x, x + n, [=](T v) { return std::abs(v) >= least && std::abs(v) <= most; });
+    };
+    return decided(moderate, read<T>(t), t.size());
   });
 }
 
@@ -167,7 +172,7 @@ struct Prod : Reduced {
   }
   Tensor run(const Tensor& x) const {
     Tensor y = empty(shape(x.shape()), x.dtype());
-    dispatch(x.dtype(), [&]<class T>(T) { kernels::prod(write<T>(y), read<T>(x), block(x.shape())); });
+    dispatch(x.dtype(), [&]<class T>(T) { launch(kernels::prod<T>, write<T>(y), read<T>(x), block(x.shape())); });
     return y;
   }
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
@@ -178,7 +183,8 @@ struct Prod : Reduced {
       return reshape(reshape(dy, {b.outer, 1, b.inner}) * others, x.shape());
     }
     Tensor dx = empty(x.shape(), x.dtype());
-    dispatch_floating(x.dtype(), [&]<class T>(T) { kernels::prod_gradient(write<T>(dx), read<T>(dy), read<T>(x), b); });
+    dispatch_floating(x.dtype(),
+                      [&]<class T>(T) { launch(kernels::prod_gradient<T>, write<T>(dx), read<T>(dy), read<T>(x), b); });
     return dx;
   }
   static constexpr auto gradients() { return std::tuple(&Prod::dx); }
@@ -190,7 +196,7 @@ struct Norm : Reduced {
 
   Tensor run(const Tensor& x) const {
     return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
-      dispatch_floating(y.dtype(), [&]<class T>(T) { kernels::norm(write<T>(y), read<T>(from), b); });
+      dispatch_floating(y.dtype(), [&]<class T>(T) { launch(kernels::norm<T>, write<T>(y), read<T>(from), b); });
     });
   }
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
@@ -208,7 +214,7 @@ struct LogSumExp : Reduced {
 
   Tensor run(const Tensor& x) const {
     return reduce(x, *this, [](Tensor& y, const Tensor& from, const Block& b) {
-      dispatch_floating(y.dtype(), [&]<class T>(T) { kernels::logsumexp(write<T>(y), read<T>(from), b); });
+      dispatch_floating(y.dtype(), [&]<class T>(T) { launch(kernels::logsumexp<T>, write<T>(y), read<T>(from), b); });
     });
   }
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
@@ -223,7 +229,8 @@ struct LogSumExp : Reduced {
 template <class Kernel> Tensor along(const Tensor& x, int axis, Kernel kernel) {
   Tensor y = empty(x.shape(), x.dtype());
   if (x.size() > 0)
-    dispatch_floating(x.dtype(), [&]<class T>(T) { kernel(write<T>(y), read<T>(x), block_of(x.shape(), axis, axis)); });
+    dispatch_floating(x.dtype(),
+                      [&]<class T>(T) { launch(kernel, write<T>(y), read<T>(x), block_of(x.shape(), axis, axis)); });
   return y;
 }
 
@@ -260,7 +267,7 @@ struct CumSum {
   Tensor run(const Tensor& x) const {
     Tensor y = empty(x.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>(T) {
-      kernels::cumsum(write<T>(y), read<T>(x), block_of(x.shape(), axis, axis), from_the_end);
+      launch(kernels::cumsum<T>, write<T>(y), read<T>(x), block_of(x.shape(), axis, axis), from_the_end);
     });
     return y;
   }
@@ -276,7 +283,8 @@ Tensor arg_extreme(const char* name, const Tensor& x, std::optional<int> axis, b
     const Block b = axis ? block_of(x.shape(), a, a) : Block{1, x.size(), 1};
     require(b.n > 0 || b.outer * b.inner == 0, "there is no {} of nothing", sign > 0 ? "largest" : "smallest");
     Tensor y = empty(axis ? keepdim ? x.shape().with(a, 1) : x.shape().without(a) : Shape{}, i64);
-    dispatch(x.dtype(), [&]<class T>(T) { kernels::arg_extreme(write<std::int64_t>(y), read<T>(x), b, sign); });
+    dispatch(x.dtype(),
+             [&]<class T>(T) { launch(kernels::arg_extreme<T>, write<std::int64_t>(y), read<T>(x), b, sign); });
     mark_cut(y, Cut::whole, name, {&x});
     return y;
   });

@@ -21,6 +21,7 @@ struct Sizes {
 /// Calls `change(from, to, sizes, generator)` for each image of a batch, on whatever numbers it has.
 template <class Change> Transform for_each_image(const char* name, Change change) {
   return [name, change](Batch batch, Generator& generator) {
+    ebb::detail::cannot_replay("changes images");
     const Shape shape = batch.x.shape();
     if (shape.rank() < 3)
       throw ShapeError(fmt::format("{}: images are [n, ..., height, width], got {}", name, to_string(shape)));

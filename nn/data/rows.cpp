@@ -7,6 +7,7 @@
 namespace ebb::data::detail {
 
 Tensor gather_rows(const Tensor& x, std::span<const std::int64_t> numbers) {
+  ebb::detail::cannot_replay("takes rows of a dataset");
   const Shape shape = x.shape().with(0, std::ssize(numbers));
   Tensor y = ebb::detail::empty(shape, x.dtype());
   if (y.size() == 0) return y;

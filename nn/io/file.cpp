@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include "../../autograd/error.h"
+#include "../../autograd/launch.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -92,6 +93,7 @@ struct Successor {
 }  // namespace
 
 std::string read_file(const std::string& path) {
+  ebb::detail::cannot_replay("reads a file");
   // Not to be kept waiting by a pipe that nobody writes to.
   const Descriptor file(open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.open()) fail("open", path, errno);
@@ -118,6 +120,7 @@ std::string read_file(const std::string& path) {
 }
 
 void replace_file(const std::string& path, std::span<const std::span<const char>> parts) {
+  ebb::detail::cannot_replay("writes a file");
   Successor next(path);
   const int fd = next.file.get();
   const auto give_up = [&](int error) {

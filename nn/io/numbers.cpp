@@ -73,6 +73,7 @@ template <class To> bool convert(Stored type, const char* from, std::size_t n, b
 }
 
 bool convert(Stored type, const char* from, std::size_t n, bool swap, Tensor& to, std::size_t first) {
+  ebb::detail::cannot_replay("reads a file");
   switch (to.dtype()) {
     case DType::f32:
       return convert(type, from, n, swap, ebb::detail::write<float>(to) + first);
