@@ -551,6 +551,7 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
   node.count = static_cast<std::uint32_t>(n);
   for (int i = 0; i < n; ++i) {
     node.input[i] = id[i];
+    ++list->tensor(id[i]).readers;
     if (keeps_input(info.keep, i)) node.kept[i] = hold(*in[i]);
   }
   TensorImpl& head = *Access::impl(y);

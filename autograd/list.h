@@ -44,6 +44,8 @@ struct TensorNode {
   TensorImpl* gradient = nullptr;   // arrived so far
   std::uint32_t id = 0, count = 0;  // its entry; how many inputs
   std::uint32_t parameter = 0;      // position + 1 in List::parameters
+  std::uint32_t readers = 0;        // operands that it is
+  std::uint32_t deferred = 0;       // position + 1 in List::deferred
   Node::Kind kind = Node::Kind::op;
   DType dtype = f32;
   bool holds_output = false;  // backward reads the output
@@ -90,6 +92,12 @@ struct Observation {
     forward_seconds = 0;
     forget_backward();
   }
+};
+
+/// Gradients on their way to a tensor that has several readers, such as a weight in every step of a recurrent net: each
+/// is leftᵀ·right, and all together are one product instead of one each, and a sum.
+struct Deferred {
+  std::vector<Tensor> left, right;  // of one shape each
 };
 
 /// Why a value that was computed from the graph's values is no part of it.
@@ -176,6 +184,8 @@ struct List : Tape {
   std::vector<bool> gone;             // scalar ops among them, as far as noted
   bool going_back = false;  // backward is at work
   bool sweeping = false;    // the same, and what is computed is nobody's: no checkpoint runs again
+  std::vector<Deferred> deferred;
+  bool deferring = false;  // backward is at work, and not within what it computes again
   std::vector<CutValue> cuts;
   std::vector<CutUse> cut_uses;
 

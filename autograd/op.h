@@ -11,9 +11,10 @@
 // A gradient is written with ops, so that it can be differentiated again; a kernel may stand in for them while
 // !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
 // in shape and type only.  An op that reads parts of an operand, number `adds_to`, can have add_gradient() too: it adds
-// that operand's gradient in place, so that many reads of one tensor cost one buffer.  Told tell() const gives formula and
-// rule with the op's own numbers in them.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an
-// error that names the op, the shapes and the module.
+// that operand's gradient in place, so that many reads of one tensor cost one buffer.  Where gradients are products,
+// factors() says of what, and those of many uses become one.  Told tell() const gives formula and rule with the op's own
+// numbers in them.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an error that names the
+// op, the shapes and the module.
 #pragma once
 
 #include "error.h"
@@ -80,6 +81,9 @@ struct OpInfo {
   std::uint8_t silent = 0;  // the operands that no gradient passes to, a bit for each
   /// What this very op does; nullptr: formula and rule say it of all of its kind.
   Told (*tell)(const void* op) = nullptr;
+  /// Whether the gradient for operand i is leftᵀ·right, of two matrices [rows, ...] that it gives: the sum of many such
+  /// is one product.  nullptr: it is none.
+  bool (*factors)(const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) = nullptr;
 };
 
 /// An OpInfo under a name of the user's; it lives as long as the program.
@@ -166,6 +170,10 @@ template <class Op> constexpr OpInfo make_info(const char* name) {
   if constexpr (requires { Op::by_element; }) info.by_element = Op::by_element;
   if constexpr (requires(const Op& op) { op.tell(); })
     info.tell = [](const void* op) { return static_cast<const Op*>(op)->tell(); };
+  if constexpr (requires(const Op& op, Tensor& t) { op.factors(0, t, &t, t, t); })
+    info.factors = [](const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) {
+      return static_cast<const Op*>(op)->factors(i, dy, in, left, right);
+    };
   if constexpr (requires { Op::gradients(); })
     std::apply(
         [&, bit = 1](auto... rule) mutable {

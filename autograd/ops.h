@@ -206,7 +206,7 @@ template <class... T> requires(std::is_convertible_v<const T&, Tensor> && ...)
 Tensor einsum(std::string_view formula, const T&... operands) {
   return einsum(formula, std::vector<Tensor>{operands...});
 }
-/// x·Wᵀ + b in one pass.  x [..., in], weight [out, in], bias [out] -> [..., out].
+/// x·Wᵀ + b in one pass.  x [..., in], weight [out, in], bias [out] or [..., out] -> [..., out].
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 // ---- movement --------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 // Backward: one loop over the list from the loss down to the beginning.
+#include "deferred.h"
 #include "error.h"
 #include "launch.h"
 #include "list.h"
@@ -90,13 +91,20 @@ void replay(List& list, TensorNode& node, const Tensor& dy) {
     bool observing;
     std::uint32_t let_go_count;
     Arena::Mark memory;
+    bool deferring;
     ~Above() {
       list.bury(floor + 1);
       list.arena.rewind(memory);
       list.observing = observing;
       list.let_go_count = let_go_count;
+      list.deferring = deferring;
     }
-  } above{list, list.size() - 1, std::exchange(list.observing, false), list.let_go_count, list.arena.mark()};
+  } above{list,
+          list.size() - 1,
+          std::exchange(list.observing, false),
+          list.let_go_count,
+          list.arena.mark(),
+          std::exchange(list.deferring, false)};  // what each operand gets must be there when this is over
 
   Tensor again;
   {
@@ -170,8 +178,11 @@ void backward_of(List& list, TensorNode& node) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
       const bool adds = node.op->adds_to == static_cast<int>(i);
+      Tensor left, right;
+      const bool defers = list.deferring && input.readers > 1 && node.op->factors != nullptr &&
+                          node.op->factors(node.self, static_cast<int>(i), dy, operands.in(), left, right);
       Tensor dx;
-      if (!adds || seen != nullptr) {
+      if (!(adds || defers) || seen != nullptr) {
         dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
                                operands.output());
         if (!dx.defined()) continue;
@@ -181,6 +192,10 @@ void backward_of(List& list, TensorNode& node) {
       if (seen != nullptr) {
         keep(seen->sent[i], dx, dy);
         ++list.observations[list.entry[input.id].a].uses;
+      }
+      if (defers) {
+        defer(list, input, std::move(left), std::move(right));
+        continue;
       }
       if (!adds) {
         receive(input, std::move(dx));
@@ -250,9 +265,10 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   struct Sweeping {
     List& list;
     int failing = std::uncaught_exceptions();
-    explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = true; }
+    explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = list.deferring = true; }
     ~Sweeping() {
-      list.going_back = list.sweeping = false;
+      list.going_back = list.sweeping = list.deferring = false;
+      list.deferred.clear();
       list.failed = std::uncaught_exceptions() > failing;
     }
   } const at_work(*this);
@@ -260,6 +276,7 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
     node.reached = false;
+    node.deferred = 0;
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
     if (observing) observations[i].forget_backward();
   }
@@ -314,6 +331,7 @@ void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {
     --id;
     TensorNode& node = tensor(stop);
     if (node.last_read != 0) receive_reads(*this, node, from);
+    settle(*this, node);
     if (node.gradient == nullptr) continue;
     if (node.watched) {
       Tensor passed = watched(stop, share(node.gradient));

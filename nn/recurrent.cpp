@@ -208,7 +208,7 @@ RNNCell::RNNCell(std::int64_t in, std::int64_t hidden, const RNNCellOptions& opt
 Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const { return one_step(*this, x, h); }
 Tensor RNNCell::project(const Tensor& x) const { return project_with_both(*this, x); }
 Tensor RNNCell::step(const Tensor& projected, const Tensor& h) const {
-  const Tensor z = projected + matmul(h, weight_hh, {.tb = true});
+  const Tensor z = affine(h, weight_hh, projected);
   return nonlinearity == Nonlinearity::tanh ? tanh(z) : relu(z);
 }
 
@@ -217,7 +217,7 @@ LSTMCell::LSTMCell(std::int64_t in, std::int64_t hidden, const CellOptions& opti
 State LSTMCell::operator()(const Tensor& x, const State& state) const { return one_step(*this, x, state); }
 Tensor LSTMCell::project(const Tensor& x) const { return project_with_both(*this, x); }
 State LSTMCell::step(const Tensor& projected, const State& state) const {
-  const Tensor both = lstm_cell(projected + matmul(state.h, weight_hh, {.tb = true}), state.c);
+  const Tensor both = lstm_cell(affine(state.h, weight_hh, projected), state.c);
   const std::int64_t n = state.c.shape()[0];
   return {slice(both, 0, n), slice(both, n, 2 * n)};
 }

@@ -106,6 +106,21 @@ struct Matmul {
     }
     return sum_to(tb ? matmul(dy, a, {true, ta}) : matmul(a, dy, {!ta, false}), b.shape());
   }
+  /// db, where all rows of a meet one matrix; and da, where one column does.
+  bool factors(int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) const {
+    const Tensor &a = in[0], &b = in[1];
+    if (i == 1 && b.rank() == 2 && !ta) {
+      left = rows_of(tb ? dy : a);
+      right = rows_of(tb ? a : dy);
+      return true;
+    }
+    if (i == 0 && a.rank() == 2 && b.rank() == 2 && !ta && dy.shape()[1] == 1) {
+      left = reshape(dy, matrix(1, dy.size()));
+      right = reshape(b, matrix(1, b.size()));
+      return true;
+    }
+    return false;
+  }
   static constexpr auto gradients() { return std::tuple(&Matmul::da, &Matmul::db); }
 };
 
@@ -114,21 +129,23 @@ struct Affine {
   static constexpr char name[] = "affine", formula[] = "x·Wᵀ + b", rule[] = "∇x = g·W   ∇W = gᵀ·x   ∇b = Σ₀ g",
                         operands[] = "x W b";
   static constexpr Keep keep = Keep::first | Keep::second;
+  bool whole = false;  // b is of the result's shape, not one row
 
+  Told tell() const { return {formula, whole ? "∇x = g·W   ∇W = gᵀ·x   ∇b = g" : rule}; }
   Tensor run(const Tensor& x, const Tensor& w, const Tensor& b) const {
-    require(x.rank() >= 1 && w.rank() == 2 && b.rank() == 1, "x needs at least one axis, the weight two, the bias one");
+    require(x.rank() >= 1 && w.rank() == 2 && (b.rank() == 1 || b.rank() == x.rank()),
+            "x needs at least one axis, the weight two, the bias one, or as many as x");
     const std::int64_t in = w.shape()[1], out = w.shape()[0];
     require(x.shape()[-1] == in, "inner sizes differ, {} != {}", x.shape()[-1], in);
-    require(b.shape()[0] == out, "the bias has {} numbers for {} outputs", b.shape()[0], out);
-    Tensor y = empty(x.shape().with(-1, out), x.dtype());
+    const Shape shape = x.shape().with(-1, out);
+    if (whole) require(b.shape() == shape, "the bias must be [{}] or {}", out, to_string(shape));
+    else require(b.shape()[0] == out, "the bias has {} numbers for {} outputs", b.shape()[0], out);
+    Tensor y = empty(shape, x.dtype());
     const std::int64_t rows = out == 0 ? 0 : y.size() / out;
     must_count(rows, out, in);
     dispatch_floating(y.dtype(), [&]<class T>(T) {
-      const auto repeat = [](T* to, const T* from, std::int64_t count, std::int64_t n) {
-        for (std::int64_t row = 0; row < count; ++row) std::copy_n(from, n, to + row * n);
-      };
-      launch(repeat, write<T>(y), read<T>(b), rows, out);
-      product(false, true, rows, out, in, read<T>(x), read<T>(w), T(1), write<T>(y));
+      launch([](auto... all) { kernels::gemm_onto(all...); }, rows, out, in, read<T>(x), read<T>(w), read<T>(b),
+             whole ? out : std::int64_t{0}, write<T>(y));
     });
     return y;
   }
@@ -137,6 +154,12 @@ struct Affine {
     return matmul(rows_of(dy), rows_of(x), {true, false});
   }
   Tensor db(const Tensor& dy, const Tensor&, const Tensor&, const Tensor& b) const { return sum_to(dy, b.shape()); }
+  bool factors(int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) const {
+    if (i != 1) return false;
+    left = rows_of(dy);
+    right = rows_of(in[0]);
+    return true;
+  }
   static constexpr auto gradients() { return std::tuple(&Affine::dx, &Affine::dw, &Affine::db); }
 };
 
@@ -180,7 +203,7 @@ Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return asked_of(Affine::name, {&x, &weight, &bias}, [&] {
     DType type = promote(x.dtype(), promote(weight.dtype(), bias.dtype()));
     if (type == i64) type = f32;
-    return apply(Affine{}, x.to(type), weight.to(type), bias.to(type));
+    return apply(Affine{bias.rank() > 1}, x.to(type), weight.to(type), bias.to(type));
   });
 }
 

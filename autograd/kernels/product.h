@@ -1,0 +1,344 @@
+// Matrix products in vectors, written once for all instruction sets that have a fused multiply-add: each file that
+// includes this is compiled for one of them, and says what a vector is there by the struct that stands for L here.
+//
+// Whatever is packed, and whatever part of a product this is, a number of the result is computed the same way: blocks of
+// `deep` terms are summed in order, by one fused multiply-add each, and the blocks are added up in order.
+#pragma once
+
+#include "gemm.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace ebb::kernels {
+
+// What is named alike here in two files is not the same code.
+namespace {
+
+/// Memory that a thread uses again for each product.
+template <class T> class Scratch {
+ public:
+  T* take(std::int64_t n) {
+    if (n > size_) {
+      size_ = 0;
+      memory_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), alignment)));
+      size_ = n;
+    }
+    return memory_.get();
+  }
+
+ private:
+  static constexpr std::align_val_t alignment{64};
+  struct Free {
+    void operator()(T* p) const { ::operator delete(p, alignment); }
+  };
+  std::unique_ptr<T, Free> memory_;
+  std::int64_t size_ = 0;
+};
+
+// ---- moving blocks ---------------------------------------------------------------------------------------------------
+
+template <int half, class V, std::size_t... i>
+[[gnu::always_inline]] inline V near_halves(V x, V y, std::index_sequence<i...>) {
+  constexpr int width = sizeof...(i);
+  return __builtin_shufflevector(x, y, ((int(i) & half) != 0 ? width + int(i) - half : int(i))...);
+}
+template <int half, class V, std::size_t... i>
+[[gnu::always_inline]] inline V far_halves(V x, V y, std::index_sequence<i...>) {
+  constexpr int width = sizeof...(i);
+  return __builtin_shufflevector(x, y, ((int(i) & half) != 0 ? width + int(i) : int(i) + half)...);
+}
+
+/// Transposes a square of vectors: at first its quarters as wholes, then each of them.
+template <class L, int half = L::width / 2>
+[[gnu::always_inline]] inline void transpose(typename L::Vector (&x)[L::width]) {
+  constexpr auto all = std::make_index_sequence<L::width>();
+#pragma GCC unroll 16
+  for (int i = 0; i < L::width; ++i) {
+    if ((i & half) != 0) continue;
+    const typename L::Vector above = x[i], below = x[i + half];
+    x[i] = near_halves<half>(above, below, all);
+    x[i + half] = far_halves<half>(above, below, all);
+  }
+  if constexpr (half > 1) transpose<L, half / 2>(x);
+}
+
+/// to[j][i] = from[i][j], + more[j][i] if there is any, for i < rows, j < columns.
+template <class L> void move_transposed(std::int64_t rows, std::int64_t columns, const typename L::Number* from,
+                                        std::int64_t ld_from, typename L::Number* to, std::int64_t ld_to,
+                                        const typename L::Number* more = nullptr, std::int64_t ld_more = 0) {
+  constexpr int width = L::width;
+  for (std::int64_t i = 0; i < rows; i += width) {
+    const int high = static_cast<int>(std::min<std::int64_t>(width, rows - i));
+    const typename L::Mask down = L::first(high);
+    for (std::int64_t j = 0; j < columns; j += width) {
+      const int wide = static_cast<int>(std::min<std::int64_t>(width, columns - j));
+      typename L::Vector x[width];
+      typename L::Number* const at = to + j * ld_to + i;
+      const typename L::Number* const sum = more == nullptr ? nullptr : more + j * ld_more + i;
+      if (high == width && wide == width) {
+#pragma GCC unroll 16
+        for (int r = 0; r < width; ++r) x[r] = L::load(from + (i + r) * ld_from + j);
+        transpose<L>(x);
+#pragma GCC unroll 16
+        for (int r = 0; r < width && sum != nullptr; ++r) x[r] += L::load(sum + r * ld_more);
+          // Only now: a load that follows a store to another row at the same place within a page waits for it.
+#pragma GCC unroll 16
+        for (int r = 0; r < width; ++r) L::store(at + r * ld_to, x[r]);
+        continue;
+      }
+      const typename L::Mask across = L::first(wide);
+#pragma GCC unroll 16
+      for (int r = 0; r < width; ++r) x[r] = r < high ? L::load(from + (i + r) * ld_from + j, across) : L::all(0);
+      transpose<L>(x);
+#pragma GCC unroll 16
+      for (int r = 0; r < width; ++r) {
+        if (r >= wide) break;
+        if (sum != nullptr) x[r] += L::load(sum + r * ld_more, down);
+        L::store(at + r * ld_to, x[r], down);
+      }
+    }
+  }
+}
+
+/// Strips of `wide` columns, one after the other, each as it is read: number (i, j) of a strip goes to[i · wide + j].
+template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t columns, const typename L::Number* from,
+                                                std::int64_t ld_from, typename L::Number* to, std::int64_t to_next) {
+  constexpr int vectors = (wide + L::width - 1) / L::width;
+  constexpr int rest = wide - (vectors - 1) * L::width;
+  for (std::int64_t i = 0; i < rows; ++i, from += ld_from, to += wide) {
+    typename L::Number* at = to;
+    std::int64_t j = 0;
+    for (; j + wide <= columns; j += wide, at += to_next) {
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < vectors; ++v) L::store(at + v * L::width, L::load(from + j + v * L::width));
+      constexpr int last = (vectors - 1) * L::width;
+      if constexpr (rest == L::width) L::store(at + last, L::load(from + j + last));
+      else L::store(at + last, L::load(from + j + last, L::first(rest)), L::first(rest));
+    }
+    for (std::int64_t left = columns - j; left > 0; left -= L::width, j += L::width, at += L::width) {
+      const typename L::Mask across = L::first(static_cast<int>(std::min<std::int64_t>(L::width, left)));
+      L::store(at, L::load(from + j, across), across);
+    }
+  }
+}
+
+// ---- the tile --------------------------------------------------------------------------------------------------------
+
+/// Where the numbers of a tile's rows of a stand: row r, term p at a[r·row + p·step]; one of the two is 1.
+template <class T> struct Rows {
+  const T* a;
+  std::int64_t row, step;
+};
+
+/// A tile of the result and what is added to it; of its last vector, the columns in `last` alone.
+template <class L> struct Result {
+  typename L::Number* c;
+  std::int64_t ldc;
+  const typename L::Number* d;
+  std::int64_t ldd;
+  typename L::Mask last;
+};
+
+/// c [rows, vectors · width] = a · b + d, all sums in registers.
+template <class L, bool along, int rows, int vectors> void tile(std::int64_t k, const Rows<typename L::Number>& from,
+                                                                const typename L::Number* b, std::int64_t ldb,
+                                                                const Result<L>& to) {
+  using V = typename L::Vector;
+  const typename L::Number* a = from.a;
+  const std::int64_t row = along ? from.row : 1, step = along ? 1 : from.step;
+  const typename L::Mask last = to.last;
+  V sum[rows][vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sum[r][v] = L::all(0);
+  for (std::int64_t p = 0; p < k; ++p) {
+    V x[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v + 1 < vectors; ++v) x[v] = L::load(b + v * L::width);
+    x[vectors - 1] = L::load(b + (vectors - 1) * L::width, last);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const V factor = L::all(a[r * row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[r][v] = L::fma(factor, x[v], sum[r][v]);
+    }
+    a += step;
+    b += ldb;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      const typename L::Mask which = v + 1 < vectors ? L::first(L::width) : last;
+      if (to.d != nullptr) sum[r][v] += L::load(to.d + r * to.ldd + v * L::width, which);
+      L::store(to.c + r * to.ldc + v * L::width, sum[r][v], which);
+    }
+}
+
+template <class L> using Tile = void (*)(std::int64_t, const Rows<typename L::Number>&, const typename L::Number*,
+                                         std::int64_t, const Result<L>&);
+
+template <class L, bool along, int vectors> Tile<L> tile_of(int rows) {
+  return [&]<int... r>(std::integer_sequence<int, r...>) {
+    static constexpr Tile<L> all[] = {&tile<L, along, r + 1, vectors>...};
+    return all[rows - 1];
+  }
+  (std::make_integer_sequence<int, L::rows>());
+}
+
+/// All rows of a strip of up to two vectors of columns.
+template <class L> void strip(std::int64_t m, std::int64_t n, std::int64_t k, Rows<typename L::Number> a,
+                              std::int64_t to_next_rows, const typename L::Number* b, std::int64_t ldb,
+                              typename L::Number* c, std::int64_t ldc, const typename L::Number* d, std::int64_t ldd) {
+  const int vectors = n > L::width ? 2 : 1;
+  Result<L> to{c, ldc, d, ldd, L::first(static_cast<int>(n) - (vectors - 1) * L::width)};
+  const bool along = a.step == 1;
+  for (std::int64_t i = 0; i < m; i += L::rows, a.a += to_next_rows, to.c += L::rows * ldc) {
+    const int rows = static_cast<int>(std::min<std::int64_t>(L::rows, m - i));
+    const Tile<L> run = vectors == 2 ? (along ? tile_of<L, true, 2>(rows) : tile_of<L, false, 2>(rows))
+                                     : (along ? tile_of<L, true, 1>(rows) : tile_of<L, false, 1>(rows));
+    run(k, a, b, ldb, to);
+    if (to.d != nullptr) to.d += L::rows * ldd;
+  }
+}
+
+// ---- the product -----------------------------------------------------------------------------------------------------
+
+template <class L> struct Blocks {
+  using T = typename L::Number;
+  // The largest blocks that stay in the caches of a core while they are read again.
+  static constexpr std::int64_t deep = 256, high = 192, wide = 1024;
+  static constexpr int column = 2 * L::width;
+
+  /// A block of a, in strips if it is packed, times one of b, likewise.
+  static void block(std::int64_t m, std::int64_t n, std::int64_t k, Rows<T> a, std::int64_t to_next_rows, const T* b,
+                    std::int64_t ldb, std::int64_t to_next_columns, T* c, std::int64_t ldc, const T* d,
+                    std::int64_t ldd) {
+    // Over few terms, the way of c to memory takes longer than the sums: then whole rows of it are finished at a time.
+    const std::int64_t at_once = k > 64 ? m : L::rows;
+    for (std::int64_t i = 0; i < m; i += at_once, a.a += to_next_rows)
+      for (std::int64_t j = 0; j < n; j += column)
+        strip<L>(std::min(at_once, m - i), std::min<std::int64_t>(column, n - j), k, a, to_next_rows,
+                 b + j / column * to_next_columns, ldb, c + i * ldc + j, ldc, d == nullptr ? d : d + i * ldd + j, ldd);
+  }
+
+  static void run(const Product<T>& y) {
+    thread_local Scratch<T> of_a, of_b;
+    // What is read but once or twice, or is small, is read where it stands.
+    const bool pack_a = y.n > 4 * column || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
+    const bool pack_b = y.tb || (y.m > 4 * L::rows && y.n * y.k > 4096);
+    for (std::int64_t p = 0; p < y.k; p += deep) {
+      const std::int64_t k = std::min(deep, y.k - p);
+      const T* const d = p == 0 ? y.d : y.c;
+      const std::int64_t ldd = p == 0 ? y.ldd : y.ldc;
+      for (std::int64_t j = 0; j < y.n; j += wide) {
+        const std::int64_t n = std::min(wide, y.n - j);
+        const T* b = y.b + (y.tb ? j * y.ldb + p : p * y.ldb + j);
+        if (pack_b) {
+          T* const packed = of_b.take((wide + column) * deep);
+          if (!y.tb) cut_to_strips<L, column>(k, n, b, y.ldb, packed, column * k);
+          for (std::int64_t jj = 0; y.tb && jj < n; jj += column)
+            move_transposed<L>(std::min<std::int64_t>(column, n - jj), k, b + jj * y.ldb, y.ldb, packed + jj * k,
+                               column);
+          b = packed;
+        }
+        for (std::int64_t i = 0; i < y.m; i += high) {
+          const std::int64_t m = std::min(high, y.m - i);
+          Rows<T> a{y.a + (y.ta ? p * y.lda + i : i * y.lda + p), y.ta ? 1 : y.lda, y.ta ? y.lda : 1};
+          std::int64_t to_next_rows = L::rows * a.row;
+          if (pack_a) {
+            T* const packed = of_a.take((high + L::rows) * deep);
+            if (y.ta) cut_to_strips<L, L::rows>(k, m, a.a, y.lda, packed, L::rows * k);
+            for (std::int64_t ii = 0; !y.ta && ii < m; ii += L::rows)
+              move_transposed<L>(std::min<std::int64_t>(L::rows, m - ii), k, a.a + ii * y.lda, y.lda, packed + ii * k,
+                                 L::rows);
+            a = {packed, 1, L::rows};
+            to_next_rows = L::rows * k;
+          }
+          block(m, n, k, a, to_next_rows, b, pack_b ? column : y.ldb, pack_b ? column * k : column, y.c + i * y.ldc + j,
+                y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
+        }
+      }
+    }
+  }
+
+  static void run_turned(const Product<T>& y) {
+    thread_local Scratch<T> turned, of_a;
+    constexpr std::int64_t some = 32 * L::rows, across = 2 * column;
+    for (std::int64_t i = 0; i < y.m; i += across) {
+      const std::int64_t m = std::min(across, y.m - i);
+      const T* a = y.a + (y.ta ? i : i * y.lda);
+      std::int64_t lda = y.lda;
+      if (!y.ta) {
+        T* const packed = of_a.take(across * y.k);
+        move_transposed<L>(m, y.k, a, y.lda, packed, m);
+        a = packed;
+        lda = m;
+      }
+      T* const part = turned.take(some * across);
+      for (std::int64_t j = 0; j < y.n; j += some) {
+        const std::int64_t n = std::min(some, y.n - j);
+        run({Way::straight, !y.tb, false, n, m, y.k, y.b + (y.tb ? j * y.ldb : j), y.ldb, a, lda, nullptr, 0, part, m});
+        move_transposed<L>(n, m, part, m, y.c + i * y.ldc + j, y.ldc, y.d == nullptr ? y.d : y.d + i * y.ldd + j,
+                           y.ldd);
+      }
+    }
+  }
+
+  static void outer(const Product<T>& y) {
+    const std::int64_t down = y.ta ? 1 : y.lda;
+    for (std::int64_t i = 0; i < y.m; ++i) {
+      const typename L::Vector factor = L::all(y.a[i * down]);
+      for (std::int64_t j = 0; j < y.n; j += L::width) {
+        const typename L::Mask across = L::first(static_cast<int>(std::min<std::int64_t>(L::width, y.n - j)));
+        const typename L::Vector d = y.d == nullptr ? L::all(0) : L::load(y.d + i * y.ldd + j, across);
+        L::store(y.c + i * y.ldc + j, L::fma(factor, L::load(y.b + j, across), d), across);
+      }
+    }
+  }
+
+  static void product(const Product<T>& y) {
+    if (y.way == Way::outer) outer(y);
+    else if (y.way == Way::turned) run_turned(y);
+    else run(y);
+  }
+
+  /// As many pairs at a time as make a block of `deep` terms.
+  static void sum(const Pairs<T>& y) {
+    thread_local Scratch<T> of_a, of_b;
+    const std::int64_t at_once = std::max<std::int64_t>(1, deep / y.k);
+    for (std::int64_t s = 0; s < y.count; s += at_once) {
+      const std::int64_t count = std::min(at_once, y.count - s), k = count * y.k;
+      const T* const d = s == 0 ? y.d : y.c;
+      const std::int64_t ldd = s == 0 ? y.ldd : y.ldc;
+      if (count == 1) {
+        run({Way::straight, true, false, y.m, y.n, k, y.a[s] + y.first_a, y.lda, y.b[s] + y.first_b, y.ldb, d, ldd, y.c,
+             y.ldc});
+        continue;
+      }
+      for (std::int64_t j = 0; j < y.n; j += wide) {
+        const std::int64_t n = std::min(wide, y.n - j);
+        T* const b = of_b.take((wide + column) * deep);
+        for (std::int64_t q = 0; q < count; ++q)
+          cut_to_strips<L, column>(y.k, n, y.b[s + q] + y.first_b + j, y.ldb, b + q * y.k * column, column * k);
+        for (std::int64_t i = 0; i < y.m; i += high) {
+          const std::int64_t m = std::min(high, y.m - i);
+          T* const a = of_a.take((high + L::rows) * deep);
+          for (std::int64_t q = 0; q < count; ++q)
+            cut_to_strips<L, L::rows>(y.k, m, y.a[s + q] + y.first_a + i, y.lda, a + q * y.k * L::rows, L::rows * k);
+          block(m, n, k, {a, 1, L::rows}, L::rows * k, b, column, column * k, y.c + i * y.ldc + j, y.ldc,
+                d == nullptr ? d : d + i * ldd + j, ldd);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+
+}  // namespace ebb::kernels
