@@ -7,6 +7,7 @@
 #include "error.h"
 #include "functional.h"
 #include "graph.h"
+#include "lanes.h"
 #include "ops.h"
 #include "parameter.h"
 #include "random.h"

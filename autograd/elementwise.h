@@ -47,6 +47,10 @@ Tensor as_tensor(const Scalar& s, DType dtype);
   inline Tensor function(const Tensor& a, const Scalar& b) { return detail::on_tensors<formula::F>(a, b); }         \
   inline Tensor function(const Scalar& a, const Tensor& b) { return detail::on_tensors<formula::F>(a, b); }         \
   EBB_ALWAYS_INLINE Scalar function(Scalar a, Scalar b) { return detail::on_scalars<formula::F>(a, b); }         \
+  template <class U> requires std::is_arithmetic_v<U>                                                               \
+  EBB_ALWAYS_INLINE Scalar function(Scalar a, U b) { return detail::on_scalars<formula::F>(a, static_cast<double>(b)); } \
+  template <class U> requires std::is_arithmetic_v<U>                                                               \
+  EBB_ALWAYS_INLINE Scalar function(U a, Scalar b) { return detail::on_scalars<formula::F>(static_cast<double>(a), b); } \
   template <detail::AnyNumber N> auto function(const N& a, const N& b) { return detail::on_numbers<formula::F>(a, b); } \
   template <detail::AnyNumber N, class U> requires std::is_arithmetic_v<U>                                           \
   auto function(const N& a, U b) { return detail::on_numbers<formula::F>(a, N(b)); }                                 \
@@ -106,8 +110,8 @@ struct Own {
 /// Throws UsageError if the name of an op is empty.
 void must_be_named(std::string_view name);
 /// The code of a scalar op under a name of the user's: the same for the same name and gradient.
-std::uint16_t own_code(std::string_view name, int arity,
-                       void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*));
+std::uint16_t own_code(std::string_view name, int arity, decltype(ScalarRule::gradient) gradient,
+                       decltype(ScalarRule::on_lanes) on_lanes);
 /// Records a scalar op of 1 to 4 operands with its local derivatives.
 Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const double* dx, int n);
 /// The gradients of compose(x) by its operands, recorded.
@@ -139,7 +143,7 @@ class ElementwiseOp {
     // What it captures may be gone when this function has returned.
     if constexpr (!std::is_empty_v<F>) cannot_replay("makes an elementwise() op whose formula captures");
     info_ = &named_info(make_info<Own<F, N>>(""), name, N);
-    if constexpr (plain) code_ = own_code(name, N, &scalar_gradient);
+    if constexpr (plain) code_ = own_code(name, N, &scalar_gradient, &on_lanes);
   }
 
   template <class... X>
@@ -159,15 +163,10 @@ class ElementwiseOp {
     if constexpr (!plain) {
       return std::apply([&](const auto&... s) { return Scalar(f_(s...)); }, std::tuple(Scalar(x)...));
     } else {
-      double value = 0, partial[N];
-      [&]<std::size_t... K>(std::index_sequence<K...>) {
-        Dual<double, N> d[] = {Dual<double, N>(operands[K].value())...};
-        ((d[K].d[K] = Num<double>(1)), ...);
-        const Dual<double, N> y(f_(d[K]...));
-        value = y.v.v;
-        ((partial[K] = y.d[K].v), ...);
-      }(std::make_index_sequence<N>());
-      return record_scalars(code_, value, operands, partial, N);
+      double partial[N];
+      const Dual<double, N> y = dual([&](std::size_t k) { return Access::value(operands[k]); });
+      for (int k = 0; k < N; ++k) partial[k] = y.d[k].v;
+      return record_scalars(code_, y.v.v, operands, partial, N);
     }
   }
 
@@ -194,6 +193,21 @@ class ElementwiseOp {
   }
   static void scalar_gradient(const Scalar& dy, const Scalar* x, const Scalar&, Scalar* out) {
     composed_gradient(dy, x, N, &compose, out);
+  }
+  /// The value and all derivatives where operand k is x(k).
+  static Dual<double, N> dual(auto&& x) {
+    return [&]<std::size_t... K>(std::index_sequence<K...>) {
+      Dual<double, N> d[] = {Dual<double, N>(x(K))...};
+      ((d[K].d[K] = Num<double>(1)), ...);
+      return Dual<double, N>(F{}(d[K]...));
+    }(std::make_index_sequence<N>());
+  }
+  static void on_lanes(const double* const* x, double* y, double* const* dx) {
+    for (int i = 0; i < lanes_at_once; ++i) {
+      const Dual<double, N> row = dual([&](std::size_t k) { return x[k][i]; });
+      y[i] = row.v.v;
+      for (int k = 0; k < N; ++k) dx[k][i] = row.d[k].v;
+    }
   }
 
   [[no_unique_address]] F f_;

@@ -21,11 +21,13 @@ namespace detail {
 
 constinit Tape no_tape;
 constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL = &no_tape;
+constinit thread_local bool tracing EBB_FAST_THREAD_LOCAL = false;
 constinit thread_local List* open_list EBB_FAST_THREAD_LOCAL = nullptr;
 
 namespace {
 
 constinit thread_local int pauses EBB_FAST_THREAD_LOCAL = 0;
+constinit thread_local List* set_aside EBB_FAST_THREAD_LOCAL = nullptr;  // the open list that waits for an Aside to end
 thread_local std::unique_ptr<List> spare;  // the last graph's list, emptied: the next graph finds its memory warm
 
 // The serial numbers of all open graphs, so that a value can be asked whether its graph is one of them.
@@ -50,15 +52,9 @@ bool is_open(std::uint32_t serial) { return open_graphs[serial % slots].load() =
       "  help: pass its numbers on instead: value() of a Scalar, detach() of a Tensor on its own thread");
 }
 
-template <class T> T* grown(T* old, std::size_t count) {
-  void* const larger = std::realloc(static_cast<void*>(old), count * sizeof(T));
-  if (larger == nullptr) throw std::bad_alloc();
-  return static_cast<T*>(larger);
-}
-
 // Entered once and read without a lock: a code is given out after its rule stands here.
 constexpr std::uint16_t most_rules = 4096;
-ScalarRule rules[most_rules];
+constinit ScalarRule rules[most_rules]{};
 std::atomic<std::uint16_t> rule_count{first_rule_code};
 std::mutex own_mutex;
 
@@ -71,22 +67,6 @@ void buried_inside() {
 }
 
 // ---- the tape --------------------------------------------------------------------------------------------------
-
-void Tape::grow() {
-  constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
-  if (capacity == most) throw GraphError("Graph: 2^32 entries are the limit of one graph");
-  const std::uint32_t more = capacity == 0 ? 1024 : capacity > most / 2 ? most : 2 * capacity;
-  entry = grown(entry, more);
-  value = grown(value, more);
-  adjoint = grown(adjoint, more);
-  code = grown(code, more);
-  if (capacity == 0) {
-    entry[0] = {};
-    value[0] = 0;
-    code[0] = constant_code;
-  }
-  capacity = more;
-}
 
 std::uint16_t register_scalar_rule(const ScalarRule& rule) {
   const std::uint16_t code = rule_count.fetch_add(1);
@@ -131,14 +111,14 @@ void must_be_named(std::string_view name) {
   if (name.empty()) throw UsageError("elementwise(\"\"): an op needs a name, under which graphs and errors show it");
 }
 
-std::uint16_t own_code(std::string_view name, int arity,
-                       void (*gradient)(const Scalar&, const Scalar*, const Scalar&, Scalar*)) {
+std::uint16_t own_code(std::string_view name, int arity, decltype(ScalarRule::gradient) gradient,
+                       decltype(ScalarRule::on_lanes) on_lanes) {
   const std::lock_guard lock(own_mutex);
   const char* const known = interned(name);
   for (std::uint16_t code = first_rule_code; code < rule_count.load(); ++code)
     if (rules[code].gradient == gradient && rules[code].name == known) return code;
   const OwnText text(name, arity);
-  return register_scalar_rule({known, interned(text.formula), interned(text.rule), arity, gradient});
+  return register_scalar_rule({known, interned(text.formula), interned(text.rule), arity, gradient, on_lanes});
 }
 
 const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity) {
@@ -158,9 +138,10 @@ const OpInfo& named_info(const OpInfo& like, std::string_view name, int arity) {
 
 Scalar outside(const Scalar& s) {
   const std::uint32_t graph = Access::graph(s);
-  const bool paused_here = open_list != nullptr && open_list->graph() == graph;
+  const bool paused_here = (open_list != nullptr && open_list->graph() == graph) ||
+                           (set_aside != nullptr && set_aside->graph() == graph);
   if (!paused_here && is_open(graph)) used_from_another_thread();
-  return s.value();
+  return Access::value(s);
 }
 
 namespace {
@@ -180,7 +161,9 @@ Scalar record_mixed(std::uint16_t code, double v, Scalar a, double da, Scalar b,
   if (!a_here && Access::graph(a) != 0) a = outside(a);
   if (!b_here && Access::graph(b) != 0) b = outside(b);
   if (!a_here && !b_here) return not_recorded(code, v, given, 2);
-  const Place place = t.push(code, v, Access::id(a), a_here ? da : a.value(), Access::id(b), b_here ? db : b.value());
+  if (!a_here) da = Access::value(a);
+  if (!b_here) db = Access::value(b);
+  const Place place = t.push(code, v, Access::id(a), da, Access::id(b), db);
   static_cast<List&>(t).note_cut_use(id_of(place), Access::place(given[a_here ? 1 : 0]));
   return Access::scalar(v, place);
 }
@@ -198,7 +181,7 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
     } else {
       id[i] = Access::id(x[i]);
     }
-    d[i] = id[i] != 0 ? dx[i] : x[i].value();
+    d[i] = id[i] != 0 ? dx[i] : Access::value(x[i]);
     recorded = recorded || id[i] != 0;
   }
   if (list == nullptr || !recorded) return not_recorded(code, y, x, n);
@@ -238,10 +221,7 @@ List::List() { scopes.resize(1); }
 
 List::~List() {
   reset();
-  std::free(entry);
-  std::free(value);
-  std::free(adjoint);
-  std::free(code);
+  release();
 }
 
 void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
@@ -325,7 +305,7 @@ TensorNode& List::add_tensor() {
   stations.reserve(stations.size() + 1 > stations.capacity() ? 2 * stations.size() + 64 : 0);
   TensorNode& node = tensors.at(tensor_count);
   if (observing) observations.at(tensor_count).forget();
-  node = TensorNode{};
+  static_cast<TensorNodeState&>(node) = {};
   node.id = id_of(push(tensor_code, 0, static_cast<std::uint32_t>(tensor_count), 0, 0, 0));
   stations.push_back(node.id);
   ++tensor_count;
@@ -575,14 +555,14 @@ constexpr OpInfo stack_info{
 
 Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dtype) {
   for (const Scalar& s : parts)
-    if (dtype == i64 && !is_whole(s.value()))
-      throw DTypeError(fmt::format("stack(..., i64): {} is no 64-bit integer{}", s.value(), where_in_model()));
+    if (dtype == i64 && !is_whole(Access::value(s)))
+      throw DTypeError(fmt::format("stack(..., i64): {} is no 64-bit integer{}", Access::value(s), where_in_model()));
   if (parts.size() != 1) cannot_replay(computes_scalars);
   Tensor y = empty(shape, dtype);
   dispatch(dtype, [&]<class T>(T) {
     T* const to = write<T>(y);
     for (std::size_t i = 0; i < parts.size(); ++i)
-      launch([](T* at, T value) { *at = value; }, to + i, static_cast<T>(parts[i].value()));
+      launch([](T* at, T value) { *at = value; }, to + i, static_cast<T>(Access::value(parts[i])));
   });
   List* const list = recording_list();
   bool recorded = false;
@@ -672,8 +652,11 @@ Graph::~Graph() {
     open_list = nullptr;
     tape = &no_tape;
   }
-  constexpr std::uint32_t worth_keeping = 1u << 22;
-  const bool keep = list_->capacity <= worth_keeping && list_->tensor_count <= worth_keeping / 16;
+  // A large list stays while programs fill it, 1.4 GB of it at most: its pages would cost as much as recording does.
+  constexpr std::uint32_t always_kept = 1u << 22, kept_in_use = 1u << 25;
+  const bool keep =
+      (list_->capacity <= always_kept || (list_->capacity <= kept_in_use && list_->size() > list_->capacity / 8)) &&
+      list_->tensor_count <= always_kept / 16;
   list_->reset();
   if (keep) spare = std::move(list_);
 }
@@ -747,6 +730,24 @@ Recording::~Recording() {
   tape = tape_;
   pauses = pauses_;
   list_.sweeping = sweeping_;
+}
+
+Aside::Aside(List& list)
+    : list_(list), tape_(tape), open_(open_list), set_aside_(set_aside), pauses_(pauses) {
+  if (list.capacity == 0) list.grow();
+  list.next = place_of(open_serial(), 1);
+  if (open_ != nullptr) set_aside = open_;
+  open_list = &list;
+  tape = &list;
+  pauses = 0;
+}
+Aside::~Aside() {
+  open_graphs[list_.graph() % slots].store(0);
+  list_.reset();
+  open_list = open_;
+  set_aside = set_aside_;
+  tape = tape_;
+  pauses = pauses_;
 }
 
 Pause::Pause() {

@@ -34,8 +34,8 @@ enum : std::uint16_t {
   first_rule_code
 };
 
-/// One entry of the tensor lane.
-struct TensorNode {
+/// One entry of the tensor lane, but for its shape.
+struct TensorNodeState {
   const OpInfo* op = nullptr;       // nullptr: a leaf, or a tensor made of Scalars
   void* self = nullptr;             // the op; of a constant, its head
   std::uint32_t* input = nullptr;   // ids
@@ -53,6 +53,8 @@ struct TensorNode {
   bool reached = false;       // the last backward brought a gradient here
   bool watched = false;       // on_gradient() was asked for it
   std::uint32_t last_read = 0;  // the last of its elements that was read as a Scalar
+};
+struct TensorNode : TensorNodeState {
   Shape shape;
 };
 
@@ -199,6 +201,7 @@ struct List : Tape {
 
   TensorNode& tensor(std::uint32_t id) { return tensors[entry[id].a]; }
   bool is_tensor(std::uint32_t id) const { return code[id] == tensor_code; }
+  /// A new node, to be given its shape.
   TensorNode& add_tensor();
   /// The node of a tensor that is an operand here; constants become leaves.
   std::uint32_t node_of(const Tensor& t);
@@ -292,6 +295,23 @@ class Recording {
   Tape* tape_;
   int pauses_;
   bool sweeping_;
+};
+
+/// While it lives, this thread records into another list, which is emptied at its end; values of the graph that is open
+/// meanwhile are constants there.
+class Aside {
+ public:
+  explicit Aside(List& list);
+  ~Aside();
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+
+ private:
+  List& list_;
+  Tape* tape_;
+  List* open_;
+  List* set_aside_;
+  int pauses_;
 };
 
 /// While it lives, nothing records, and what is computed leaves no story in the list of where it was cut.

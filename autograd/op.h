@@ -210,10 +210,25 @@ template <class Op, class... T> Tensor apply(const Op& op, const T&... in) { ret
 
 /// The sum of x over the axes along which `shape` broadcasts to x's shape: how a gradient comes back to an operand.
 Tensor sum_to(const Tensor& x, const Shape& shape);
+inline Tensor sum_to(Tensor&& x, const Shape& shape) {
+  return x.shape() == shape ? std::move(x) : sum_to(static_cast<const Tensor&>(x), shape);
+}
 
 // ---- inline ------------------------------------------------------------------------------------------------------
 
 inline const TensorImpl& impl(const Tensor& t) { return *Access::impl(t); }
+/// A handle of a tensor that someone else holds for as long: it is not counted.
+class Borrowed {
+ public:
+  explicit Borrowed(TensorImpl* head) : handle_(Access::tensor(head)) {}
+  ~Borrowed() { Access::take(handle_); }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  operator const Tensor&() const { return handle_; }
+
+ private:
+  Tensor handle_;
+};
 /// Another handle of the tensor with this head.
 inline Tensor share(TensorImpl* head) {
   head->refs.fetch_add(1, std::memory_order_relaxed);

@@ -11,7 +11,7 @@
 namespace ebb::detail {
 
 /// The operands and the output of a node as its gradient rules see them: whole if kept, else shape and type alone.
-/// Borrows from the list; lives shorter than the node.
+/// Borrows from the list and lives shorter than what the node keeps, so its handles are not counted, and never destroyed.
 class Operands {
  public:
   Operands(List& list, const TensorNode& node) : count_(node.count + 1) {
@@ -24,16 +24,15 @@ class Operands {
     }
     for (std::uint32_t i = 0; i < node.count; ++i) {
       if (node.kept[i] != nullptr) {
-        ::new (tensors_ + i) Tensor(share(node.kept[i]));
+        ::new (tensors_ + i) Tensor(Access::tensor(node.kept[i]));
       } else {
         const TensorNode& input = list.tensor(node.input[i]);
         shadow(i, input.shape, input.dtype, input.kind == Node::Kind::constant ? 0 : node.input[i], list.graph());
       }
     }
-    if (node.holds_output) ::new (tensors_ + node.count) Tensor(share(node.output));
+    if (node.holds_output) ::new (tensors_ + node.count) Tensor(Access::tensor(node.output));
     else shadow(node.count, node.shape, node.dtype, node.id, list.graph());
   }
-  ~Operands() { std::destroy_n(tensors_, count_); }
   Operands(const Operands&) = delete;
   Operands& operator=(const Operands&) = delete;
 

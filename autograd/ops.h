@@ -76,10 +76,10 @@ inline Scalar operator-(Scalar x) { return neg(x); }
 template <detail::AnyNumber N> auto operator-(const N& x) { return neg(x); }
 inline Tensor operator+(const Tensor& x) { return x; }
 inline Scalar operator+(Scalar x) { return x; }
-inline Scalar& operator+=(Scalar& a, Scalar b) { return a = a + b; }
-inline Scalar& operator-=(Scalar& a, Scalar b) { return a = a - b; }
-inline Scalar& operator*=(Scalar& a, Scalar b) { return a = a * b; }
-inline Scalar& operator/=(Scalar& a, Scalar b) { return a = a / b; }
+template <detail::ScalarLike B> Scalar& operator+=(Scalar& a, const B& b) { return a = a + b; }
+template <detail::ScalarLike B> Scalar& operator-=(Scalar& a, const B& b) { return a = a - b; }
+template <detail::ScalarLike B> Scalar& operator*=(Scalar& a, const B& b) { return a = a * b; }
+template <detail::ScalarLike B> Scalar& operator/=(Scalar& a, const B& b) { return a = a / b; }
 template <class T, int N> Dual<T, N>& operator+=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a + b; }
 template <class T, int N> Dual<T, N>& operator-=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a - b; }
 template <class T, int N> Dual<T, N>& operator*=(Dual<T, N>& a, const std::type_identity_t<Dual<T, N>>& b) { return a = a * b; }

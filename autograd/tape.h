@@ -29,21 +29,24 @@ constexpr std::uint32_t cut_bit = std::uint32_t{1} << 31;
 /// Whether the value is an entry of some graph.
 constexpr bool recorded_in(std::uint32_t graph) { return graph != 0 && (graph & cut_bit) == 0; }
 
-/// 24 + 8 + 8 + 2 = 42 bytes for each op.  Entries of the tensor lane stand in the same list (code tensor_code).
+/// 24 + 8 + 8 + 2 = 42 bytes for each op.  Entries of the tensor lane stand in the same list (code tensor_code).  The
+/// arrays lie where room for all that may come is reserved, so that they grow without moving.
 struct Tape {
   Entry* entry = nullptr;
   double* value = nullptr;
   double* adjoint = nullptr;
   std::uint16_t* code = nullptr;
   Place next = place_of(no_graph, 1);  // of the entry to come; entry 0 is every constant
-  std::uint32_t capacity = 0;
+  std::uint32_t capacity = 0, reserved = 0;  // entries
 
   static constexpr std::uint32_t no_graph = 0xffffffff;  // a serial number that no graph has
   std::uint32_t size() const { return id_of(next); }
   std::uint32_t graph() const { return graph_of(next); }
 
-  /// Makes room for more.  Throws std::bad_alloc, or GraphError past 2^32 entries.
+  /// Makes room for more.  Throws std::bad_alloc, or GraphError past 2^32 entries or the reserved room.
   [[gnu::cold]] void grow();
+  /// Gives all its memory back.
+  void release() noexcept;
 
   EBB_ALWAYS_INLINE Place push(std::uint16_t c, double v, std::uint32_t a, double da, std::uint32_t b, double db) {
     const Place place = next;
@@ -62,5 +65,8 @@ struct Tape {
 extern Tape no_tape;
 /// This thread's list, while a graph records and is not paused; else &no_tape.
 extern constinit thread_local Tape* tape EBB_FAST_THREAD_LOCAL;
+/// Whether this thread records a function of Scalars that is to run again on other numbers (lanes.h): what it asks of its
+/// values is noted.
+extern constinit thread_local bool tracing EBB_FAST_THREAD_LOCAL;
 
 }  // namespace ebb::detail

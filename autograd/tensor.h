@@ -82,7 +82,10 @@ class Tensor {
     return *this;
   }
   ~Tensor() {
-    if (impl_ != nullptr && impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) release(impl_);
+    // Who holds the only handle needs no locked instruction to see that: nobody else can make another.
+    if (impl_ != nullptr && (impl_->refs.load(std::memory_order_acquire) == 1 ||
+                             impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1))
+      release(impl_);
   }
 
   bool defined() const { return impl_ != nullptr; }

@@ -11,6 +11,13 @@ namespace ebb::kernels {
 
 namespace {
 
+/// Room for so many numbers of a kernel's own, which each thread keeps for the next call.
+template <class T> std::vector<T>& kept(std::int64_t count) {
+  thread_local std::vector<T> all;
+  if (all.size() < static_cast<std::size_t>(count)) all.resize(static_cast<std::size_t>(count));
+  return all;
+}
+
 // The functions of the gates take most of a step's time where the C library computes them one number at a time.  In float,
 // these are free of branches and calls, so that loops over them become vectors.
 
@@ -57,7 +64,7 @@ template <class T> void to_cell(T* d, const T* dh, const T* dc_next, const T* a,
 template <class T>
 void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int64_t rows, std::int64_t hidden) {
   const std::int64_t width = lstm::gates + 1;
-  std::vector<T> one_row(active == nullptr ? static_cast<std::size_t>(width * hidden) : 0);
+  std::vector<T>& one_row = kept<T>(active == nullptr ? width * hidden : 0);
   const auto open = [](T x) { return sigmoid(x); };
   const auto bound = [](T x) { return squash(x); };
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -83,7 +90,7 @@ void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int6
 
 template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_next, const T* active, const T* c,
                                          std::int64_t rows, std::int64_t hidden) {
-  std::vector<T> dc(static_cast<std::size_t>(hidden));
+  std::vector<T>& dc = kept<T>(hidden);
   const auto open = [](T g, T other, T x) { return times(g, other * x * (1 - x)); };
   for (std::int64_t r = 0; r < rows; ++r) {
     const T *const i = active + lstm::input * hidden, *const f = active + lstm::forget * hidden,
@@ -114,7 +121,7 @@ void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::in
 
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
                                  std::int64_t rows, std::int64_t hidden) {
-  std::vector<T> one_row(active == nullptr ? static_cast<std::size_t>(gru::gates * hidden) : 0);
+  std::vector<T>& one_row = kept<T>(active == nullptr ? gru::gates * hidden : 0);
   const auto open = [](T x, T s) { return sigmoid(x + s); };
   for (std::int64_t row = 0; row < rows; ++row) {
     T* const a = active == nullptr ? one_row.data() : active + row * gru::gates * hidden;
@@ -135,7 +142,7 @@ template <class T> void gru_cell(T* h_next, T* active, const T* from_input, cons
 
 template <class T> void gru_cell_dgates(T* dgates, bool by_state, const T* dy, const T* active, const T* from_state,
                                         const T* h, std::int64_t rows, std::int64_t hidden) {
-  std::vector<T> dn(static_cast<std::size_t>(hidden));
+  std::vector<T>& dn = kept<T>(hidden);
   for (std::int64_t row = 0; row < rows; ++row) {
     const T *const r = active + gru::reset * hidden, *const z = active + gru::update * hidden,
                    *const n = active + gru::candidate * hidden;

@@ -421,7 +421,7 @@ Scalar clamp(const Scalar& x, double low, double high) {
                             [](const Scalar& dy, const Scalar* operand, const Scalar& y, Scalar* out) {
                               out[0] = operand[0].value() == y.value() ? dy : Scalar(0);
                             }});
-  const double v = x.value(), y = v < low ? low : v > high ? high : v;
+  const double v = Access::value(x), y = v < low ? low : v > high ? high : v;
   return record_scalar(code, y, x, y == v ? 1 : 0);
 }
 

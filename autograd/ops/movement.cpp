@@ -326,7 +326,7 @@ Tensor detach(const Tensor& x) {
 }
 Scalar detach(const Scalar& x) {
   const auto cut = open_list == nullptr ? 0 : open_list->cut(Cut::detached, "detach", Access::place(x));
-  return Access::scalar(x.value(), cut);
+  return Access::scalar(Access::value(x), cut);
 }
 
 bool made_by(const Tensor& t, std::string_view op) {
