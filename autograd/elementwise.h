@@ -92,9 +92,9 @@ struct Own {
       dispatch_floating(dy.dtype(), [&]<class T>(T) {
         const kernels::Walk<N + 1> walk(dy.shape().sizes(), {dy.shape().sizes(), in[K].shape().sizes()...});
         const auto local = [f = f, i](T g, auto... v) {
-          Dual<T, 1> x[] = {Dual<T, 1>(Num<T>(v))...};
-          x[i].d[0] = Num<T>(1);
-          return chain(Dual<T, 1>(f(x[K]...)).d[0], Num<T>(g)).v;  // no gradient stays none
+          const Num<T> along[] = {Num<T>(int(K) == i)...};
+          const Dual<T, 1> y(f(Dual<T, 1>(Num<T>(v), along[K])...));
+          return chain(y.d[0], Num<T>(g)).v;  // no gradient stays none
         };
         launch_map(write<T>(dx), walk, local, read<T>(dy), read<T>(in[K])...);
       });
@@ -220,7 +220,9 @@ class ElementwiseOp {
 /// An op of your own from one formula of 1 to 4 operands, elementwise over broadcast shapes: one pass forward, one pass
 /// for each operand backward, differentiable to any order, in the graph under its name.
 ///   auto swish = elementwise("swish", [](auto x) { return x / (1 + exp(-x)); });
-/// The formula may use operators, this library's elementwise functions, comparisons and where(condition, a, b).
+/// The formula may use operators, this library's elementwise functions, comparisons and where(condition, a, b).  From -O2
+/// on its loops are vectors in the program that makes it too, for what the machine has; with sqrt if that is compiled
+/// with -fno-math-errno.
 /// Throws UsageError if the name is empty.
 template <class F>
 detail::ElementwiseOp<F> elementwise(std::string_view name, F formula) {

@@ -2,6 +2,8 @@
 // derivatives along.
 #pragma once
 
+#include "kernels/math.h"
+
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -41,12 +43,12 @@ template <class T> struct Num {
   friend constexpr bool operator==(Num a, Num b) { return a.v == b.v; }
   friend constexpr bool operator!=(Num a, Num b) { return a.v != b.v; }
 
-  friend constexpr Num where(bool condition, Num a, Num b) { return condition ? a : b; }
+  friend constexpr Num where(bool condition, Num a, Num b) { return kernels::math::select(condition, a.v, b.v); }
   friend Num abs(Num x) { return std::abs(x.v); }
-  friend Num exp(Num x) { return std::exp(x.v); }
-  friend Num expm1(Num x) { return std::expm1(x.v); }
-  friend Num log(Num x) { return std::log(x.v); }
-  friend Num log1p(Num x) { return std::log1p(x.v); }
+  friend Num exp(Num x) { return kernels::math::exp(x.v); }
+  friend Num expm1(Num x) { return kernels::math::expm1(x.v); }
+  friend Num log(Num x) { return kernels::math::log(x.v); }
+  friend Num log1p(Num x) { return kernels::math::log1p(x.v); }
   friend Num sqrt(Num x) { return std::sqrt(x.v); }
   friend Num sin(Num x) { return std::sin(x.v); }
   friend Num cos(Num x) { return std::cos(x.v); }
@@ -56,8 +58,8 @@ template <class T> struct Num {
   friend Num atan(Num x) { return std::atan(x.v); }
   friend Num sinh(Num x) { return std::sinh(x.v); }
   friend Num cosh(Num x) { return std::cosh(x.v); }
-  friend Num tanh(Num x) { return std::tanh(x.v); }
-  friend Num erf(Num x) { return std::erf(x.v); }
+  friend Num tanh(Num x) { return kernels::math::tanh(x.v); }
+  friend Num erf(Num x) { return kernels::math::erf(x.v); }
   friend Num pow(Num a, Num b) { return std::pow(a.v, b.v); }
 };
 
@@ -71,6 +73,7 @@ template <class T, int N> struct Dual {
   requires std::is_arithmetic_v<U>
   constexpr Dual(U value) : v(value) {}
   constexpr Dual(Num<T> value) : v(value) {}
+  constexpr Dual(Num<T> value, Num<T> along) requires(N == 1) : v(value), d{along} {}
 
   friend bool operator<(const Dual& a, const Dual& b) { return a.v < b.v; }
   friend bool operator<=(const Dual& a, const Dual& b) { return a.v <= b.v; }
@@ -78,7 +81,11 @@ template <class T, int N> struct Dual {
   friend bool operator>=(const Dual& a, const Dual& b) { return a.v >= b.v; }
   friend bool operator==(const Dual& a, const Dual& b) { return a.v == b.v; }
   friend bool operator!=(const Dual& a, const Dual& b) { return a.v != b.v; }
-  friend Dual where(bool condition, const Dual& a, const Dual& b) { return condition ? a : b; }
+  friend Dual where(bool condition, const Dual& a, const Dual& b) {
+    Dual y(where(condition, a.v, b.v));
+    for (int i = 0; i < N; ++i) y.d[i] = where(condition, a.d[i], b.d[i]);
+    return y;
+  }
 };
 
 namespace detail {
@@ -90,7 +97,7 @@ template <class T>
 concept AnyNumber = IsNumber<T>::value;
 
 /// p·d where no derivative (an exact 0) stays none, even against an infinite p.
-template <class T> Num<T> chain(Num<T> p, Num<T> d) { return d == Num<T>(0) ? Num<T>(0) : p * d; }
+template <class T> Num<T> chain(Num<T> p, Num<T> d) { return where(d == Num<T>(0), Num<T>(0), p * d); }
 
 /// A formula on numbers.  On Duals, its derivative rule carries the derivatives along.
 template <class F, class T> Num<T> on_numbers(Num<T> x) { return F::f(x); }

@@ -1,48 +1,57 @@
 #include "loss.h"
 
-#include "reduce.h"
+#include "sums.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace ebb::kernels {
 
 template <class T> double bce_with_logits(const T* z, const T* y, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
+  const auto one = [](T logit, T target) {
     // max(z, 0) - z·y, where a share of 0 stays 0 even of an infinite z.
-    const T share = z[i] < 0 ? y[i] : T(1) - y[i];
-    sum += static_cast<double>((share == 0 ? T(0) : std::abs(z[i]) * share) + std::log1p(std::exp(-std::abs(z[i]))));
-  }
-  return sum;
+    const T size = std::abs(logit), share = math::select(logit < T(0), target, T(1) - target);
+    return math::select(share == T(0), T(0), size * share) + math::log1p(math::exp(-size));
+  };
+  return on_vectors([](auto... a) { return sum_mapped<double>(a...); }, n, one, z, y);
 }
 
 template <class T> void bce_with_logits_gradient(T* dz, const T* z, const T* y, std::int64_t n, T g) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T e = std::exp(-std::abs(z[i]));  // never overflows
-    dz[i] = g * ((z[i] < 0 ? e : T(1)) / (T(1) + e) - y[i]);
-  }
+  map(
+      dz, n, [g](T logit, T target) { return g * (math::sigmoid(logit) - target); }, z, y);
 }
 
 template <class T>
 double cross_entropy(const T* z, const std::int64_t* label, std::int64_t rows, std::int64_t classes) {
-  double sum = 0;
-  for (std::int64_t r = 0; r < rows; ++r, z += classes) {
-    const T m = *std::max_element(z, z + classes);
-    T total = 0;
-    for (std::int64_t k = 0; k < classes; ++k) total += std::exp(z[k] - m);
-    sum += static_cast<double>(std::log(total) - (z[label[r]] - m));
-  }
-  return sum;
+  return on_vectors(
+      [](const T* row, const std::int64_t* right, std::int64_t count, std::int64_t n) {
+        double sum = 0;
+        for (std::int64_t r = 0; r < count; ++r, row += n) {
+          const T m = largest_of(row, n);
+          const T total = sum_mapped<T>(
+              n, [m](T v) { return math::exp(v - m); }, row);
+          sum += static_cast<double>(math::log(total) - (row[right[r]] - m));
+        }
+        return sum;
+      },
+      z, label, rows, classes);
 }
 
 template <class T> void cross_entropy_gradient(T* dz, const T* z, const std::int64_t* label, std::int64_t rows,
                                                std::int64_t classes, T g) {
-  softmax(dz, z, Block{rows, classes, 1});
-  for (std::int64_t r = 0; r < rows; ++r, dz += classes) {
-    dz[label[r]] -= T(1);
-    for (std::int64_t k = 0; k < classes; ++k) dz[k] *= g;
-  }
+  on_vectors(
+      [](T* to, const T* row, const std::int64_t* right, std::int64_t count, std::int64_t n, T weight) {
+        for (std::int64_t r = 0; r < count; ++r, row += n, to += n) {
+          const T m = largest_of(row, n);
+          map_within(
+              to, n, [m](T v) { return math::exp(v - m); }, row);
+          const T total = sum_of<T>(n, [to](std::int64_t k) { return to[k]; });
+          const T own = to[right[r]] / total - T(1);
+          map_within(
+              to, n, [total, weight](T e) { return e / total * weight; }, to);
+          to[right[r]] = own * weight;
+        }
+      },
+      dz, z, label, rows, classes, g);
 }
 
 template double bce_with_logits(const float*, const float*, std::int64_t);

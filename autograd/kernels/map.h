@@ -2,6 +2,7 @@
 // are compiled in ops/elementwise.cpp, a user's own in the program that makes it.
 #pragma once
 
+#include "simd.h"
 #include "walk.h"
 
 #include <array>
@@ -11,45 +12,104 @@
 
 namespace ebb::kernels {
 
-/// y[i] = f(x₀[i], x₁[i], ...) over n numbers that lie side by side.
-template <class Y, class F, class... X> void map(Y* __restrict y, std::int64_t n, F f, const X* __restrict... x) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i]...);
+namespace detail {
+
+// Loops run in blocks of so many numbers: with a count that they know, compilers make vectors of them at -O2 as well.
+inline constexpr std::int64_t block = 16;
+
+/// y[i] = f(x₀[i·step₀], x₁[i·step₁], ...) for i < n by blocks: where a step is 0, x has a block of one number.
+template <class Y, class F, std::size_t... K, class... X>
+[[gnu::always_inline]] inline void by_blocks(std::index_sequence<K...>, Y* __restrict y, std::int64_t n, const F& f,
+                                             const std::array<std::int64_t, sizeof...(X)>& step,
+                                             const X* __restrict... x) {
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block)
+    for (std::int64_t j = 0; j < block; ++j) y[i + j] = f((x + i * step[K])[j]...);
+  if (i == n) return;
+  // Vectors of which some numbers are left out, where there are such.
+  for (std::int64_t j = 0; j < block; ++j)
+    if (j < n - i) y[i + j] = f((x + i * step[K])[j]...);
 }
 
-/// The same over broadcast operands.
-template <class Y, class F, class... X> void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
-  constexpr std::size_t N = sizeof...(X);
-  const auto inner = std::size_t(walk.rank - 1);
-  const std::int64_t n = walk.size[inner];
-  std::array<std::int64_t, N> step;
-  bool side_by_side = true;
-  for (std::size_t k = 0; k < N; ++k) {
-    step[k] = walk.stride[k][inner];
-    side_by_side = side_by_side && step[k] == 1;
+/// A block of one number, once it is filled.
+template <class X> struct Fixed {
+  X number[block];
+  Fixed() {}
+  [[gnu::always_inline]] const X* fill(X with) {
+    for (std::int64_t j = 0; j < block; ++j) number[j] = with;
+    return number;
   }
-  [&]<std::size_t... K>(std::index_sequence<K...>) {
+};
+
+struct MapLoop {
+  template <class Y, class F, class... X>
+  [[gnu::always_inline]] void operator()(Y* y, const Walk<int(sizeof...(X))>* walk, const F& f, const X*... x) const {
+    run(std::index_sequence_for<X...>(), y, *walk, f, x...);
+  }
+
+ private:
+  template <class Y, class F, std::size_t... K, class... X>
+  [[gnu::always_inline]] static void run(std::index_sequence<K...> operands, Y* y, const Walk<int(sizeof...(X))>& walk,
+                                         const F& f, const X*... x) {
+    constexpr std::size_t N = sizeof...(X);
+    const std::int64_t n = walk.row_size();
+    const std::array<std::int64_t, N> step{walk.row_step(K)...};
+    std::tuple<Fixed<X>...> fixed;
     walk.rows([&](std::int64_t out, const std::array<std::int64_t, N>& at) {
-      Y* const row = y + out;
-      if (side_by_side) {
-        for (std::int64_t i = 0; i < n; ++i) row[i] = f((x + at[K])[i]...);
-      } else if constexpr (N == 2) {
-        const auto a = std::get<0>(std::tie(x...)) + at[0];
-        const auto b = std::get<1>(std::tie(x...)) + at[1];
-        if (step[0] == 1 && step[1] == 0) {
-          const auto number = *b;
-          for (std::int64_t i = 0; i < n; ++i) row[i] = f(a[i], number);
-        } else if (step[0] == 0 && step[1] == 1) {
-          const auto number = *a;
-          for (std::int64_t i = 0; i < n; ++i) row[i] = f(number, b[i]);
-        } else {
-          for (std::int64_t i = 0; i < n; ++i) row[i] = f(a[i * step[0]], b[i * step[1]]);
-        }
-      } else {
-        for (std::int64_t i = 0; i < n; ++i) row[i] = f((x + at[K])[i * step[K]]...);
-      }
+      by_blocks(operands, y + out, n, f, step, (step[K] == 1 ? x + at[K] : std::get<K>(fixed).fill(x[at[K]]))...);
     });
   }
-  (std::make_index_sequence<N>());
+};
+
+/// The same one by one, for rows so short that vectors do not pay.
+struct FewLoop {
+  template <class Y, class F, class... X>
+  [[gnu::always_inline]] void operator()(Y* y, const Walk<int(sizeof...(X))>* walk, const F& f, const X*... x) const {
+    run(std::index_sequence_for<X...>(), y, *walk, f, x...);
+  }
+
+ private:
+  template <class Y, class F, std::size_t... K, class... X>
+  [[gnu::always_inline]] static void run(std::index_sequence<K...>, Y* y, const Walk<int(sizeof...(X))>& walk,
+                                         const F& f, const X*... x) {
+    constexpr std::size_t N = sizeof...(X);
+    const std::int64_t n = walk.row_size();
+    const std::array<std::int64_t, N> step{walk.row_step(K)...};
+    walk.rows([&](std::int64_t out, const std::array<std::int64_t, N>& at) {
+      for (std::int64_t i = 0; i < n; ++i) y[out + i] = f(x[at[K] + i * step[K]]...);
+    });
+  }
+};
+inline constexpr std::int64_t few = 4;
+
+struct OneNumber {
+  template <class Y, class F, class... X>
+  [[gnu::always_inline]] void operator()(Y* y, const F& f, const X*... x) const {
+    *y = f(*x...);
+  }
+};
+
+}  // namespace detail
+
+/// y[i] = f(x₀[i], x₁[i], ...) over n numbers, within a loop that on_vectors() runs.
+template <class Y, class F, class... X>
+[[gnu::always_inline]] inline void map_within(Y* y, std::int64_t n, const F& f, const X*... x) {
+  std::array<std::int64_t, sizeof...(X)> step;
+  step.fill(1);
+  detail::by_blocks(std::index_sequence_for<X...>(), y, n, f, step, x...);
+}
+
+/// y[i] = f(x₀[i], x₁[i], ...) over broadcast operands, with the same bits on every instruction set.  y may be one of the
+/// operands, unless that one is broadcast.
+template <class Y, class F, class... X> void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
+  if (walk.row_size() <= detail::few) detail::on_baseline(detail::FewLoop{}, y, &walk, f, x...);
+  else on_vectors(detail::MapLoop{}, y, &walk, f, x...);
+}
+
+/// The same over n numbers that lie side by side.
+template <class Y, class F, class... X> void map(Y* y, std::int64_t n, F f, const X*... x) {
+  if (n == 1) detail::on_baseline(detail::OneNumber{}, y, f, x...);
+  else map(y, Walk<int(sizeof...(X))>(n), f, x...);
 }
 
 }  // namespace ebb::kernels

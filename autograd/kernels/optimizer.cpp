@@ -1,31 +1,16 @@
 #include "optimizer.h"
 
+#include "sums.h"
+
 #include <algorithm>
 #include <cmath>
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define EBB_WIDE
-#endif
 
 namespace ebb::kernels {
 
 namespace {
 
-// Each loop is compiled twice: roots and quotients take half the time where there is AVX2.  Every number comes out the
-// same, as nothing is fused and no number depends on its neighbour.
-#ifdef EBB_WIDE
-const bool has_avx2 = __builtin_cpu_supports("avx2");
-
-template <class T, class Change> [[gnu::target("avx2")]] void wide_descend(const Turn<T>& turn, const Change& change) {
-  descend(turn, change);
-}
-#endif
-
 template <class T, class Change> void run(const Turn<T>& turn, const Change& change) {
-#ifdef EBB_WIDE
-  if (has_avx2) return wide_descend(turn, change);
-#endif
-  descend(turn, change);
+  on_vectors([](const Turn<T>* one, const Change& by) { descend(*one, by); }, &turn, change);
 }
 
 }  // namespace
@@ -160,36 +145,40 @@ template <class T> void lion(const Turn<T>& turn, const LionStep& step) {
 }
 
 template <class T> double sum_of_squares(const T* x, std::int64_t n, double scale) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double scaled = scale * static_cast<double>(x[i]);
-    sum += scaled * scaled;
-  }
-  return sum;
+  return on_vectors(
+      [](const T* from, std::int64_t count, double factor) {
+        return sum_of<double>(count, [=](std::int64_t i) {
+          const double scaled = factor * static_cast<double>(from[i]);
+          return scaled * scaled;
+        });
+      },
+      x, n, scale);
 }
 
 template <class T> double largest_magnitude(const T* x, std::int64_t n) {
-  T largest = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T magnitude = std::abs(x[i]);
-    largest = magnitude <= largest ? largest : magnitude;
-    if (std::isnan(largest)) break;
-  }
-  return static_cast<double>(largest);
+  return on_vectors(
+      [](const T* from, std::int64_t count) {
+        const auto larger = [](T a, T b) { return math::select((b <= a) | (a != a), a, b); };  // NaN stays
+        return static_cast<double>(in_lanes(T(0), count, larger, [from](std::int64_t i) { return std::abs(from[i]); }));
+      },
+      x, n);
 }
 
 template <class T> void scale(T* x, std::int64_t n, double factor) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<T>(factor * static_cast<double>(x[i]));
+  map(
+      x, n, [factor](T v) { return static_cast<T>(factor * static_cast<double>(v)); }, x);
 }
 
 template <class T> void clip(T* x, std::int64_t n, double bound) {
   const T most = static_cast<T>(bound);
-  for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+  map(
+      x, n, [most](T v) { return math::select(v > most, most, math::select(v < -most, -most, v)); }, x);
 }
 
 template <class T> void approach(T* a, const T* x, std::int64_t n, double share) {
   const T part = static_cast<T>(share);
-  for (std::int64_t i = 0; i < n; ++i) a[i] += part * (x[i] - a[i]);
+  map(
+      a, n, [part](T mean, T v) { return mean + part * (v - mean); }, a, x);
 }
 
 #define EBB_INSTANTIATE(T)                                        \

@@ -1,9 +1,8 @@
 #include "recurrent.h"
 
 #include "map.h"
+#include "math.h"
 
-#include <bit>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -18,39 +17,8 @@ template <class T> std::vector<T>& kept(std::int64_t count) {
   return all;
 }
 
-// The functions of the gates take most of a step's time where the C library computes them one number at a time.  In float,
-// these are free of branches and calls, so that loops over them become vectors.
-
-/// e^-|x|, which never overflows.
-float decay(float x) {
-  x = -std::abs(x);
-  x = x < -87.0F ? -87.0F : x;  // below, e^x would leave the normal numbers; NaN stays
-  // e^x = 2ⁿ·eʳ with |r| <= log 2 / 2.  Added to this number, n stands in the lowest bits.
-  constexpr float magic = 12582912.0F;  // 1.5·2²³
-  const float shifted = x * 1.44269504F + magic, n = shifted - magic;
-  const float r =
-      (x - n * 0.693359375F) + n * 2.12194440e-4F;  // log 2 in two parts, of which n times the first is exact
-  const float power = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) + 127U) << 23);
-  constexpr float k2 = 1.0F / 2, k3 = k2 / 3, k4 = k3 / 4, k5 = k4 / 5, k6 = k5 / 6, k7 = k6 / 7;
-  return power * (1 + r * (1 + r * (k2 + r * (k3 + r * (k4 + r * (k5 + r * (k6 + r * k7)))))));
-}
-double decay(double x) { return std::exp(-std::abs(x)); }
-
-template <class T> T sigmoid(T x) {
-  const T e = decay(x);
-  return (x < 0 ? e : T(1)) / (T(1) + e);
-}
-
-float squash(float x) {
-  const float e = decay(2 * x), far = std::copysign((1 - e) / (1 + e), x), s = x * x;
-  // Near 0, where 1 - e loses digits, the first terms of the series.
-  const float near = x * (1 + s * (-1.0F / 3 + s * (2.0F / 15 + s * (-17.0F / 315 + s * (62.0F / 2835)))));
-  return s < 0.0625F ? near : far;
-}
-double squash(double x) { return std::tanh(x); }
-
 /// No gradient stays none, be the local derivative infinite.
-template <class T> T times(T g, T local) { return g == 0 ? T(0) : g * local; }
+template <class T> T times(T g, T local) { return math::select(g == 0, T(0), g * local); }
 
 /// What comes to c_next, from the next step and through h.  `a` is a row of what the forward pass left.
 template <class T> void to_cell(T* d, const T* dh, const T* dc_next, const T* a, std::int64_t hidden) {
@@ -65,8 +33,8 @@ template <class T>
 void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int64_t rows, std::int64_t hidden) {
   const std::int64_t width = lstm::gates + 1;
   std::vector<T>& one_row = kept<T>(active == nullptr ? width * hidden : 0);
-  const auto open = [](T x) { return sigmoid(x); };
-  const auto bound = [](T x) { return squash(x); };
+  const auto open = [](T x) { return math::sigmoid(x); };
+  const auto bound = [](T x) { return math::tanh(x); };
   for (std::int64_t r = 0; r < rows; ++r) {
     T* const a = active == nullptr ? one_row.data() : active + r * width * hidden;
     T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
@@ -122,14 +90,14 @@ void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::in
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
                                  std::int64_t rows, std::int64_t hidden) {
   std::vector<T>& one_row = kept<T>(active == nullptr ? gru::gates * hidden : 0);
-  const auto open = [](T x, T s) { return sigmoid(x + s); };
+  const auto open = [](T x, T s) { return math::sigmoid(x + s); };
   for (std::int64_t row = 0; row < rows; ++row) {
     T* const a = active == nullptr ? one_row.data() : active + row * gru::gates * hidden;
     T *const r = a + gru::reset * hidden, *const z = a + gru::update * hidden, *const n = a + gru::candidate * hidden;
     map(r, hidden, open, from_input + gru::reset * hidden, from_state + gru::reset * hidden);
     map(z, hidden, open, from_input + gru::update * hidden, from_state + gru::update * hidden);
     map(
-        n, hidden, [](T x, T r_, T s) { return squash(x + r_ * s); }, from_input + gru::candidate * hidden, r,
+        n, hidden, [](T x, T r_, T s) { return math::tanh(x + r_ * s); }, from_input + gru::candidate * hidden, r,
         from_state + gru::candidate * hidden);
     map(
         h_next, hidden, [](T z_, T n_, T h_) { return (1 - z_) * n_ + z_ * h_; }, z, n, h);

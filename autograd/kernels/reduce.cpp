@@ -1,5 +1,7 @@
 #include "reduce.h"
 
+#include "sums.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,38 +11,35 @@ namespace ebb::kernels {
 
 namespace {
 
-template <class T> T plus(T a, T b) { return a + b; }
-// Whole numbers wrap around, as NumPy's do.
-template <> std::int64_t plus(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
-}
-
 template <class T> T times(T a, T b) { return a * b; }
 template <> std::int64_t times(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
 }
 
-constexpr std::int64_t base = 256;  // numbers added up straight before sums are added pairwise
+constexpr std::int64_t base = 256;       // rows added up straight before sums are added up
+constexpr std::int64_t straight = 1024;  // numbers added up in lanes before sums are added pairwise
+constexpr std::int64_t width = 512;      // columns taken at a time
 
 template <class T> T sum_row(const T* x, std::int64_t n) {
-  if (n > base) {
-    const std::int64_t half = (n / 2 + base - 1) / base * base;
-    return plus(sum_row(x, half), sum_row(x + half, n - half));
+  const auto part = [x](std::int64_t from, std::int64_t size) {
+    return sum_of<T>(size, [at = x + from](std::int64_t i) { return at[i]; });
+  };
+  if (n <= straight) return part(0, n);
+  T waiting[64];  // the sums of ever longer stretches, each a power of two times the last
+  int stretches = 0;
+  std::int64_t parts = 0;
+  for (std::int64_t from = 0; from < n; from += straight) {
+    T total = part(from, std::min(straight, n - from));
+    for (std::int64_t even = ++parts; even % 2 == 0; even /= 2) total = plus(waiting[--stretches], total);
+    waiting[stretches++] = total;
   }
-  constexpr int lanes = 8;
-  T lane[lanes] = {};
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int k = 0; k < lanes; ++k) lane[k] = plus(lane[k], x[i + k]);
-  T total =
-      plus(plus(plus(lane[0], lane[4]), plus(lane[1], lane[5])), plus(plus(lane[2], lane[6]), plus(lane[3], lane[7])));
-  for (; i < n; ++i) total = plus(total, x[i]);
+  T total = waiting[--stretches];
+  while (stretches > 0) total = plus(waiting[--stretches], total);
   return total;
 }
 
 // Rows are added up in groups, and the groups' sums after that: the error grows with n / base + base, not with n.
 template <class T> void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
-  constexpr std::int64_t width = 512;
   for (std::int64_t from = 0; from < inner; from += width) {
     const std::int64_t w = std::min(width, inner - from);
     T group[width];
@@ -63,35 +62,40 @@ template <class F> void lines(const Block& b, F&& f) {
 }
 
 template <class T> bool beats(T candidate, T best, int sign) {
-  if constexpr (std::numeric_limits<T>::has_quiet_NaN) {
-    if (best != best) return false;
-    if (candidate != candidate) return true;
-  }
-  return sign > 0 ? candidate > best : candidate < best;
-}
-
-template <class T> T largest(const T* x, std::int64_t n, std::int64_t step) {
-  T m = -std::numeric_limits<T>::infinity();
-  for (std::int64_t k = 0; k < n; ++k) m = std::max(m, x[k * step]);
-  return m;
+  const bool further = sign > 0 ? candidate > best : candidate < best;
+  if constexpr (std::numeric_limits<T>::has_quiet_NaN)
+    return (best == best) & (further | (candidate != candidate));  // the first NaN is beaten by none
+  return further;
 }
 
 }  // namespace
 
-template <class T> void sum(T* y, const T* x, const Block& b) {
-  for (std::int64_t o = 0; o < b.outer; ++o) {
-    if (b.inner == 1) y[o] = sum_row(x + o * b.n, b.n);
-    else sum_rows(y + o * b.inner, x + o * b.n * b.inner, b.n, b.inner);
-  }
+template <class T> void sum(T* y, const T* x, const Block& block) {
+  on_vectors(
+      [](T* to, const T* from, Block b) {
+        for (std::int64_t o = 0; o < b.outer; ++o) {
+          if (b.inner == 1) to[o] = sum_row(from + o * b.n, b.n);
+          else sum_rows(to + o * b.inner, from + o * b.n * b.inner, b.n, b.inner);
+        }
+      },
+      y, x, block);
 }
 
-template <class T> void extreme(T* y, const T* x, const Block& b, int sign) {
-  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
-    T best = x[first];
-    for (std::int64_t k = 1; k < b.n; ++k)
-      if (beats(x[first + k * step], best, sign)) best = x[first + k * step];
-    y[out] = best;
-  });
+template <class T> void extreme(T* y, const T* x, const Block& block, int sign) {
+  on_vectors(
+      [](T* to, const T* from, Block b, int s) {
+        const auto better = [s](T a, T c) { return math::select(beats(c, a, s), c, a); };
+        for (std::int64_t o = 0; o < b.outer; ++o, to += b.inner, from += b.n * b.inner) {
+          if (b.inner == 1) {
+            *to = in_lanes(*from, b.n, better, [from](std::int64_t i) { return from[i]; });
+            continue;
+          }
+          std::copy_n(from, b.inner, to);
+          for (std::int64_t k = 1; k < b.n; ++k)
+            for (std::int64_t i = 0; i < b.inner; ++i) to[i] = better(to[i], from[k * b.inner + i]);
+        }
+      },
+      y, x, block, sign);
 }
 
 template <class T> void arg_extreme(std::int64_t* y, const T* x, const Block& b, int sign) {
@@ -154,7 +158,6 @@ template <class T> void norm(T* y, const T* x, const Block& b) {
 template <class T> void cumsum(T* y, const T* x, const Block& b, bool from_the_end) {
   // f32 is added up in f64: a running sum meets all its roundings.
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, T>;
-  constexpr std::int64_t width = 512;
   Wide total[width];
   for (std::int64_t o = 0; o < b.outer; ++o)
     for (std::int64_t from = 0; from < b.inner; from += width) {
@@ -170,33 +173,119 @@ template <class T> void cumsum(T* y, const T* x, const Block& b, bool from_the_e
     }
 }
 
-template <class T> void logsumexp(T* y, const T* x, const Block& b) {
-  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t out) {
-    const T m = largest(x + first, b.n, step);
-    const T shift = std::isfinite(m) ? m : T(0);  // all -inf, or an inf: their sums speak for themselves
-    T total = 0;
-    for (std::int64_t k = 0; k < b.n; ++k) total += std::exp(x[first + k * step] - shift);
-    y[out] = shift + std::log(total);
-  });
+namespace {
+
+/// Calls f(first number, first number of the output, how many side by side) for all columns of [outer, n, inner], so many
+/// at a time that what is kept of them stays at hand.
+template <class F> void columns(const Block& b, F&& f) {
+  for (std::int64_t o = 0; o < b.outer; ++o)
+    for (std::int64_t from = 0; from < b.inner; from += width)
+      f(o * b.n * b.inner + from, o * b.inner + from, std::min(width, b.inner - from));
 }
 
-template <class T> void softmax(T* y, const T* x, const Block& b) {
-  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
-    const T m = largest(x + first, b.n, step);
-    T total = 0;
-    for (std::int64_t k = 0; k < b.n; ++k) total += y[first + k * step] = std::exp(x[first + k * step] - m);
-    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] /= total;
-  });
+/// most ← the largest of each of w columns.
+template <class T> void largest(T* most, const T* x, std::int64_t w, const Block& b) {
+  std::fill_n(most, w, -std::numeric_limits<T>::infinity());
+  for (std::int64_t k = 0; k < b.n; ++k)
+    map_within(
+        most, w, [](T m, T v) { return math::select(m < v, v, m); }, most, x + k * b.inner);
 }
 
-template <class T> void log_softmax(T* y, const T* x, const Block& b) {
-  lines(b, [&](std::int64_t first, std::int64_t step, std::int64_t) {
-    const T m = largest(x + first, b.n, step);
-    T total = 0;
-    for (std::int64_t k = 0; k < b.n; ++k) total += std::exp(x[first + k * step] - m);
-    const T shift = std::log(total);  // apart from m, beside which it would lose its digits
-    for (std::int64_t k = 0; k < b.n; ++k) y[first + k * step] = (x[first + k * step] - m) - shift;
-  });
+/// total ← Σ e^(x - most) of each of w columns.
+template <class T> void sum_powers(T* total, const T* x, const T* most, std::int64_t w, const Block& b) {
+  std::fill_n(total, w, T(0));
+  for (std::int64_t k = 0; k < b.n; ++k)
+    map_within(
+        total, w, [](T sum, T v, T m) { return sum + math::exp(v - m); }, total, x + k * b.inner, most);
+}
+
+template <class T> T sum_powers(const T* x, T most, std::int64_t n) {
+  return sum_mapped<T>(
+      n, [most](T v) { return math::exp(v - most); }, x);
+}
+
+/// What is taken off before a power: the largest, but 0 for all -inf, or an inf: their sums speak for themselves.
+template <class T> T shift_of(T most) {
+  return math::select(std::abs(most) < std::numeric_limits<T>::infinity(), most, T(0));
+}
+
+}  // namespace
+
+template <class T> void logsumexp(T* y, const T* x, const Block& block) {
+  on_vectors(
+      [](T* to, const T* from, Block b) {
+        if (b.inner == 1) {
+          for (std::int64_t o = 0; o < b.outer; ++o, from += b.n) {
+            const T shift = shift_of(largest_of(from, b.n));
+            to[o] = shift + math::log(sum_powers(from, shift, b.n));
+          }
+          return;
+        }
+        T most[width];
+        columns(b, [&](std::int64_t first, std::int64_t out, std::int64_t w) {
+          largest(most, from + first, w, b);
+          map_within(
+              most, w, [](T m) { return shift_of(m); }, most);
+          sum_powers(to + out, from + first, most, w, b);
+          map_within(
+              to + out, w, [](T m, T total) { return m + math::log(total); }, most, to + out);
+        });
+      },
+      y, x, block);
+}
+
+template <class T> void softmax(T* y, const T* x, const Block& block) {
+  on_vectors(
+      [](T* to, const T* from, Block b) {
+        if (b.inner == 1) {
+          for (std::int64_t o = 0; o < b.outer; ++o, from += b.n, to += b.n) {
+            const T m = largest_of(from, b.n);
+            map_within(
+                to, b.n, [m](T v) { return math::exp(v - m); }, from);
+            const T total = sum_of<T>(b.n, [to](std::int64_t i) { return to[i]; });
+            map_within(
+                to, b.n, [total](T e) { return e / total; }, to);
+          }
+          return;
+        }
+        T most[width], total[width];
+        columns(b, [&](std::int64_t first, std::int64_t, std::int64_t w) {
+          largest(most, from + first, w, b);
+          sum_powers(total, from + first, most, w, b);
+          for (std::int64_t k = 0; k < b.n; ++k)
+            map_within(
+                to + first + k * b.inner, w, [](T v, T m, T all) { return math::exp(v - m) / all; },
+                from + first + k * b.inner, most, total);
+        });
+      },
+      y, x, block);
+}
+
+template <class T> void log_softmax(T* y, const T* x, const Block& block) {
+  // The logarithm is taken off apart from the largest, beside which it would lose its digits.
+  on_vectors(
+      [](T* to, const T* from, Block b) {
+        if (b.inner == 1) {
+          for (std::int64_t o = 0; o < b.outer; ++o, from += b.n, to += b.n) {
+            const T m = largest_of(from, b.n), shift = math::log(sum_powers(from, m, b.n));
+            map_within(
+                to, b.n, [m, shift](T v) { return (v - m) - shift; }, from);
+          }
+          return;
+        }
+        T most[width], shift[width];
+        columns(b, [&](std::int64_t first, std::int64_t, std::int64_t w) {
+          largest(most, from + first, w, b);
+          sum_powers(shift, from + first, most, w, b);
+          map_within(
+              shift, w, [](T total) { return math::log(total); }, shift);
+          for (std::int64_t k = 0; k < b.n; ++k)
+            map_within(
+                to + first + k * b.inner, w, [](T v, T m, T off) { return (v - m) - off; }, from + first + k * b.inner,
+                most, shift);
+        });
+      },
+      y, x, block);
 }
 
 template void sum(float*, const float*, const Block&);
@@ -226,10 +315,14 @@ template void log_softmax(float*, const float*, const Block&);
 template void log_softmax(double*, const double*, const Block&);
 
 template <class T> bool all_finite(const T* x, std::int64_t n) {
-  using Mask = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide, so that vectors hold both
-  Mask lost = 0;
-  for (std::int64_t i = 0; i < n; ++i) lost |= Mask(x[i] - x[i] != T(0));
-  return lost == 0;
+  return on_vectors(
+      [](const T* from, std::int64_t count) {
+        using Mask = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as a number
+        Mask lost = 0;
+        for (std::int64_t i = 0; i < count; ++i) lost |= Mask(from[i] - from[i] != T(0));
+        return lost == 0;
+      },
+      x, n);
 }
 template bool all_finite(const float*, std::int64_t);
 template bool all_finite(const double*, std::int64_t);

@@ -17,9 +17,15 @@ using Sizes = std::span<const std::int64_t>;
 /// How N operands are walked side by side with a contiguous output: broadcast axes have stride 0, and axes that
 /// can be walked as one are one.
 template <int N> struct Walk {
-  int rank = 0;
-  std::array<std::int64_t, max_rank> size{};
-  std::array<std::array<std::int64_t, max_rank>, N> stride{};
+  int rank = 1;
+  std::array<std::int64_t, max_rank> size;  // of these, and of the strides, `rank` count
+  std::array<std::array<std::int64_t, max_rank>, N> stride;
+
+  /// N operands of n numbers that lie side by side.
+  explicit Walk(std::int64_t n) {
+    size[0] = n;
+    for (std::size_t k = 0; k < N; ++k) stride[k][0] = 1;
+  }
 
   Walk(Sizes out, const std::array<Sizes, N>& in) {
     std::array<std::int64_t, N> step;
@@ -57,6 +63,10 @@ template <int N> struct Walk {
       for (std::size_t k = 0; k < N; ++k) stride[k][i] = strides[k][std::size_t(axes) - 1 - i];
     }
   }
+
+  /// The numbers of an innermost row, and how far apart they are in an operand: 1, or 0 where one stands for all.
+  std::int64_t row_size() const { return size[std::size_t(rank - 1)]; }
+  std::int64_t row_step(std::size_t operand) const { return stride[operand][std::size_t(rank - 1)]; }
 
   /// Calls row(position in the output, positions in the operands) for every innermost row.
   template <class Row> void rows(Row&& row) const {

@@ -31,7 +31,7 @@ template <class F> const Tensor& read_or(const Tensor& x, int i, const Tensor& d
 }
 // Where no gradient arrives, none goes on, be the local derivative infinite: what where(), relu or max did not choose
 // stays out of it.
-template <class T> T unless_none(T g, Num<T> dx) { return g == T(0) ? T(0) : dx.v; }
+template <class T> T unless_none(T g, Num<T> dx) { return kernels::math::select(g == T(0), T(0), dx.v); }
 // The same of a gradient made of ops.  There an exact 0 may yet matter to the next derivative, as that of log x · log x / 2
 // does at 1: only what is not finite is taken out.
 Tensor unless_none(const Tensor& dy, const Tensor& dx) {
@@ -324,7 +324,7 @@ struct Where {
       dispatch(c.dtype(), [&]<class C>(C) {
         launch_map(
             write<T>(y), kernels::Walk<3>(shape.sizes(), {c.shape().sizes(), a.shape().sizes(), b.shape().sizes()}),
-            [](C k, T v, T w) { return k != C(0) ? v : w; }, read<C>(c), read<T>(a), read<T>(b));
+            [](C k, T v, T w) { return kernels::math::select(k != C(0), v, w); }, read<C>(c), read<T>(a), read<T>(b));
       });
     });
     return y;
@@ -358,9 +358,9 @@ struct Clamp {
       const T least = open_below ? std::numeric_limits<T>::min() : static_cast<T>(low);
       const T most = open_above ? std::numeric_limits<T>::max() : static_cast<T>(high);
       launch_map(
-          write<T>(y), x.size(), [=](T v) { return v < least  ? least
-                                                   : v > most ? most
-                                                              : v; }, read<T>(x));
+          write<T>(y), x.size(),
+          [=](T v) { return kernels::math::select(v < least, least, kernels::math::select(v > most, most, v)); },
+          read<T>(x));
     });
     return y;
   }
