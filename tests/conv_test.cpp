@@ -55,6 +55,16 @@ std::vector<Geometry> geometries() {
       {{2, 1, 1, 5000}, {2, 1, 1, 3}, {}},               // a row longer than a block
       {{2, 1, 64, 64}, {2, 1, 2, 2}, {.stride = {1, 2}}},
       {{1, 1, 2, 2}, {1, 1, 5, 5}, {.padding = 9, .dilation = 4}},  // windows that lie in the padding alone
+      {{2, 2, 9, 15}, {33, 2, 2, 2}, {.padding = 2}},               // more channels than fit into two vectors
+      {{3, 9, 8, 9}, {17, 9, 2, 3}, {.padding = 1}},
+      {{2, 18, 5, 6}, {19, 18, 1, 1}, {}},
+      {{1, 2, 23, 17}, {5, 2, 7, 7}, {.stride = 2, .padding = 3}},
+      {{2, 2, 23, 17}, {4, 2, 7, 7}, {.padding = {3, 5}}},
+      {{2, 3, 9, 37}, {6, 1, 3, 5}, {.padding = {1, 2}, .groups = 3}},
+      {{2, 8, 12, 13}, {24, 4, 2, 3}, {.stride = {4, 3}, .padding = {1, 2}, .dilation = {3, 1}, .groups = 2}},
+      {{1, 4, 40, 6}, {4, 4, 33, 2}, {.stride = {1, 5}}},                 // more taps, and a longer stride
+      {{1, 7, 61, 301}, {6, 7, 3, 4}, {.stride = {2, 1}, .padding = 1}},  // more rows than are laid out at a time
+      {{1, 25, 1, 16001}, {4, 25, 1, 3}, {.padding = {0, 1}}},            // and more columns
       {{0, 3, 5, 5}, {2, 3, 3, 3}, {.padding = 1}},
       {{2, 3, 5, 5}, {0, 3, 3, 3}, {.padding = 1}},
       {{2, 0, 5, 5}, {2, 0, 3, 3}, {.padding = 1}},
@@ -437,7 +447,7 @@ TEST_CASE("a stride can stand alone behind a pool's size, and a bias that holds 
 }
 
 TEST_CASE("convolutions and pools give the same bits on any number of threads") {
-  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 3, 3, 3}), b = randn({8}), tall = randn({8, 6, 1, 1});
+  const Tensor x = randn({9, 16, 31, 29}), w = randn({24, 8, 3, 3}), b = randn({24}), tall = randn({20, 16, 1, 1});
   const Conv2dOptions options{.stride = {1, 2}, .padding = 1, .groups = 2};
   const auto all = [&] {
     Graph graph;
@@ -463,10 +473,10 @@ TEST_CASE("convolutions and pools give the same bits on any number of threads") 
 }
 
 TEST_CASE("the child of a fork has threads of its own, whatever those of its parent were at") {
-  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 6, 3, 3});
+  const Tensor x = randn({9, 6, 31, 29}), w = randn({32, 6, 3, 3});
   const int before = num_threads();
-  set_num_threads(3);
   const std::vector<float> of_parent = conv2d(x, w).to_vector<float>();
+  set_num_threads(3);
   std::atomic<int> at_work = 0;
   std::atomic<bool> forked = false;
   std::thread busy([&] {
@@ -496,7 +506,7 @@ TEST_CASE("the child of a fork has threads of its own, whatever those of its par
 }
 
 TEST_CASE("two threads of a program may convolve at once") {
-  const Tensor x = randn({9, 6, 31, 29}), w = randn({8, 6, 3, 3}), y = conv2d(x, w);
+  const Tensor x = randn({9, 6, 31, 29}), w = randn({32, 6, 3, 3}), y = conv2d(x, w);
   std::vector<double> distances(4, 1.0);
   std::vector<std::thread> threads;
   for (double& apart : distances)

@@ -33,8 +33,9 @@ struct Convolution {
   Axis h, w;
 };
 
-/// How many numbers of scratch conv and conv_transpose take, and conv_weight.
+/// How many numbers of scratch conv, conv_transpose and conv_weight take.
 std::int64_t scratch_for(const Convolution& c);
+std::int64_t scratch_for_transpose(const Convolution& c);
 std::int64_t scratch_for_weight(const Convolution& c);
 /// y = x ⋆ weight + bias for each output channel; bias may be nullptr.
 template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch);

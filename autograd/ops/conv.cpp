@@ -36,7 +36,6 @@ template <int axes> Shape images(const Convolution& c) {
 template <int axes, bool biased> struct ConvTranspose;
 template <int axes> struct ConvWeight;
 
-Tensor scratch_of(const Convolution& c, DType dtype) { return empty({kernels::scratch_for(c)}, dtype); }
 template <class T> const T* read_if_any(const Tensor& bias) { return bias.defined() ? read<T>(bias) : nullptr; }
 /// What a bias, one number for each channel, gets from y [n, channels, ...].
 Tensor channel_sum(const Tensor& dy) { return sum(dy, dy.rank() == 3 ? Axes{0, 2} : Axes{0, 2, 3}); }
@@ -50,7 +49,7 @@ template <int axes, bool biased> struct Conv {
 
   Tensor run(const Tensor& x, const Tensor& w, const Tensor& b = {}) const {
     Tensor y = empty(shape_of<axes>(c.n, c.groups * c.out, c.h.windows, c.w.windows), x.dtype()),
-           scratch = scratch_of(c, x.dtype());
+           scratch = empty({kernels::scratch_for(c)}, x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) {
       launch(kernels::conv<T>, c, write<T>(y), read<T>(x), read<T>(w), read_if_any<T>(b), write<T>(scratch));
     });
@@ -74,7 +73,7 @@ template <int axes, bool biased> struct ConvTranspose {
   Convolution c;
 
   Tensor run(const Tensor& y, const Tensor& w, const Tensor& b = {}) const {
-    Tensor x = empty(images<axes>(c), y.dtype()), scratch = scratch_of(c, y.dtype());
+    Tensor x = empty(images<axes>(c), y.dtype()), scratch = empty({kernels::scratch_for_transpose(c)}, y.dtype());
     dispatch_floating(y.dtype(), [&]<class T>(T) {
       launch(kernels::conv_transpose<T>, c, write<T>(x), read<T>(y), read<T>(w), read_if_any<T>(b), write<T>(scratch));
     });
