@@ -14,9 +14,9 @@ namespace {
 // From so many terms on, a longer product is no faster; and what it is made of can be let go of.
 constexpr std::int64_t enough_terms = 256;
 
-template <class T> std::vector<const T*> numbers_of(const std::vector<Tensor>& all) {
-  std::vector<const T*> numbers;
-  numbers.reserve(all.size());
+/// Where the numbers of each lie, in `numbers`, whose memory serves again.
+template <class T> const std::vector<const T*>& numbers_of(const std::vector<Tensor>& all, std::vector<const T*>& numbers) {
+  numbers.clear();
   for (const Tensor& each : all) numbers.push_back(read<T>(each));
   return numbers;
 }
@@ -34,19 +34,20 @@ void settle(List& list, TensorNode& node) {
   } else {
     sum = first ? empty(node.shape, node.dtype) : Access::tensor(std::exchange(node.gradient, nullptr));
     dispatch_floating(node.dtype, [&]<class T>(T) {
-      launch([](auto... all) { kernels::gemm_pairs(all...); }, node.shape[0], node.shape[1], noted.left[0].shape()[0],
-             numbers_of<T>(noted.left), numbers_of<T>(noted.right), static_cast<T*>(writable(sum)), !first);
+      thread_local std::vector<const T*> left, right;
+      launch([](const auto&... all) { kernels::gemm_pairs(all...); }, node.shape[0], node.shape[1],
+             noted.left[0].shape()[0], numbers_of(noted.left, left), numbers_of(noted.right, right),
+             static_cast<T*>(writable(sum)), !first);
     });
   }
   node.gradient = Access::take(sum);
-  noted.left.clear();
-  noted.right.clear();
+  noted.forget();
 }
 
 void defer(List& list, TensorNode& node, Tensor left, Tensor right) {
   if (node.deferred == 0) {
-    list.deferred.emplace_back();
-    node.deferred = static_cast<std::uint32_t>(list.deferred.size());
+    if (list.deferred_count == list.deferred.size()) list.deferred.emplace_back();
+    node.deferred = static_cast<std::uint32_t>(++list.deferred_count);
   }
   const std::int64_t rows = left.shape()[0];
   const auto noted = [&]() -> Deferred& { return list.deferred[node.deferred - 1]; };

@@ -100,6 +100,11 @@ struct Observation {
 /// is leftᵀ·right, and all together are one product instead of one each, and a sum.
 struct Deferred {
   std::vector<Tensor> left, right;  // of one shape each
+
+  void forget() noexcept {
+    left.clear();
+    right.clear();
+  }
 };
 
 /// Why a value that was computed from the graph's values is no part of it.
@@ -186,7 +191,8 @@ struct List : Tape {
   std::vector<bool> gone;             // scalar ops among them, as far as noted
   bool going_back = false;  // backward is at work
   bool sweeping = false;    // the same, and what is computed is nobody's: no checkpoint runs again
-  std::vector<Deferred> deferred;
+  std::vector<Deferred> deferred;   // they keep their memory
+  std::size_t deferred_count = 0;  // of them in use
   bool deferring = false;  // backward is at work, and not within what it computes again
   std::vector<CutValue> cuts;
   std::vector<CutUse> cut_uses;

@@ -269,7 +269,8 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
     explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = list.deferring = true; }
     ~Sweeping() {
       list.going_back = list.sweeping = list.deferring = false;
-      list.deferred.clear();
+      for (std::size_t i = 0; i < list.deferred_count; ++i) list.deferred[i].forget();  // left, if it failed
+      list.deferred_count = 0;
       list.failed = std::uncaught_exceptions() > failing;
     }
   } const at_work(*this);

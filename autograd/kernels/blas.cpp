@@ -1,6 +1,7 @@
 #include "blas.h"
 
 #include "gemm.h"
+#include "simd.h"
 #include "threads.h"
 
 #include <cblas.h>
@@ -25,21 +26,19 @@ namespace {
 
 template <class P> using Run = void (*)(const P&);
 
-/// The product in this machine's vectors; nullptr where it has none with a fused multiply-add, and BLAS does all.
+/// The product in the vectors in use; nullptr where these have no fused multiply-add, and BLAS does all.
 template <class P> Run<P> in_vectors() {
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f")) return product_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return product_avx2;
+#ifdef EBB_WIDE
+  if (isa() == Isa::avx512) return product_avx512;
+  if (isa() == Isa::avx2) return product_avx2;
 #endif
   return nullptr;
 }
-template <class T> const Run<Product<T>> run = in_vectors<Product<T>>();
-template <class T> const Run<Pairs<T>> run_pairs = in_vectors<Pairs<T>>();
 
 /// Whether vectors of our own are at least as fast as BLAS, and how.  Measured against OpenBLAS on Zen 4: a few rows or
 /// columns leave most of a tile empty.
 template <class T> bool ours(Product<T>& y) {
-  if (run<T> == nullptr) return false;
+  if (in_vectors<Product<T>>() == nullptr) return false;
   y.way = Way::straight;
   if (y.k == 1 && (!y.tb || y.ldb == 1)) return y.way = Way::outer, y.n > 1;
   if (y.m < 8 || y.n < 8) return false;
@@ -76,7 +75,7 @@ template <class T> void in_parts(const Product<T>& y) {
     cut_result(of, by_rows, first, count);
     if (by_rows) of.a += first * (y.ta ? 1 : y.lda);
     else of.b += first * (y.tb ? y.ldb : 1);
-    run<T>(of);
+    in_vectors<Product<T>>()(of);
   });
 }
 
@@ -120,12 +119,12 @@ template <class T> void product(Product<T> y) {
 
 template <class T> void sum_of_pairs(Pairs<T> y) {
   if (y.m == 0 || y.n == 0) return;
-  if (run_pairs<T> != nullptr && y.k > 0) {
+  if (in_vectors<Pairs<T>>() != nullptr && y.k > 0) {
     in_parts(y.m, y.n, y.k * y.count, [&](bool by_rows, std::int64_t first, std::int64_t count) {
       Pairs<T> of = y;
       cut_result(of, by_rows, first, count);
       (by_rows ? of.first_a : of.first_b) = first;
-      run_pairs<T>(of);
+      in_vectors<Pairs<T>>()(of);
     });
     return;
   }

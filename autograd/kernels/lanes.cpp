@@ -4,14 +4,10 @@
 #pragma GCC optimize("no-trapping-math")  // else it computes behind a branch what a mask could drop
 #endif
 
+#include "simd.h"
+
 #include <algorithm>
 #include <cstring>
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define EBB_X86 1
-#else
-#define EBB_X86 0
-#endif
 
 namespace ebb::kernels {
 
@@ -214,7 +210,7 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
     block<wide>(program, room, x, row, count, y, dx, holds);                                                        \
   }
 EBB_LEVEL(baseline, )
-#if EBB_X86
+#ifdef EBB_WIDE
 EBB_LEVEL(avx2, [[gnu::target("avx2")]])
 EBB_LEVEL(avx512, [[gnu::target(EBB_AVX512)]])
 #endif
@@ -224,11 +220,10 @@ using Block = decltype(&baseline_narrow);
 struct Level {
   Block narrow, wide;
 };
-Level level_of_this_machine() {
-#if EBB_X86
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return {&avx512_narrow, &avx512_wide};
-  if (__builtin_cpu_supports("avx2")) return {&avx2_narrow, &avx2_wide};
+Level level_in_use() {
+#ifdef EBB_WIDE
+  if (isa() == Isa::avx512) return {&avx512_narrow, &avx512_wide};
+  if (isa() == Isa::avx2) return {&avx2_narrow, &avx2_wide};
 #endif
   return {&baseline_narrow, &baseline_wide};
 }
@@ -269,7 +264,7 @@ std::size_t lane_room(const LaneProgram& program, int width) {
 
 void run_lanes(const LaneProgram& program, int width, double* room, const double* x, const std::int64_t* row, int count,
                double* y, double* dx, bool* holds) {
-  static const Level level = level_of_this_machine();
+  const Level level = level_in_use();
   (width == wide ? level.wide : level.narrow)(program, room, x, row, count, y, dx, holds);
 }
 

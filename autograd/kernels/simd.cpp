@@ -11,7 +11,7 @@ namespace {
 Isa of_this_machine() {
 #ifdef EBB_WIDE
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2")) return Isa::baseline;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Isa::baseline;
   const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return wide ? Isa::avx512 : Isa::avx2;

@@ -1,7 +1,6 @@
 #include "wide.h"
 
-#include <cstdlib>
-#include <string_view>
+#include "simd.h"
 
 namespace ebb::kernels::wide {
 
@@ -12,28 +11,10 @@ extern const PoolLoops<double> baseline_pool_f64, avx2_pool_f64, avx512_pool_f64
 
 namespace {
 
-#ifdef __x86_64__
-
-/// The widest vectors that this machine has, or as far as the environment's EBB_ISA (baseline, avx2, avx512) allows.
-int width() {
-  static const int widest = [] {
-    const char* const given = std::getenv("EBB_ISA");
-    const std::string_view most = given == nullptr ? "avx512" : given;
-    if (most == "baseline" || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 16;
-    if (most == "avx2" || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-      return 32;
-    return 64;
-  }();
-  return widest;
-}
-
-#define EBB_BEST(loops) (width() == 64 ? avx512_##loops : width() == 32 ? avx2_##loops : baseline_##loops)
-
+#ifdef EBB_WIDE
+#define EBB_BEST(loops) (isa() == Isa::avx512 ? avx512_##loops : isa() == Isa::avx2 ? avx2_##loops : baseline_##loops)
 #else
-
 #define EBB_BEST(loops) baseline_##loops
-
 #endif
 
 }  // namespace

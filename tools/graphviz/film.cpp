@@ -36,7 +36,7 @@ bool fit_together(Svg& a, Svg& b) {
 // Shown while frame `number` is; the last is what a reader sees who wants no motion.
 Element shown_in(std::size_t number, std::size_t last) {
   Element group;
-  group.name = "g";
+  group.name = 'g';
   group.set("class", fmt::format("turn turn{}", number));
   if (number != last) group.set("visibility", "hidden");
   return group;
