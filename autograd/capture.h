@@ -42,9 +42,12 @@ struct Capture {
   std::int64_t bytes = 0;
 
   Capture() = default;
-  ~Capture();
+  ~Capture() { give_back(); }
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
+
+  /// Gives back the blocks that are not in use; the others belong to whoever holds them.
+  void give_back() noexcept;
 };
 
 /// The tensor in whose block the numbers lie.

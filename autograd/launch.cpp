@@ -113,10 +113,10 @@ void give_captured_block(void* block, std::uint8_t bucket) noexcept {
   else capturing->idle[bucket].push_back(block);
 }
 
-Capture::~Capture() {
-  // What is in use belongs to whoever holds it.
+void Capture::give_back() noexcept {
   for (const auto& [bucket, blocks] : idle)
     for (void* const block : blocks) give_block(block, bucket);
+  idle.clear();
 }
 
 // ---- what is met on the way ------------------------------------------------------------------------------------------

@@ -217,6 +217,7 @@ void Replayer::record(Recorded* before, const Call& call, std::span<const Tensor
   if (before != nullptr) {
     made->copies = before->copies;
     made->wasted = before->wasted + 1;
+    all_.erase(all_.begin());  // where find() put it: its memory serves the new one
   }
   {
     const Capturing now(*made);
@@ -245,10 +246,7 @@ void Replayer::record(Recorded* before, const Call& call, std::span<const Tensor
     made->parameters.clear();
     made->kept.clear();
     made->lent.clear();
-  }
-  if (before != nullptr) {
-    all_.front() = std::move(made);  // where find() put it
-    return;
+    made->give_back();
   }
   if (all_.size() == most_recordings) all_.pop_back();
   all_.insert(all_.begin(), std::move(made));
