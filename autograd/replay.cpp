@@ -247,6 +247,7 @@ void Replayer::record(Recorded* before, const Call& call, std::span<const Tensor
     made->kept.clear();
     made->lent.clear();
     made->give_back();
+    made->bytes = 0;
   }
   if (all_.size() == most_recordings) all_.pop_back();
   all_.insert(all_.begin(), std::move(made));
