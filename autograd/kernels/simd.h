@@ -5,6 +5,15 @@
 #define EBB_WIDE
 #endif
 
+// Sanitizers see the same in each compilation of a loop, and take minutes for one.
+#if defined(__SANITIZE_ADDRESS__)
+#define EBB_ONE_LOOP
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EBB_ONE_LOOP
+#endif
+#endif
+
 namespace ebb::kernels {
 
 /// What a loop can be compiled for: what every machine has, 256-bit and 512-bit vectors.  A loop gives the same bits on all.
@@ -29,7 +38,7 @@ extern Isa isa_in_use;
 #define EBB_LOOP_FOR(features) EBB_LOOP, gnu::target(features ",prefer-vector-width=512")
 #endif
 template <class Loop, class... A> [[EBB_LOOP]] auto on_baseline(Loop loop, A... a) { return loop(a...); }
-#ifdef EBB_WIDE
+#if defined(EBB_WIDE) && !defined(EBB_ONE_LOOP)
 template <class Loop, class... A> [[EBB_LOOP_FOR("avx2")]] auto on_avx2(Loop loop, A... a) { return loop(a...); }
 template <class Loop, class... A>
 [[EBB_LOOP_FOR("avx512f,avx512bw,avx512dq,avx512vl")]] auto on_avx512(Loop loop, A... a) {
@@ -46,7 +55,7 @@ inline Isa isa() { return detail::isa_in_use; }
 /// loop(a...), compiled for every instruction set, on the one in use.  Vectors come of loops without calls that cannot be
 /// inlined, that choose between numbers with math::select.
 template <class Loop, class... A> auto on_vectors(Loop loop, A... a) {
-#ifdef EBB_WIDE
+#if defined(EBB_WIDE) && !defined(EBB_ONE_LOOP)
   if (isa() == Isa::avx512) return detail::on_avx512(loop, a...);
   if (isa() == Isa::avx2) return detail::on_avx2(loop, a...);
 #endif
