@@ -99,6 +99,12 @@ template <class T> void check_products() {
       }
   for (const std::int64_t m : {1, 7, 33})
     for (const std::int64_t n : {1, 7, 33}) check_product<T>(Way::outer, true, false, m, n, 1);
+  for (const std::int64_t n : {1, 7, 33, 150})
+    for (const std::int64_t k : {1, 7, 33, 300}) {
+      for (const std::int64_t m : {1, 3, 40}) check_product<T>(Way::dots, false, true, m, n, k);
+      for (const bool ta : {false, true}) check_product<T>(Way::row, ta, false, 1, n, k);
+      check_product<T>(Way::dots, true, true, 1, n, k);
+    }
 }
 
 /// Gradients of the weights of a recurrence: by backward(), observed or not, which sums products, and as recorded ones,
@@ -156,9 +162,13 @@ TEST_CASE("a NaN stays in its row and its column, whatever is packed beside it")
 
 TEST_CASE("products do not depend on the number of threads") {
   const Tensor a = numbers({310, 330}, 1, f32), b = numbers({330, 500}, 2, f32), w = numbers({500, 330}, 3, f32);
+  const Tensor square = numbers({2100, 2100}, 5, f32), row = numbers({1, 2100}, 6, f32);
   const int before = num_threads();
   const auto all = [&] {
     std::vector<std::vector<float>> y;
+    y.push_back(matmul(row, square).to_vector<float>());
+    y.push_back(matmul(row, square, {.tb = true}).to_vector<float>());
+    y.push_back(matmul(square, row, {.tb = true}).to_vector<float>());
     y.push_back(matmul(a, b).to_vector<float>());
     y.push_back(matmul(a, w, {.tb = true}).to_vector<float>());
     y.push_back(matmul(b, b, {.ta = true}).to_vector<float>());

@@ -41,6 +41,9 @@ template <class T> bool ours(Product<T>& y) {
   if (in_vectors<Product<T>>() == nullptr) return false;
   y.way = Way::straight;
   if (y.k == 1 && (!y.tb || y.ldb == 1)) return y.way = Way::outer, y.n > 1;
+  const bool along = (!y.ta || y.lda == 1) && (y.tb || y.ldb == 1), column = y.n == 1 && y.ldc == 1 && y.ldd <= 1;
+  if (along && (column || (y.m == 1 && y.n > 1))) return y.way = Way::dots, true;
+  if (y.m == 1 && !y.tb) return y.way = Way::row, true;
   if (y.m < 8 || y.n < 8) return false;
   const bool few_columns = y.ta && y.n <= 12 && y.m > y.n;
   if (few_columns || (y.tb && y.n * y.k > 4 * y.m * (y.n + y.k))) y.way = Way::turned;
@@ -70,6 +73,7 @@ template <class P> void cut_result(P& of, bool by_rows, std::int64_t first, std:
 }
 
 template <class T> void in_parts(const Product<T>& y) {
+  if (y.m < 64 && y.n * y.k < 1 << 13) return in_vectors<Product<T>>()(y);  // to copy it may take as long as to run it
   in_parts(y.m, y.n, y.k, [&](bool by_rows, std::int64_t first, std::int64_t count) {
     Product<T> of = y;
     cut_result(of, by_rows, first, count);
@@ -109,7 +113,7 @@ template <class T> void by_blas(const Product<T>& y) {
   cblas(y, y.ta ? CblasTrans : CblasNoTrans, y.tb ? CblasTrans : CblasNoTrans, y.d == nullptr ? T(0) : T(1));
 }
 
-template <class T> void product(Product<T> y) {
+template <class T> void product(Product<T>&& y) {
   if (y.m == 0 || y.n == 0) return;
   const bool tiny = y.m <= few && y.n <= few && y.k <= few && y.m * y.n * y.k <= few;
   if (tiny || y.k == 0) plain(y);

@@ -8,7 +8,9 @@ namespace ebb::kernels {
 enum class Way : std::uint8_t {
   straight,
   turned,  ///< as (op(b)ᵀ · op(a)ᵀ)ᵀ, which reads a long transposed b as it stands and makes few columns few rows
-  outer    ///< k is 1, and a transposed b has its numbers side by side: a column times a row
+  outer,   ///< k is 1, and a transposed b has its numbers side by side: a column times a row
+  dots,    ///< rows of op(a) and columns of op(b) lie side by side; if n is 1 so do the numbers of c, and ldd is 0 or 1
+  row      ///< m is 1, b is not transposed
 };
 
 /// c [m, n] = op(a) · op(b) + d.  The rows of c are ldc numbers apart; a is [m, k] with rows lda apart, or [k, m] if ta;

@@ -207,6 +207,86 @@ template <class L> void strip(std::int64_t m, std::int64_t n, std::int64_t k, Ro
   }
 }
 
+// ---- few rows --------------------------------------------------------------------------------------------------------
+
+/// Number i of x[0] becomes the sum of x[i] for each i < count: halves are added, then their halves.
+template <class L, int count, int half = L::width / 2>
+[[gnu::always_inline]] inline void add_up(typename L::Vector (&x)[count]) {
+  constexpr auto all = std::make_index_sequence<L::width>();
+  constexpr int left = count < half ? count : half;
+#pragma GCC unroll 8
+  for (int i = 0; i < left; ++i) {
+    const typename L::Vector above = x[i], below = x[i + half < count ? i + half : i];
+    x[i] = near_halves<half>(above, below, all) + far_halves<half>(above, below, all);
+  }
+  if constexpr (half > 1) add_up<L, count, half / 2>(x);
+}
+
+/// The sums x · rows[i] over k terms, for i < high <= count, as one vector.  Each is made in 64 bytes of partial sums,
+/// whatever a vector holds, so that it has the same bits on all.
+template <class L, int count>
+[[gnu::always_inline]] inline typename L::Vector dots_of(int high, std::int64_t k, const typename L::Number* x,
+                                                         const typename L::Number* rows, std::int64_t ld) {
+  using V = typename L::Vector;
+  constexpr int width = L::width, parts = 64 / static_cast<int>(sizeof(V));
+  const typename L::Number* row[count];
+  V sum[parts][count];
+#pragma GCC unroll 16
+  for (int r = 0; r < count; ++r) {
+    row[r] = rows;
+    if (r + 1 < high) rows += ld;
+#pragma GCC unroll 2
+    for (int part = 0; part < parts; ++part) sum[part][r] = L::all(0);
+  }
+  std::int64_t p = 0;
+  for (; p + parts * width <= k; p += parts * width)
+#pragma GCC unroll 2
+    for (int part = 0; part < parts; ++part) {
+      const V factor = L::load(x + p + part * width);
+#pragma GCC unroll 16
+      for (int r = 0; r < count; ++r) sum[part][r] = L::fma(factor, L::load(row[r] + p + part * width), sum[part][r]);
+    }
+#pragma GCC unroll 2
+  for (int part = 0; part < parts; ++part, p += width) {
+    const typename L::Mask across = L::first(static_cast<int>(std::clamp<std::int64_t>(k - p, 0, width)));
+    const V factor = L::load(x + p, across);
+#pragma GCC unroll 16
+    for (int r = 0; r < count; ++r) sum[part][r] = L::fma(factor, L::load(row[r] + p, across), sum[part][r]);
+  }
+  if constexpr (parts == 2) {
+#pragma GCC unroll 16
+    for (int r = 0; r < count; ++r) sum[0][r] += sum[1][r];
+  }
+  add_up<L, count>(sum[0]);
+  return sum[0][0];
+}
+
+/// c[i] = x · rows[i] + d[i · d_step] over k terms, for i < n; d_step is 0 or 1.
+template <class L> void dots(std::int64_t n, std::int64_t k, const typename L::Number* x,
+                             const typename L::Number* rows, std::int64_t ld, const typename L::Number* d,
+                             std::int64_t d_step, typename L::Number* c) {
+  for (std::int64_t i = 0; i < n; i += L::width) {
+    const int high = static_cast<int>(std::min<std::int64_t>(L::width, n - i));
+    typename L::Vector sum =
+        high == 1 ? dots_of<L, 1>(1, k, x, rows + i * ld, ld) : dots_of<L, L::width>(high, k, x, rows + i * ld, ld);
+    const typename L::Mask which = L::first(high);
+    if (d != nullptr) sum += d_step == 0 ? L::all(*d) : L::load(d + i, which);
+    L::store(c + i, sum, which);
+  }
+}
+
+/// One row: of as many columns at once as hide how long a sum takes.
+template <class L> void one_row(std::int64_t n, std::int64_t k, const Rows<typename L::Number>& a,
+                                const typename L::Number* b, std::int64_t ldb, const typename L::Number* d,
+                                typename L::Number* c) {
+  constexpr int vectors = 4, two = 2 * L::width;
+  std::int64_t j = 0;
+  for (; j + vectors * L::width <= n; j += vectors * L::width)
+    tile<L, false, 1, vectors>(k, a, b + j, ldb, {c + j, 0, d == nullptr ? d : d + j, 0, L::first(L::width)});
+  for (; j < n; j += two)
+    strip<L>(1, std::min<std::int64_t>(two, n - j), k, a, 0, b + j, ldb, c + j, 0, d == nullptr ? d : d + j, 0);
+}
+
 // ---- the product -----------------------------------------------------------------------------------------------------
 
 template <class L> struct Blocks {
@@ -294,16 +374,28 @@ template <class L> struct Blocks {
     const std::int64_t down = y.ta ? 1 : y.lda;
     for (std::int64_t i = 0; i < y.m; ++i) {
       const typename L::Vector factor = L::all(y.a[i * down]);
-      for (std::int64_t j = 0; j < y.n; j += L::width) {
-        const typename L::Mask across = L::first(static_cast<int>(std::min<std::int64_t>(L::width, y.n - j)));
-        const typename L::Vector d = y.d == nullptr ? L::all(0) : L::load(y.d + i * y.ldd + j, across);
-        L::store(y.c + i * y.ldc + j, L::fma(factor, L::load(y.b + j, across), d), across);
-      }
+      const T* const d = y.d == nullptr ? nullptr : y.d + i * y.ldd;
+      T* const c = y.c + i * y.ldc;
+      std::int64_t j = 0;
+      for (; j + L::width <= y.n; j += L::width)
+        L::store(c + j, L::fma(factor, L::load(y.b + j), d == nullptr ? L::all(0) : L::load(d + j)));
+      if (j == y.n) continue;
+      const typename L::Mask across = L::first(static_cast<int>(y.n - j));
+      L::store(c + j, L::fma(factor, L::load(y.b + j, across), d == nullptr ? L::all(0) : L::load(d + j, across)),
+               across);
     }
+  }
+
+  static void run_dots(const Product<T>& y) {
+    if (y.n == 1) return dots<L>(y.m, y.k, y.b, y.a, y.lda, y.d, y.ldd, y.c);
+    for (std::int64_t i = 0; i < y.m; ++i)
+      dots<L>(y.n, y.k, y.a + i * y.lda, y.b, y.ldb, y.d == nullptr ? y.d : y.d + i * y.ldd, 1, y.c + i * y.ldc);
   }
 
   static void product(const Product<T>& y) {
     if (y.way == Way::outer) outer(y);
+    else if (y.way == Way::row) one_row<L>(y.n, y.k, {y.a, 1, y.ta ? y.lda : 1}, y.b, y.ldb, y.d, y.c);
+    else if (y.way == Way::dots) run_dots(y);
     else if (y.way == Way::turned) run_turned(y);
     else run(y);
   }
