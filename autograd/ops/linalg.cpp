@@ -138,8 +138,8 @@ struct Affine {
     const std::int64_t in = w.shape()[1], out = w.shape()[0];
     require(x.shape()[-1] == in, "inner sizes differ, {} != {}", x.shape()[-1], in);
     const Shape shape = x.shape().with(-1, out);
-    if (whole) require(b.shape() == shape, "the bias must be [{}] or {}", out, to_string(shape));
-    else require(b.shape()[0] == out, "the bias has {} numbers for {} outputs", b.shape()[0], out);
+    if (whole && b.shape() != shape) require(false, "the bias must be [{}] or {}", out, to_string(shape));
+    if (!whole) require(b.shape()[0] == out, "the bias has {} numbers for {} outputs", b.shape()[0], out);
     Tensor y = empty(shape, x.dtype());
     const std::int64_t rows = out == 0 ? 0 : y.size() / out;
     must_count(rows, out, in);

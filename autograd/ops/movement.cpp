@@ -121,7 +121,7 @@ struct BroadcastTo {
   Tensor run(const Tensor& x) const {
     bool fits = x.rank() <= shape.rank();
     for (int i = 1; i <= x.rank() && fits; ++i) fits = x.shape()[-i] == 1 || x.shape()[-i] == shape[-i];
-    require(fits, "does not broadcast to {}; each axis must be equal or 1", to_string(shape));
+    if (!fits) require(false, "does not broadcast to {}; each axis must be equal or 1", to_string(shape));
     Tensor y = empty(shape, x.dtype());
     const kernels::Walk<1> walk(shape.sizes(), {x.shape().sizes()});
     dispatch(x.dtype(), [&]<class T>(T) {
@@ -360,14 +360,12 @@ Shape NewShape::of(std::int64_t elements) const {
       continue;
     }
     require(sizes[i] >= 0, "a size must not be negative, got {}", sizes[i]);
-    require(!__builtin_mul_overflow(known, sizes[i], &known), "{} has more elements than can be counted", text());
+    if (__builtin_mul_overflow(known, sizes[i], &known))
+      require(false, "{} has more elements than can be counted", text());
   }
-  if (open) {
-    require(known > 0 && elements % known == 0, "{} elements do not fill {}", elements, text());
-    sizes[*open] = elements / known;
-  } else {
-    require(known == elements, "{} elements do not fill {}", elements, text());
-  }
+  const bool fits = open ? known > 0 && elements % known == 0 : known == elements;
+  if (!fits) require(false, "{} elements do not fill {}", elements, text());
+  if (open) sizes[*open] = elements / known;
   return Shape(std::span<const std::int64_t>(sizes.data(), count_));
 }
 
