@@ -47,9 +47,8 @@ Shape::Shape(std::span<const std::int64_t> sizes) {
     }
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 16;  // bytes must be countable too
   for (const std::int64_t n : sizes) {
-    if (n > most / size_)
+    if (__builtin_mul_overflow(size_, n, &size_) || size_ > most)
       throw ShapeError(fmt::format("Shape: [{}] has more elements than can be counted", fmt::join(sizes, ", ")));
-    size_ *= n;
   }
 }
 

@@ -7,8 +7,10 @@
 #include "../require.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 
 namespace ebb {
 
@@ -25,17 +27,13 @@ struct Reduced {
 
   bool has(int axis) const { return (axes >> axis & 1) != 0; }
 
-  Shape kept(const Shape& x) const {
-    Shape y = x;
-    for (int axis = 0; axis < x.rank(); ++axis)
-      if (has(axis)) y = y.with(axis, 1);
-    return y;
-  }
+  Shape kept(const Shape& x) const { return Reduced{axes, true}.shape(x); }
   Shape shape(const Shape& x) const {
-    Shape y = kept(x);
-    for (int axis = x.rank() - 1; axis >= 0 && !keepdim; --axis)
-      if (has(axis)) y = y.without(axis);
-    return y;
+    std::array<std::int64_t, Shape::max_rank> sizes{};
+    std::size_t n = 0;
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (!has(axis) || keepdim) sizes[n++] = has(axis) ? 1 : x[axis];
+    return Shape(std::span<const std::int64_t>(sizes.data(), n));
   }
   std::int64_t count(const Shape& x) const {
     std::int64_t n = 1;
@@ -360,7 +358,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   for (int axis = 0; axis < x.rank(); ++axis)
     if (axis < extra || (shape[axis - extra] == 1 && x.shape()[axis] != 1))
       r.axes = static_cast<std::uint8_t>(r.axes | 1u << axis);
-  return reshape(apply(Sum{r}, x), shape);
+  const Tensor y = apply(Sum{r}, x);
+  return y.shape() == shape ? y : reshape(y, shape);
 }
 
 }  // namespace detail
