@@ -371,18 +371,19 @@ template <class L> struct Blocks {
   }
 
   static void outer(const Product<T>& y) {
-    const std::int64_t down = y.ta ? 1 : y.lda;
+    const std::int64_t down = y.ta ? 1 : y.lda, n = y.n;
+    const std::int64_t whole = n / L::width * L::width;
+    const typename L::Mask across = L::first(static_cast<int>(n - whole));
+    const T* const b = y.b;
     for (std::int64_t i = 0; i < y.m; ++i) {
       const typename L::Vector factor = L::all(y.a[i * down]);
       const T* const d = y.d == nullptr ? nullptr : y.d + i * y.ldd;
       T* const c = y.c + i * y.ldc;
-      std::int64_t j = 0;
-      for (; j + L::width <= y.n; j += L::width)
-        L::store(c + j, L::fma(factor, L::load(y.b + j), d == nullptr ? L::all(0) : L::load(d + j)));
-      if (j == y.n) continue;
-      const typename L::Mask across = L::first(static_cast<int>(y.n - j));
-      L::store(c + j, L::fma(factor, L::load(y.b + j, across), d == nullptr ? L::all(0) : L::load(d + j, across)),
-               across);
+      for (std::int64_t j = 0; j < whole; j += L::width)
+        L::store(c + j, L::fma(factor, L::load(b + j), d == nullptr ? L::all(0) : L::load(d + j)));
+      if (whole == n) continue;
+      const typename L::Vector sum = d == nullptr ? L::all(0) : L::load(d + whole, across);
+      L::store(c + whole, L::fma(factor, L::load(b + whole, across), sum), across);
     }
   }
 
