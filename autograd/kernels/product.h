@@ -2,7 +2,8 @@
 // includes this is compiled for one of them, and says what a vector is there by the struct that stands for L here.
 //
 // Whatever is packed, and whatever part of a product this is, a number of the result is computed the same way: blocks of
-// `deep` terms are summed in order, by one fused multiply-add each, and the blocks are added up in order.
+// `deep` terms are summed in order, by one fused multiply-add each, and the blocks are added up in order.  A product of
+// one row or one column has an order of its own: dots_of() says which, and one_row() makes one block of all terms.
 #pragma once
 
 #include "gemm.h"
