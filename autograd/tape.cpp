@@ -34,6 +34,17 @@ template <class T> void give_back(T*& all, std::size_t count) {
   all = nullptr;
 }
 
+constexpr std::size_t bytes_of_entry = sizeof(Entry) + 2 * sizeof(double) + sizeof(std::uint16_t);
+
+/// Whether three times as many addresses are left when so many are taken.  Where these are limited (ulimit -v), other
+/// lists, threads and tensors want some, too.
+bool leaves_most(std::size_t bytes) {
+  std::byte* all = nullptr;
+  const bool there = reserve(all, 4 * bytes);
+  give_back(all, 4 * bytes);
+  return there;
+}
+
 /// Opens what is reserved at `all` up to `count` elements.
 template <class T> void open(T* all, std::size_t count) {
   const std::size_t bytes = up_to_page(count * sizeof(T));
@@ -52,11 +63,12 @@ template <class T> void open(T* all, std::size_t count) {
 void Tape::grow() {
   constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
   if (capacity == 0) {
-    for (std::uint32_t room = most;; room /= 16) {
+    for (std::uint32_t room = most;; room /= 2) {
+      if (room < (1u << 10)) throw GraphError("Graph: the system has no addresses for a list");
+      if (!leaves_most(bytes_of_entry * room)) continue;
       reserved = room;
       if (reserve(entry, room) && reserve(value, room) && reserve(adjoint, room) && reserve(code, room)) break;
       release();
-      if (room < (1u << 16)) throw std::bad_alloc();
     }
   } else if (capacity == reserved) {
     if (reserved == most) throw GraphError("Graph: 2^32 entries are the limit of one graph");
