@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "kernels/lanes.h"
+#include "launch.h"
 #include "list.h"
 #include "ops.h"
 
@@ -13,6 +14,7 @@
 #include <numeric>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace ebb {
 
@@ -39,16 +41,16 @@ thread_local Trace* noting = nullptr;
 /// While it lives, what is asked is noted.
 class Tracing {
  public:
-  explicit Tracing(Trace& t) {
-    noting = &t;
-    tracing = true;
-  }
+  explicit Tracing(Trace& t) : before_(std::exchange(noting, &t)) { tracing = true; }
   ~Tracing() {
-    tracing = false;
-    noting = nullptr;
+    noting = before_;
+    tracing = noting != nullptr;
   }
   Tracing(const Tracing&) = delete;
   Tracing& operator=(const Tracing&) = delete;
+
+ private:
+  Trace* before_;  // of the function that, under a Pause, runs another
 };
 
 }  // namespace
@@ -231,7 +233,7 @@ struct ScalarReplay::Work {
   void run(const double* x, std::size_t batch, std::size_t n, double* y, double* dx) {
     rows.resize(batch);
     std::iota(rows.begin(), rows.end(), 0);
-    if (again) paths.clear();
+    if (again || (!paths.empty() && paths[0].inputs != n)) paths.clear();
     for (std::size_t i = 0; i < paths.size() && !rows.empty() && why.empty(); ++i) run_path(paths[i], x, y, dx);
     while (!rows.empty()) {
       const std::int64_t row = rows.back();
@@ -265,6 +267,7 @@ void must_not_record() {
 
 RowGradients ScalarReplay::operator()(const Tensor& x) {
   must_not_record();
+  cannot_replay("runs a replay() of Scalars");
   if (x.defined() && x.rank() == 1 && work_->arity == 1) return of_columns({&x, 1});
   if (x.rank() != 2)
     throw ShapeError(fmt::format("replay(): rows of numbers come as [batch, n], not {}", to_string(x.shape())));

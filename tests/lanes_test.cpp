@@ -72,6 +72,29 @@ TEST_CASE("rows in lanes have the values and gradients of a graph for each, to t
   CHECK(f.paths() == 1);
 }
 
+TEST_CASE("a function of a span runs on rows of another width than before") {
+  auto f = replay([](std::span<const Scalar> x) { return mixture(x); });
+  for (const std::int64_t n : {4, 2, 7, 1}) {
+    const Tensor x = rows(20, n);
+    const auto [y, dx] = f(x);
+    const RowGradients expected = row_by_row(mixture, x);
+    CHECK(differing(y, expected.values) == 0);
+    CHECK(differing(dx, expected.gradients) == 0);
+  }
+}
+
+TEST_CASE("a function that runs another replayed one under a Pause still goes each row's own way") {
+  auto f = replay([](Scalar x) {
+    {
+      const Pause pause;
+      replay([](Scalar z) { return z * z; })(ones({2}, f64));
+    }
+    return x > 0 ? x * x : 3 * x;
+  });
+  CHECK(f(tensor({2, -2, 3}, f64)).gradients.to_vector<double>() == std::vector<double>{4, 3, 6});
+  CHECK(f.paths() == 2);
+}
+
 TEST_CASE("a function of two Scalars takes its numbers as columns, or as rows of two") {
   auto distance = replay([](Scalar x, Scalar y) { return sqrt(x * x + y * y); });
   const auto [values, gradients] = distance(tensor({3, 6}), tensor({4, 8}, f64));

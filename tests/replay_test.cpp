@@ -322,6 +322,14 @@ TEST_CASE("what a recording cannot tell runs eagerly, and why() says what it is"
           const double by = 3;
           return sum(w * elementwise("by", [by](auto v) { return v * by; })(x));
         }) == "the function makes an elementwise() op whose formula captures");
+  CHECK(reason([cube = replay([](Scalar s) { return s * s * s; })](Parameter& w, const Tensor& x) mutable {
+          Tensor slope;
+          {
+            const Pause pause;
+            slope = cube(x).gradients;
+          }
+          return sum(w * reshape(slope, {3}).to(f32));
+        }) == "the function runs a replay() of Scalars");
   Tensor kept;
   CHECK(reason([&](Parameter& w, const Tensor& x) {
           kept = w * x;
