@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -49,6 +50,10 @@ struct Capture {
   /// Gives back the blocks that are not in use; the others belong to whoever holds them.
   void give_back() noexcept;
 };
+
+/// Held while a layer's statistics are read or changed, and while a replay works on them where they lie: several threads
+/// may call one layer.
+std::mutex& keeping();
 
 /// The tensor in whose block the numbers lie.
 inline TensorImpl* base_of(const TensorImpl& head) {

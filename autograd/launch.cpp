@@ -84,6 +84,11 @@ void Launches::join() {
   all_ = std::move(joined);
 }
 
+std::mutex& keeping() {
+  static std::mutex one;
+  return one;
+}
+
 Launches& launches_of(Capture& capture) { return capture.launches; }
 
 // ---- memory ----------------------------------------------------------------------------------------------------------

@@ -108,6 +108,11 @@ struct Recorded : Capture {
 
   /// Runs the list on these operands; false, and nothing has changed, if it does not fit them.
   bool run(std::span<const Tensor* const> x) {
+    std::unique_lock<std::mutex> lock;
+    if (!kept.empty()) {
+      lock = std::unique_lock(keeping());
+      if (!stands()) return false;  // another thread was faster
+    }
     const Generator before = *generator;
     std::vector<Tensor> statistics;
     for (const Kept& each : kept)

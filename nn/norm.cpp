@@ -1,5 +1,6 @@
 #include "norm.h"
 
+#include "../autograd/capture.h"
 #include "../autograd/error.h"
 #include "../autograd/graph.h"
 #include "../autograd/ops.h"
@@ -18,12 +19,6 @@ namespace ebb::nn {
 namespace {
 
 using namespace ebb::detail;
-
-/// Running statistics change in calls, and one layer may be called by several threads.
-std::mutex& changing() {
-  static std::mutex one;
-  return one;
-}
 
 std::string must_hold(std::string kind, bool sizes, double eps) {
   if (!sizes) throw UsageError(fmt::format("{}: sizes must be at least 1", kind));
@@ -65,7 +60,7 @@ Learned learned(const Parameter& weight, const Parameter& bias, const Shape& sha
 
 /// A layer's running statistics at one moment.
 Moments both(const Anchor& anchor, Tensor& running_mean, Tensor& running_var) {
-  const std::lock_guard lock(changing());
+  const std::lock_guard lock(keeping());
   meet(anchor, running_mean);
   meet(anchor, running_var);
   return {running_mean, running_var};
@@ -111,7 +106,7 @@ void BatchNorm::check(const Tensor& x, bool by_batch) const {
 
 void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t n) const {
   const Pause pause;
-  const std::lock_guard lock(changing());
+  const std::lock_guard lock(keeping());
   for (Tensor* const kept : {&running_mean, &running_var, &num_batches_tracked}) meet(anchor_, *kept);
   const Tensor count = num_batches_tracked + 1;
   const double f = momentum ? *momentum : 1 / count.item(),

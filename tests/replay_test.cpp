@@ -500,3 +500,17 @@ TEST_CASE("each thread replays its own step") {
   b.join();
   CHECK(w.grad().to_vector<double>() == std::vector<double>{400, 400, 400});
 }
+
+TEST_CASE("threads that replay steps with one layer all move its statistics") {
+  nn::BatchNorm1d norm(64);
+  constexpr int calls = 3000;
+  const auto work = [&] {
+    auto step = replay([&](const Tensor& x) { return sum(square(norm(x))); });
+    const Tensor x = randn({4, 64});
+    for (int i = 0; i < calls; ++i) step(x);
+  };
+  std::thread a(work), b(work);
+  a.join();
+  b.join();
+  CHECK(norm.num_batches_tracked.item() == 2 * calls);
+}
