@@ -2,6 +2,8 @@
 
 #include "map.h"
 #include "math.h"
+#include "parts.h"
+#include "threads.h"
 
 #include <cstdint>
 #include <vector>
@@ -15,6 +17,13 @@ template <class T> std::vector<T>& kept(std::int64_t count) {
   thread_local std::vector<T> all;
   if (all.size() < static_cast<std::size_t>(count)) all.resize(static_cast<std::size_t>(count));
   return all;
+}
+
+/// Calls f(first row, how many) for all rows, in parts for the threads to share.
+template <class F> void rows_in_parts(std::int64_t rows, std::int64_t hidden, const F& f) {
+  constexpr double enough = 4096;  // numbers of h
+  const Parts parts(rows, static_cast<double>(rows) * static_cast<double>(hidden), enough);
+  parallel(parts.count, [&](std::int64_t part) { f(parts.begin(part), parts.size(part)); });
 }
 
 /// No gradient stays none, be the local derivative infinite.
@@ -31,52 +40,51 @@ template <class T> void to_cell(T* d, const T* dh, const T* dc_next, const T* a,
 
 template <class T>
 void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int64_t rows, std::int64_t hidden) {
-  const std::int64_t width = lstm::gates + 1;
-  std::vector<T>& one_row = kept<T>(active == nullptr ? width * hidden : 0);
   const auto open = [](T x) { return math::sigmoid(x); };
   const auto bound = [](T x) { return math::tanh(x); };
-  for (std::int64_t r = 0; r < rows; ++r) {
-    T* const a = active == nullptr ? one_row.data() : active + r * width * hidden;
+  const auto one = [=](std::int64_t row, T* a) {
     T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
              *const g = a + lstm::candidate * hidden, *const o = a + lstm::output * hidden,
-             *const squashed = a + lstm::gates * hidden;
-    map(i, hidden, open, gates + lstm::input * hidden);
-    map(f, hidden, open, gates + lstm::forget * hidden);
-    map(g, hidden, bound, gates + lstm::candidate * hidden);
-    map(o, hidden, open, gates + lstm::output * hidden);
+             *const squashed = a + lstm::gates * hidden, *const next = c_next + row * hidden;
+    const T* const from = gates + row * lstm::gates * hidden;
+    map(i, hidden, open, from + lstm::input * hidden);
+    map(f, hidden, open, from + lstm::forget * hidden);
+    map(g, hidden, bound, from + lstm::candidate * hidden);
+    map(o, hidden, open, from + lstm::output * hidden);
     map(
-        c_next, hidden, [](T i_, T f_, T g_, T c_) { return f_ * c_ + i_ * g_; }, i, f, g, c);
-    map(squashed, hidden, bound, c_next);
+        next, hidden, [](T i_, T f_, T g_, T c_) { return f_ * c_ + i_ * g_; }, i, f, g, c + row * hidden);
+    map(squashed, hidden, bound, next);
     map(
-        h, hidden, [](T o_, T s) { return o_ * s; }, o, squashed);
-    gates += lstm::gates * hidden;
-    c += hidden;
-    c_next += hidden;
-    h += hidden;
-  }
+        h + row * hidden, hidden, [](T o_, T s) { return o_ * s; }, o, squashed);
+  };
+  rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
+    constexpr std::int64_t width = lstm::gates + 1;
+    T* const one_row = kept<T>(active == nullptr ? width * hidden : 0).data();
+    for (std::int64_t row = first; row < first + count; ++row)
+      one(row, active == nullptr ? one_row : active + row * width * hidden);
+  });
 }
 
 template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_next, const T* active, const T* c,
                                          std::int64_t rows, std::int64_t hidden) {
-  std::vector<T>& dc = kept<T>(hidden);
   const auto open = [](T g, T other, T x) { return times(g, other * x * (1 - x)); };
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const T *const i = active + lstm::input * hidden, *const f = active + lstm::forget * hidden,
-                   *const g = active + lstm::candidate * hidden, *const o = active + lstm::output * hidden,
-                   *const squashed = active + lstm::gates * hidden;
-    to_cell(dc.data(), dh, dc_next, active, hidden);
-    map(dgates + lstm::input * hidden, hidden, open, dc.data(), g, i);
-    map(dgates + lstm::forget * hidden, hidden, open, dc.data(), c, f);
+  const auto one = [=](std::int64_t row, T* dc) {
+    const T* const a = active + row * (lstm::gates + 1) * hidden;
+    const T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
+                   *const g = a + lstm::candidate * hidden, *const o = a + lstm::output * hidden,
+                   *const squashed = a + lstm::gates * hidden, *const dh_row = dh + row * hidden;
+    T* const to = dgates + row * lstm::gates * hidden;
+    to_cell(dc, dh_row, dc_next + row * hidden, a, hidden);
+    map(to + lstm::input * hidden, hidden, open, dc, g, i);
+    map(to + lstm::forget * hidden, hidden, open, dc, c + row * hidden, f);
     map(
-        dgates + lstm::candidate * hidden, hidden, [](T d, T i_, T g_) { return times(d, i_ * (1 - g_ * g_)); },
-        dc.data(), i, g);
-    map(dgates + lstm::output * hidden, hidden, open, dh, squashed, o);
-    dgates += lstm::gates * hidden;
-    active += (lstm::gates + 1) * hidden;
-    dh += hidden;
-    dc_next += hidden;
-    c += hidden;
-  }
+        to + lstm::candidate * hidden, hidden, [](T d, T i_, T g_) { return times(d, i_ * (1 - g_ * g_)); }, dc, i, g);
+    map(to + lstm::output * hidden, hidden, open, dh_row, squashed, o);
+  };
+  rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
+    T* const dc = kept<T>(hidden).data();
+    for (std::int64_t row = first; row < first + count; ++row) one(row, dc);
+  });
 }
 
 template <class T>
