@@ -127,6 +127,14 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
   }
 }
 
+/// Sends for the lines of a block in memory, which then arrive while something else is computed.
+template <bool to_write, class T>
+void send_for(std::int64_t rows, std::int64_t columns, const T* from, std::int64_t ld_from) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < columns; j += line) __builtin_prefetch(from + i * ld_from + j, to_write, 2);
+}
+
 // ---- the tile --------------------------------------------------------------------------------------------------------
 
 /// Where the numbers of a tile's rows of a stand: row r, term p at a[r·row + p·step]; one of the two is 1.
@@ -363,8 +371,16 @@ template <class L> struct Blocks {
       }
       T* const part = turned.take(some * across);
       for (std::int64_t j = 0; j < y.n; j += some) {
-        const std::int64_t n = std::min(some, y.n - j);
-        run({Way::straight, !y.tb, false, n, m, y.k, y.b + (y.tb ? j * y.ldb : j), y.ldb, a, lda, nullptr, 0, part, m});
+        const std::int64_t n = std::min(some, y.n - j), at_once = y.tb ? L::rows : n;
+        for (std::int64_t jj = j; jj < j + n; jj += at_once) {
+          const std::int64_t rows = std::min(at_once, j + n - jj);
+          if (y.tb) {
+            send_for<true>(m, rows, y.c + i * y.ldc + jj, y.ldc);
+            if (y.d != nullptr && y.ldd != 0) send_for<false>(m, rows, y.d + i * y.ldd + jj, y.ldd);
+          }
+          run({Way::straight, !y.tb, false, rows, m, y.k, y.b + (y.tb ? jj * y.ldb : jj), y.ldb, a, lda, nullptr, 0,
+               part + (jj - j) * m, m});
+        }
         move_transposed<L>(n, m, part, m, y.c + i * y.ldc + j, y.ldc, y.d == nullptr ? y.d : y.d + i * y.ldd + j,
                            y.ldd);
       }
