@@ -1,6 +1,8 @@
 #include "optimizer.h"
 
+#include "parts.h"
 #include "sums.h"
+#include "threads.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +11,21 @@ namespace ebb::kernels {
 
 namespace {
 
+/// In parts for the threads to share: what becomes of a number does not depend on where it stands.
 template <class T, class Change> void run(const Turn<T>& turn, const Change& change) {
-  on_vectors([](const Turn<T>* one, const Change& by) { descend(*one, by); }, &turn, change);
+  constexpr double enough = 16384;
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));  // no two parts write to one
+  const Parts parts((turn.n + line - 1) / line, static_cast<double>(turn.n), enough);
+  parallel(parts.count, [&](std::int64_t i) {
+    const std::int64_t begin = parts.begin(i) * line;
+    Turn<T> part = turn;
+    part.p += begin;
+    part.g += begin;
+    for (T*& kept : part.kept)
+      if (kept != nullptr) kept += begin;
+    part.n = std::min(parts.size(i) * line, turn.n - begin);
+    on_vectors([](const Turn<T>* one, const Change& by) { descend(*one, by); }, &part, change);
+  });
 }
 
 }  // namespace
