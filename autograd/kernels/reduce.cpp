@@ -1,6 +1,8 @@
 #include "reduce.h"
 
+#include "parts.h"
 #include "sums.h"
+#include "threads.h"
 
 #include <algorithm>
 #include <cmath>
@@ -39,9 +41,9 @@ template <class T> T sum_row(const T* x, std::int64_t n) {
 }
 
 // Rows are added up in groups, and the groups' sums after that: the error grows with n / base + base, not with n.
-template <class T> void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner) {
-  for (std::int64_t from = 0; from < inner; from += width) {
-    const std::int64_t w = std::min(width, inner - from);
+template <class T> void sum_rows(T* y, const T* x, std::int64_t n, std::int64_t inner, std::int64_t columns) {
+  for (std::int64_t from = 0; from < columns; from += width) {
+    const std::int64_t w = std::min(width, columns - from);
     T group[width];
     std::fill_n(y + from, w, T(0));
     for (std::int64_t row = 0; row < n; row += base) {
@@ -71,14 +73,27 @@ template <class T> bool beats(T candidate, T best, int sign) {
 }  // namespace
 
 template <class T> void sum(T* y, const T* x, const Block& block) {
-  on_vectors(
-      [](T* to, const T* from, Block b) {
-        for (std::int64_t o = 0; o < b.outer; ++o) {
-          if (b.inner == 1) to[o] = sum_row(from + o * b.n, b.n);
-          else sum_rows(to + o * b.inner, from + o * b.n * b.inner, b.n, b.inner);
-        }
-      },
-      y, x, block);
+  constexpr double enough = 1 << 16;
+  const auto run = [](T* to, const T* from, Block b, std::int64_t columns) {
+    for (std::int64_t o = 0; o < b.outer; ++o) {
+      if (b.inner == 1) to[o] = sum_row(from + o * b.n, b.n);
+      else sum_rows(to + o * b.inner, from + o * b.n * b.inner, b.n, b.inner, columns);
+    }
+  };
+  // In parts for the threads to share, which add up whole columns: their sums are the same in any parts.
+  const bool by_columns = block.outer == 1;
+  const double numbers =
+      static_cast<double>(block.outer) * static_cast<double>(block.n) * static_cast<double>(block.inner);
+  const Parts parts(by_columns ? (block.inner + width - 1) / width : block.outer, numbers, enough);
+  if (parts.count == 1) return on_vectors(run, y, x, block, block.inner);
+  parallel(parts.count, [&](std::int64_t i) {
+    const std::int64_t begin = parts.begin(i), size = parts.size(i);
+    if (by_columns)
+      on_vectors(run, y + begin * width, x + begin * width, block, std::min(size * width, block.inner - begin * width));
+    else
+      on_vectors(run, y + begin * block.inner, x + begin * block.n * block.inner, Block{size, block.n, block.inner},
+                 block.inner);
+  });
 }
 
 template <class T> void extreme(T* y, const T* x, const Block& block, int sign) {
