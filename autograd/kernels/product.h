@@ -319,7 +319,9 @@ template <class L> struct Blocks {
   static void run(const Product<T>& y) {
     thread_local Scratch<T> of_a, of_b;
     // What is read but once or twice, or is small, is read where it stands.
-    const bool pack_a = y.n > 4 * column || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
+    // Rows a page apart drive each other out of the nearest cache.
+    const bool pages_apart = !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda * sizeof(T) % 4096 == 0;
+    const bool pack_a = y.n > 4 * column || pages_apart || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
     const bool pack_b = y.tb || (y.m > 4 * L::rows && y.n * y.k > 4096);
     for (std::int64_t p = 0; p < y.k; p += deep) {
       const std::int64_t k = std::min(deep, y.k - p);
