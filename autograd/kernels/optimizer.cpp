@@ -15,7 +15,9 @@ namespace {
 template <class T, class Change> void run(const Turn<T>& turn, const Change& change) {
   constexpr double enough = 16384;
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));  // no two parts write to one
+  const auto all = [](const Turn<T>* one, const Change& by) { descend(*one, by); };
   const Parts parts((turn.n + line - 1) / line, static_cast<double>(turn.n), enough);
+  if (parts.count == 1) return on_vectors(all, &turn, change);
   parallel(parts.count, [&](std::int64_t i) {
     const std::int64_t begin = parts.begin(i) * line;
     Turn<T> part = turn;
@@ -24,7 +26,7 @@ template <class T, class Change> void run(const Turn<T>& turn, const Change& cha
     for (T*& kept : part.kept)
       if (kept != nullptr) kept += begin;
     part.n = std::min(parts.size(i) * line, turn.n - begin);
-    on_vectors([](const Turn<T>* one, const Change& by) { descend(*one, by); }, &part, change);
+    on_vectors(all, &part, change);
   });
 }
 
