@@ -320,7 +320,7 @@ template <class L> struct Blocks {
     thread_local Scratch<T> of_a, of_b;
     // What is read but once or twice, or is small, is read where it stands.
     // Rows a page apart drive each other out of the nearest cache.
-    const bool pages_apart = !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda * sizeof(T) % 4096 == 0;
+    const bool pages_apart = !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda % (4096 / std::int64_t{sizeof(T)}) == 0;
     const bool pack_a = y.n > 4 * column || pages_apart || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
     const bool pack_b = y.tb || (y.m > 4 * L::rows && y.n * y.k > 4096);
     for (std::int64_t p = 0; p < y.k; p += deep) {
