@@ -5,7 +5,7 @@
 #define EBB_WIDE
 #endif
 
-// Sanitizers see the same in each compilation of a loop, and take minutes for one.
+// Sanitizers see the same in each compilation of a loop, and with all that it calls inlined one file takes minutes.
 #if defined(__SANITIZE_ADDRESS__)
 #define EBB_ONE_LOOP
 #elif defined(__has_feature)
@@ -38,7 +38,7 @@ extern Isa isa_in_use;
 #define EBB_LOOP_FOR(features) EBB_LOOP, gnu::target(features ",prefer-vector-width=512")
 #endif
 template <class Loop, class... A> [[EBB_LOOP]] auto on_baseline(Loop loop, A... a) { return loop(a...); }
-#if defined(EBB_WIDE) && !defined(EBB_ONE_LOOP)
+#ifdef EBB_WIDE
 template <class Loop, class... A> [[EBB_LOOP_FOR("avx2")]] auto on_avx2(Loop loop, A... a) { return loop(a...); }
 template <class Loop, class... A>
 [[EBB_LOOP_FOR("avx512f,avx512bw,avx512dq,avx512vl")]] auto on_avx512(Loop loop, A... a) {
@@ -55,11 +55,15 @@ inline Isa isa() { return detail::isa_in_use; }
 /// loop(a...), compiled for every instruction set, on the one in use.  Vectors come of loops without calls that cannot be
 /// inlined, that choose between numbers with math::select.
 template <class Loop, class... A> auto on_vectors(Loop loop, A... a) {
-#if defined(EBB_WIDE) && !defined(EBB_ONE_LOOP)
+#ifdef EBB_ONE_LOOP
+  return loop(a...);
+#else
+#ifdef EBB_WIDE
   if (isa() == Isa::avx512) return detail::on_avx512(loop, a...);
   if (isa() == Isa::avx2) return detail::on_avx2(loop, a...);
 #endif
   return detail::on_baseline(loop, a...);
+#endif
 }
 
 }  // namespace ebb::kernels
