@@ -57,7 +57,7 @@ inline std::vector<Timing> compare(const std::vector<std::function<void()>>& way
 inline std::string machine() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
   return "unknown processor";
 }
 
