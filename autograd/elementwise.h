@@ -20,6 +20,7 @@ namespace detail {
 
 // What a formula's function calls; compiled once for the library's formulas, in ops/elementwise.cpp.
 template <class F> Tensor on_tensors(const Tensor& x);
+template <class F> Tensor on_tensors(Tensor&& x);
 template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b);
 template <class F> Tensor on_tensors(const Tensor& a, const Scalar& b);
 template <class F> Tensor on_tensors(const Scalar& a, const Tensor& b);
@@ -38,9 +39,11 @@ Tensor as_tensor(const Scalar& s, DType dtype);
 
 #define EBB_ELEMENTWISE_1(function, F)                                                              \
   inline Tensor function(const Tensor& x) { return detail::on_tensors<formula::F>(x); }             \
+  inline Tensor function(Tensor&& x) { return detail::on_tensors<formula::F>(std::move(x)); }             \
   EBB_ALWAYS_INLINE Scalar function(Scalar x) { return detail::on_scalars<formula::F>(x); }             \
   template <detail::AnyNumber N> auto function(const N& x) { return detail::on_numbers<formula::F>(x); } \
-  EBB_COMPILED Tensor detail::on_tensors<formula::F>(const Tensor&);
+  EBB_COMPILED Tensor detail::on_tensors<formula::F>(const Tensor&);                                 \
+  EBB_COMPILED Tensor detail::on_tensors<formula::F>(Tensor&&);
 
 #define EBB_ELEMENTWISE_2(function, F)                                                                              \
   inline Tensor function(const Tensor& a, const Tensor& b) { return detail::on_tensors<formula::F>(a, b); }         \

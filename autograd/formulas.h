@@ -28,7 +28,7 @@ using detail::Keep;
 
 struct Unary {
   static constexpr int arity = 1;
-  static constexpr bool composed = false, integers = false;
+  static constexpr bool composed = false, integers = false, gates = false;
 };
 struct Binary {
   static constexpr int arity = 2;
@@ -297,7 +297,7 @@ struct Sigmoid : Unary {
 struct Relu : Unary {
   static constexpr char name[] = "relu", formula[] = "max(0, x)", rule[] = "∇x = g ⊙ [x>0]";
   static constexpr Keep keep = Keep::output;
-  static constexpr bool integers = true;
+  static constexpr bool integers = true, gates = true;
   static auto f(const auto& x) { return where(x <= 0.0, zeros_like(x), x); }
   static auto dx(const auto& g, const auto&, const auto& y) { return where(y > 0.0, g, zeros_like(g)); }
 };

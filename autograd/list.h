@@ -52,6 +52,7 @@ struct TensorNodeState {
   bool let_go = false;        // what backward reads is gone
   bool reached = false;       // the last backward brought a gradient here
   bool watched = false;       // on_gradient() was asked for it
+  bool gated = false;         // the gradient that arrived is already its operand's
   std::uint32_t last_read = 0;  // the last of its elements that was read as a Scalar
 };
 struct TensorNode : TensorNodeState {

@@ -12,7 +12,8 @@
 // !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
 // in shape and type only.  An op that reads parts of an operand, number `adds_to`, can have add_gradient() too: it adds
 // that operand's gradient in place, so that many reads of one tensor cost one buffer.  Where gradients are products,
-// factors() says of what, and those of many uses become one.  Told tell() const gives formula and rule with the op's own
+// factors() says of what, and those of many uses become one.  gradient_with_next() gives those of two operands out of one
+// pass, gated_gradient() one that comes through an op that `gates`, as relu does, without a pass of its own.  Told tell() const gives formula and rule with the op's own
 // numbers in them.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an error that names the
 // op, the shapes and the module.
 #pragma once
@@ -84,6 +85,14 @@ struct OpInfo {
   /// Whether the gradient for operand i is leftᵀ·right, of two matrices [rows, ...] that it gives: the sum of many such
   /// is one product.  nullptr: it is none.
   bool (*factors)(const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) = nullptr;
+  /// The gradient for operand i, and out of the same pass that for operand i + 1; undefined if this op has none such for i.
+  /// nullptr: for no i.
+  Tensor (*gradient_with_next)(const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& next) = nullptr;
+  /// The gradient passes where the result is above 0, and nowhere else.
+  bool gates = false;
+  /// The gradient for the only operand where that is above 0, and 0 elsewhere: as it is behind an op that gates, whose
+  /// result the operand is.  nullptr: there is no shorter way to it.
+  Tensor (*gated_gradient)(const void* op, const Tensor& dy, const Tensor* in, const Tensor& y) = nullptr;
 };
 
 /// An OpInfo under a name of the user's; it lives as long as the program.
@@ -173,6 +182,15 @@ template <class Op> constexpr OpInfo make_info(const char* name) {
   if constexpr (requires(const Op& op, Tensor& t) { op.factors(0, t, &t, t, t); })
     info.factors = [](const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) {
       return static_cast<const Op*>(op)->factors(i, dy, in, left, right);
+    };
+  if constexpr (requires(const Op& op, Tensor& t) { op.gradient_with_next(0, t, &t, t); })
+    info.gradient_with_next = [](const void* op, int i, const Tensor& dy, const Tensor* in, Tensor& next) {
+      return static_cast<const Op*>(op)->gradient_with_next(i, dy, in, next);
+    };
+  if constexpr (requires { Op::gates; }) info.gates = Op::gates;
+  if constexpr (requires(const Op& op, const Tensor& t) { op.gated_gradient(t, t, t); })
+    info.gated_gradient = [](const void* op, const Tensor& dy, const Tensor* in, const Tensor& y) {
+      return static_cast<const Op*>(op)->gated_gradient(dy, in[0], y);
     };
   if constexpr (requires { Op::gradients(); })
     std::apply(

@@ -22,7 +22,9 @@ void add_to(Tensor& sum, const Tensor& more) {
   const bool own = capturing == nullptr || impl(sum).captured;
   if (own && impl(sum).refs.load(std::memory_order_relaxed) == 1 && impl(sum).owner == nullptr) {
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
-      launch_add(write<T>(sum), sum.size(), read<T>(more));
+      T* const to = write<T>(sum);
+      const auto add = [](T a, T b) { return a + b; };
+      launch_map(to, sum.size(), add, static_cast<const T*>(to), read<T>(more));
     });
   } else {
     sum = sum + more;
@@ -159,7 +161,19 @@ void replay_observed(List& list, TensorNode& node, const Tensor& dy, Observation
   }
 }
 
+/// Whether what arrives at a node is its one gradient, which nobody else sees, and goes on where the node's value is above 0.
+bool only_gates(const List& list, const TensorNode& node) {
+  return node.op != nullptr && node.op->gates && node.readers == 1 && node.gradient == nullptr && node.last_read == 0 &&
+         !node.watched && !list.observing && !list.checking;
+}
+
 void backward_of(List& list, TensorNode& node) {
+  if (std::exchange(node.gated, false)) {
+    Tensor passed = Access::tensor(std::exchange(node.gradient, nullptr));
+    TensorNode& input = list.tensor(node.input[0]);
+    if (input.kind != Node::Kind::constant) receive(input, std::move(passed));
+    return;
+  }
   const Borrowed borrowed(node.gradient);
   const Tensor& dy = borrowed;
   const std::int64_t started = list.observing ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
@@ -175,17 +189,29 @@ void backward_of(List& list, TensorNode& node) {
     else replay(list, node, dy);
   } else {
     const Operands operands(list, node);
+    Tensor next;  // the gradient for the operand to come, where it came out of the same pass
     for (std::uint32_t i = 0; i < node.count; ++i) {
       TensorNode& input = list.tensor(node.input[i]);
       if (input.kind == Node::Kind::constant) continue;
+      if (node.op->gated_gradient != nullptr && only_gates(list, input)) {
+        receive(input, node.op->gated_gradient(node.self, dy, operands.in(), operands.output()));
+        input.gated = true;
+        continue;
+      }
       const bool adds = node.op->adds_to == static_cast<int>(i);
       Tensor left, right;
       const bool defers = list.deferring && input.readers > 1 && node.op->factors != nullptr &&
                           node.op->factors(node.self, static_cast<int>(i), dy, operands.in(), left, right);
       Tensor dx;
       if (!(adds || defers) || seen != nullptr) {
-        dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
-                               operands.output());
+        const bool both = node.op->gradient_with_next != nullptr && i + 1 < node.count &&
+                          list.tensor(node.input[i + 1]).kind != Node::Kind::constant;
+        if (next.defined()) dx = std::exchange(next, Tensor());
+        else if (both)
+          dx = node.op->gradient_with_next(node.self, static_cast<int>(i), dy, operands.in(), next);
+        if (!dx.defined())
+          dx = node.op->gradient(node.self, static_cast<int>(i), dy, operands.in(), static_cast<int>(node.count),
+                                 operands.output());
         if (!dx.defined()) continue;
         must_fit(input, dx, node.op->name);
         if (list.checking) list.check_sent(node, i, dx);
@@ -277,7 +303,7 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   failed = false;
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
-    node.reached = false;
+    node.reached = node.gated = false;
     node.deferred = 0;
     if (node.gradient != nullptr) Access::tensor(std::exchange(node.gradient, nullptr));
     if (observing) observations[i].forget_backward();

@@ -26,14 +26,16 @@ void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, con
                                                                                            scratch);
 }
 
-template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
-  return (direct::suits(c, false) ? direct::conv_weight<T> : columns::conv_weight<T>)(c, weight, x, y, scratch);
+template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch, T* bias) {
+  if (direct::suits(c, false)) direct::conv_weight(c, weight, x, y, scratch, bias);
+  else columns::conv_weight(c, weight, x, y, scratch);
 }
+bool sums_with_weight(const Convolution& c) { return direct::suits(c, false) && direct::sums_with_weight(c); }
 
 #define EBB_FOR(T)                                                                        \
   template void conv(const Convolution&, T*, const T*, const T*, const T*, T*);           \
   template void conv_transpose(const Convolution&, T*, const T*, const T*, const T*, T*); \
-  template void conv_weight(const Convolution&, T*, const T*, const T*, T*);
+  template void conv_weight(const Convolution&, T*, const T*, const T*, T*, T*);
 EBB_FOR(float)
 EBB_FOR(double)
 #undef EBB_FOR

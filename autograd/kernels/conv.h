@@ -42,8 +42,11 @@ template <class T> void conv(const Convolution& c, T* y, const T* x, const T* we
 /// The gradient of conv by x, where y's is given; bias, for each channel of x, may be nullptr.
 template <class T>
 void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch);
-/// The gradient of conv by the weight, where y's is given.
-template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch);
+/// The gradient of conv by the weight, where y's is given; where `bias` is no nullptr, also that by the bias: the sums of y
+/// for each output channel.  Only if sums_with_weight(c).
+template <class T>
+void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch, T* bias = nullptr);
+bool sums_with_weight(const Convolution& c);
 
 /// x [planes, h.image, w.image] -> y [planes, h.windows, w.windows].  No dilation, and no window all in the padding.
 struct Pooling {
@@ -55,8 +58,9 @@ struct Pooling {
 std::int64_t scratch_for(const Pooling& p);
 /// The largest of each window; NaN if there is one.
 template <class T> void max_pool(const Pooling& p, T* y, const T* x);
-/// dx = dy / ties where x is its window's largest, y.
-template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch);
+/// dx = dy / ties where x is its window's largest, y; if `gated`, only where that is above 0.  dx may be x.
+template <class T>
+void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch, bool gated);
 /// The other way round: to = the mean of `from` over the places of each window where x is its largest, y.
 template <class T> void max_pick(const Pooling& p, T* to, const T* from, const T* x, const T* y, T* scratch);
 /// The mean of each window; the padding's zeros count or do not.

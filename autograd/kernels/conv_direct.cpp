@@ -148,22 +148,25 @@ template <class T> void lay_out_row(const Plan& p, T* to, const T* x, std::int64
   }
 }
 
-template <class T> void lay_out(const Plan& p, const Unit& u, T* to, const T* x) {
+/// `again`: the part's unit before lay there.
+template <class T> void lay_out(const Plan& p, const Unit& u, bool again, T* to, const T* x) {
   const std::int64_t top = u.h * p.h.stride - p.h.lead, left = u.w * p.w.stride - p.w.lead;
   const std::int64_t above = std::clamp<std::int64_t>(-top, 0, p.h.length()),
                      below = std::clamp<std::int64_t>(p.h.source - top, above, p.h.length());
   const std::int64_t first = std::clamp<std::int64_t>(-left, 0, p.pitch),
                      last = std::clamp<std::int64_t>(p.w.source - left, first, p.pitch);
-  const wide::Rows rows{below - above, p.w.source, last - first, p.pitch, first};
+  // Where all units have the same windows, so are their margins, and what is written behind a row is wiped out with its own.
+  again = again && p.h.bands() == 1 && p.w.bands() == 1 && last < p.pitch;
+  const wide::Rows rows{below - above, p.w.source, last - first, p.pitch, first, again};
   x += u.source(p);
   for (std::int64_t channel = 0; channel < p.channels; ++channel, x += p.source_image(), to += p.plane) {
-    std::fill_n(to, above * p.pitch, T(0));
+    if (!again) std::fill_n(to, above * p.pitch, T(0));
     if (p.w.stride == 1)
       conv_loops<T>().lay_out(rows, to + above * p.pitch, x + (top + above) * p.w.source + left + first);
     else
       for (std::int64_t row = above; row < below; ++row)
         lay_out_row(p, to + row * p.pitch, x + (top + row) * p.w.source, left);
-    std::fill_n(to + below * p.pitch, (p.h.length() - below) * p.pitch, T(0));
+    if (!again) std::fill_n(to + below * p.pitch, (p.h.length() - below) * p.pitch, T(0));
   }
 }
 
@@ -225,12 +228,10 @@ void pack(const Plan& p, std::int64_t vector, std::vector<std::int64_t>& list, T
     });
 }
 
-/// Calls f(unit, number of the part) for all units, in parts.
-template <class F> void for_each_unit(const Plan& p, const F& f) {
-  const std::int64_t units = p.units();
-  parallel(p.parts, [&](std::int64_t part) {
-    for (std::int64_t u = part * units / p.parts; u < (part + 1) * units / p.parts; ++u) f(Unit(p, u), part);
-  });
+/// Calls f(unit, whether another came before it) for the units of a part.
+template <class F> void for_each_unit(const Plan& p, std::int64_t part, const F& f) {
+  const std::int64_t units = p.units(), begin = part * units / p.parts, end = (part + 1) * units / p.parts;
+  for (std::int64_t unit = begin; unit < end; ++unit) f(Unit(p, unit), unit > begin);
 }
 
 template <class T> void run(const Plan& p, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
@@ -243,28 +244,30 @@ template <class T> void run(const Plan& p, T* y, const T* x, const T* weight, co
     for (std::int64_t o = 0; o < padded; ++o)
       start[g * padded + o] = bias != nullptr && o < p.lanes ? bias[g * p.lanes + o] : T(0);
 
-  for_each_unit(p, [&, &taps = list](const Unit& u, std::int64_t part) {
+  parallel(p.parts, [&, &taps = list](std::int64_t part) {
     T* const source = sources + part * p.laid_out();
-    lay_out(p, u, source, x);
-    const std::int64_t* tap = taps.data();
-    const T* block_weight = packed + u.group * p.channels * p.kernel * padded;
-    for_each_phase(p, [&](const Way::Phase& ph, const Way::Phase& pw) {
-      const Piece rows(p.h, ph, u.h), columns(p.w, pw, u.w);
-      const Windows windows{rows.end - rows.begin, columns.end - columns.begin, p.h.stride * p.pitch, tap,
-                            p.channels * ph.count * pw.count};
-      const Places to{p.target_image(), p.w.target * ph.step, pw.step};
-      T* const target = y + u.target(p) + (ph.to + (rows.begin - ph.begin) * ph.step) * p.w.target + pw.to +
-                        (columns.begin - pw.begin) * pw.step;
-      const T* const from = source + (rows.begin - u.h) * windows.x_row + columns.begin - u.w;
-      for (std::int64_t first = 0, block = 0; first < p.lanes; first += block) {
-        block = block_at(p, first, loop.lanes);
-        T* const at = target + first * to.channel;
-        const T* const begin = start + u.group * padded + first;
-        if (p.along()) loop.windows_along(windows, to, at, from, block_weight, *begin);
-        else loop.windows(windows, to, block, std::min(block, p.lanes - first), at, from, block_weight, begin);
-        block_weight += windows.count * block;
-      }
-      tap += windows.count;
+    for_each_unit(p, part, [&](const Unit& u, bool again) {
+      lay_out(p, u, again, source, x);
+      const std::int64_t* tap = taps.data();
+      const T* block_weight = packed + u.group * p.channels * p.kernel * padded;
+      for_each_phase(p, [&](const Way::Phase& ph, const Way::Phase& pw) {
+        const Piece rows(p.h, ph, u.h), columns(p.w, pw, u.w);
+        const Windows windows{rows.end - rows.begin, columns.end - columns.begin, p.h.stride * p.pitch, tap,
+                              p.channels * ph.count * pw.count};
+        const Places to{p.target_image(), p.w.target * ph.step, pw.step};
+        T* const target = y + u.target(p) + (ph.to + (rows.begin - ph.begin) * ph.step) * p.w.target + pw.to +
+                          (columns.begin - pw.begin) * pw.step;
+        const T* const from = source + (rows.begin - u.h) * windows.x_row + columns.begin - u.w;
+        for (std::int64_t first = 0, block = 0; first < p.lanes; first += block) {
+          block = block_at(p, first, loop.lanes);
+          T* const at = target + first * to.channel;
+          const T* const begin = start + u.group * padded + first;
+          if (p.along()) loop.windows_along(windows, to, at, from, block_weight, *begin);
+          else loop.windows(windows, to, block, std::min(block, p.lanes - first), at, from, block_weight, begin);
+          block_weight += windows.count * block;
+        }
+        tap += windows.count;
+      });
     });
   });
 }
@@ -282,9 +285,12 @@ struct WeightPlan : Plan {
   /// Taps go in groups of at most 8.
   std::int64_t sums() const { return groups * padded_lanes() * (taps + 8) * run; }
   std::int64_t turned() const { return along() ? 0 : padded_lanes() * h.band * w.band; }
+  /// The sums of y for each output channel.
+  std::int64_t totals() const { return along() ? 0 : groups * padded_lanes(); }
+  std::int64_t each() const { return sums() + totals() + turned() + laid_out(); }  // of the parts' scratch
 };
 
-template <class T> void run(const WeightPlan& p, T* weight, const T* x, const T* y, T* scratch) {
+template <class T> void run(const WeightPlan& p, T* weight, const T* x, const T* y, T* scratch, T* bias) {
   const ConvLoops<T>& loop = conv_loops<T>();
   std::vector<std::int64_t>& list = tap_list();
   const Way::Phase &ph = p.h.phases[0], &pw = p.w.phases[0];
@@ -298,14 +304,14 @@ template <class T> void run(const WeightPlan& p, T* weight, const T* x, const T*
     const std::int64_t group = p.along() ? 1 : loop.group(block, p.run);
     return (p.taps + group - 1) / group * group;
   };
-  const std::int64_t each = p.sums() + p.turned() + p.laid_out();
+  const std::int64_t each = p.each(), padded = lanes_of(p, loop.lanes);
 
   parallel(p.parts, [&, &taps = list](std::int64_t part) {
-    T *const sums = scratch + part * each, *const turned = sums + p.sums(), *const source = turned + p.turned();
-    std::fill_n(sums, p.sums(), T(0));
-    for (std::int64_t number = part * p.units() / p.parts; number < (part + 1) * p.units() / p.parts; ++number) {
-      const Unit u(p, number);
-      lay_out(p, u, source, x);
+    T *const sums = scratch + part * each, *const totals = sums + p.sums(), *const turned = totals + p.totals(),
+             *const source = turned + p.turned();
+    std::fill_n(sums, p.sums() + p.totals(), T(0));
+    for_each_unit(p, part, [&](const Unit& u, bool again) {
+      lay_out(p, u, again, source, x);
       const Piece rows(p.h, ph, u.h), columns(p.w, pw, u.w);
       Windows windows{rows.end - rows.begin, columns.end - columns.begin, p.h.stride * p.pitch, taps.data(), 0};
       const Places from{p.target_image(), p.w.target, 1};
@@ -318,15 +324,19 @@ template <class T> void run(const WeightPlan& p, T* weight, const T* x, const T*
         if (p.along()) loop.weights_along(windows, from, sum, source, of_block);
         else {
           loop.turn(windows, from, block, std::min(block, p.lanes - first), turned, of_block);
+          if (bias != nullptr)
+            loop.add_up(windows.rows * windows.columns, block, totals + u.group * padded + first, turned);
           loop.weights(windows, block, p.run, sum, source, turned);
         }
         sum += windows.count * p.run * block;
       }
-    }
+    });
   });
 
   for (std::int64_t part = 1; part < p.parts; ++part)
-    for (std::int64_t i = 0; i < p.sums(); ++i) scratch[i] += scratch[part * each + i];
+    for (std::int64_t i = 0; i < p.sums() + p.totals(); ++i) scratch[i] += scratch[part * each + i];
+  for (std::int64_t o = 0; bias != nullptr && o < p.groups * p.lanes; ++o)
+    bias[o] = scratch[p.sums() + o / p.lanes * padded + o % p.lanes];
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const T* sum = scratch + g * (p.sums() / p.groups);
     for (std::int64_t first = 0, block = 0; first < p.lanes; first += block) {
@@ -356,7 +366,7 @@ bool suits(const Convolution& c, bool back) {
 std::int64_t scratch_for(const Convolution& c, bool back) { return scratch_of(Plan(c, back)); }
 std::int64_t scratch_for_weight(const Convolution& c) {
   const WeightPlan p(c);
-  return p.parts * (p.sums() + p.turned() + p.laid_out());
+  return p.parts * p.each();
 }
 
 template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch) {
@@ -366,14 +376,15 @@ template <class T>
 void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch) {
   run(Plan(c, true), x, y, weight, bias, scratch);
 }
-template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch) {
-  run(WeightPlan(c), weight, x, y, scratch);
+template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch, T* bias) {
+  run(WeightPlan(c), weight, x, y, scratch, bias);
 }
+bool sums_with_weight(const Convolution& c) { return !WeightPlan(c).along(); }
 
 #define EBB_FOR(T)                                                                        \
   template void conv(const Convolution&, T*, const T*, const T*, const T*, T*);           \
   template void conv_transpose(const Convolution&, T*, const T*, const T*, const T*, T*); \
-  template void conv_weight(const Convolution&, T*, const T*, const T*, T*);
+  template void conv_weight(const Convolution&, T*, const T*, const T*, T*, T*);
 EBB_FOR(float)
 EBB_FOR(double)
 #undef EBB_FOR

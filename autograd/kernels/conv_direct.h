@@ -14,6 +14,7 @@ std::int64_t scratch_for_weight(const Convolution& c);
 template <class T> void conv(const Convolution& c, T* y, const T* x, const T* weight, const T* bias, T* scratch);
 template <class T>
 void conv_transpose(const Convolution& c, T* x, const T* y, const T* weight, const T* bias, T* scratch);
-template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch);
+template <class T> void conv_weight(const Convolution& c, T* weight, const T* x, const T* y, T* scratch, T* bias);
+bool sums_with_weight(const Convolution& c);
 
 }  // namespace ebb::kernels::direct

@@ -54,6 +54,12 @@ struct Count {
   }
 };
 
+std::int64_t plane_of(const Pooling& p) { return p.h.image * p.w.image; }
+/// How many planes are made beside their place at a time, and then copied to it: about as many as fit into the first cache.
+std::int64_t staged(const Pooling& p) {
+  return std::min(p.planes, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, plane_of(p))));
+}
+
 Parts parts_of(const Pooling& p) {
   const double reads =
       static_cast<double>(p.planes * p.h.windows * p.w.windows) * static_cast<double>(p.h.size * p.w.size);
@@ -93,8 +99,9 @@ template <class T> void max_pool_part(const Pooling& p, T* y, const T* x) {
   });
 }
 
-template <class T> void max_unpool_part(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
-  if (halves(p)) return wide::pool_loops<T>().max_unpool({p.planes, p.h.image, p.w.image}, dx, dy, x, y);
+template <class T>
+void max_unpool_part(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch, bool gated) {
+  if (halves(p)) return wide::pool_loops<T>().max_unpool({p.planes, p.h.image, p.w.image}, dx, dy, x, y, gated);
   std::fill_n(dx, p.planes * p.h.image * p.w.image, T(0));
   with_stride(p.w.stride, [&](auto stride) {
     for_each_row(p, [&](std::int64_t at, std::int64_t row, std::int64_t plane) {
@@ -104,7 +111,7 @@ template <class T> void max_unpool_part(const Pooling& p, T* dx, const T* dy, co
       for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o) share[o] += T(x[from + o * stride] == best[o]);
       });
-      for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = g[o] / std::max(T(1), share[o]);
+      for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = if_chosen(!gated || best[o] > 0, g[o] / std::max(T(1), share[o]));
       for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o)
           dx[from + o * stride] += if_chosen(x[from + o * stride] == best[o], share[o]);
@@ -164,7 +171,7 @@ template <class T> void avg_unpool_part(const Pooling& p, T* dx, const T* dy, bo
 
 }  // namespace
 
-std::int64_t scratch_for(const Pooling& p) { return parts_of(p).count * p.w.windows; }
+std::int64_t scratch_for(const Pooling& p) { return parts_of(p).count * (p.w.windows + staged(p) * plane_of(p)); }
 
 template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
   for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t) {
@@ -172,9 +179,20 @@ template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
   });
 }
 
-template <class T> void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch) {
+template <class T>
+void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch, bool gated) {
   for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
-    max_unpool_part(some, dx + at_x, dy + at_y, x + at_x, y + at_y, scratch + part * p.w.windows);
+    const std::int64_t plane = plane_of(p), windows = p.h.windows * p.w.windows;
+    T* const line = scratch + part * (p.w.windows + staged(p) * plane);
+    if (dx != x) return max_unpool_part(some, dx + at_x, dy + at_y, x + at_x, y + at_y, line, gated);
+    T* const beside = line + p.w.windows;
+    for (std::int64_t first = 0; first < some.planes; first += staged(p)) {
+      Pooling few = some;
+      few.planes = std::min(staged(p), some.planes - first);
+      const std::int64_t from = at_x + first * plane, to = at_y + first * windows;
+      max_unpool_part(few, beside, dy + to, x + from, y + to, line, gated);
+      std::copy_n(beside, few.planes * plane, dx + from);
+    }
   });
 }
 
@@ -198,7 +216,7 @@ template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool co
 
 #define EBB_FOR(T)                                                                \
   template void max_pool(const Pooling&, T*, const T*);                           \
-  template void max_unpool(const Pooling&, T*, const T*, const T*, const T*, T*); \
+  template void max_unpool(const Pooling&, T*, const T*, const T*, const T*, T*, bool); \
   template void max_pick(const Pooling&, T*, const T*, const T*, const T*, T*);   \
   template void avg_pool(const Pooling&, T*, const T*, bool);                     \
   template void avg_unpool(const Pooling&, T*, const T*, bool, T*);

@@ -22,6 +22,7 @@ struct Places {
 struct Rows {
   std::int64_t count = 0, x_pitch = 0, numbers = 0;  // in x
   std::int64_t pitch = 0, left = 0;                  // laid out
+  bool margins = false;  // there are zeros at the left already; there must be some at the right
 };
 
 /// How many numbers behind laid-out planes are read and written, and not used.
@@ -40,6 +41,8 @@ template <class T> struct ConvLoops {
   void (*lay_out)(const Rows&, T* to, const T* x) = nullptr;
   /// to [windows, block] = the numbers of the first `channels`, and zeros behind them.  Columns must lie side by side.
   void (*turn)(const Windows&, const Places&, std::int64_t block, std::int64_t channels, T* to, const T* y) = nullptr;
+  /// sums [block] += Σ over windows of y [windows, block].
+  void (*add_up)(std::int64_t windows, std::int64_t block, T* sums, const T* y) = nullptr;
   /// y = start + Σ over taps of weight [taps, block] · x, of which the first `channels` of the block are written.
   void (*windows)(const Windows&, const Places&, std::int64_t block, std::int64_t channels, T* y, const T* x,
                   const T* weight, const T* start) = nullptr;
@@ -63,7 +66,7 @@ struct Halves {
 /// The loops of such pools, as in conv.h.
 template <class T> struct PoolLoops {
   void (*max_pool)(const Halves&, T* y, const T* x) = nullptr;
-  void (*max_unpool)(const Halves&, T* dx, const T* dy, const T* x, const T* y) = nullptr;
+  void (*max_unpool)(const Halves&, T* dx, const T* dy, const T* x, const T* y, bool gated) = nullptr;
   void (*avg_pool)(const Halves&, T* y, const T* x) = nullptr;
   void (*avg_unpool)(const Halves&, T* dx, const T* dy) = nullptr;
 };

@@ -7,20 +7,22 @@ namespace ebb::kernels::wide {
 namespace {
 
 /// How many windows a tile has: their sums, the weights of one tap and one number of x fill the registers.
-template <int vectors> constexpr int widest = registers == 32 ? 14 : (registers - 1) / vectors - 1;
+template <int vectors> constexpr int widest = registers == 32 ? 28 / vectors : (registers - 1) / vectors - 1;
 
-/// V vectors of channels of R neighbouring windows, of which `count` are wanted.
+/// V vectors of channels of R neighbouring windows, of which `count` are wanted; behind the first of them, `room` numbers
+/// of a channel can be written, since those that are not wanted are yet to come.
 template <class T, int V, int R> void tile(const Windows& w, const Places& to, std::int64_t channels,
-                                           std::int64_t count, T* y, const T* x, const T* weight, const T* start) {
+                                           std::int64_t count, std::int64_t room, T* y, const T* x, const T* weight,
+                                           const T* start) {
   constexpr int L = lanes<T>;
   Vector<T> sum[R][V];
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v)
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int r = 0; r < R; ++r) sum[r][v] = load(start + v * L);
   for (std::int64_t t = 0; t < w.count; ++t, weight += V * L) {
     const T* const at = x + w.taps[t];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) sum[r][v] += load(weight + v * L) * at[r];
@@ -38,14 +40,14 @@ template <class T, int V, int R> void tile(const Windows& w, const Places& to, s
         T* const row = y + (v * L + i) * to.channel + first * to.column;
         if (to.column != 1)
           for (int r = 0; r < L && r < n; ++r) row[r * to.column] = turned[i][r];
-        else if (n >= L) store<T>(row, turned[i]);
+        else if (n >= L || (n > 0 && room - first >= L)) store<T>(row, turned[i]);
         else if (n > 0) store_some<T>(row, turned[i], n);
       }
     }
 }
 
-template <class T>
-using Tile = void (*)(const Windows&, const Places&, std::int64_t, std::int64_t, T*, const T*, const T*, const T*);
+template <class T> using Tile = void (*)(const Windows&, const Places&, std::int64_t, std::int64_t, std::int64_t, T*,
+                                         const T*, const T*, const T*);
 
 /// The narrowest tile that holds n windows.
 template <class T, int V, int R = 1> Tile<T> tile_for(std::int64_t n) {
@@ -59,11 +61,12 @@ template <class T, int V> void all_windows(const Windows& w, const Places& to, s
   if (pieces == 0) return;
   const std::int64_t most = (w.columns + pieces - 1) / pieces;
   const Tile<T> run = tile_for<T, V>(most);
+  const std::int64_t follow = to.column == 1 && to.row == w.columns ? w.rows * w.columns : 0;
   for (std::int64_t row = 0; row < w.rows; ++row)
     for (std::int64_t column = 0; column < w.columns; column += most) {
-      const std::int64_t left = w.columns - column;
-      run(w, to, channels, left < most ? left : most, y + row * to.row + column * to.column, x + row * w.x_row + column,
-          weight, start);
+      const std::int64_t left = w.columns - column, place = row * to.row + column * to.column;
+      run(w, to, channels, left < most ? left : most, follow - place, y + place, x + row * w.x_row + column, weight,
+          start);
     }
 }
 
@@ -203,11 +206,13 @@ template <class T> void weights_along(const Windows& w, const Places& from, T* s
 template <class T>
 void turn(const Windows& w, const Places& from, std::int64_t block, std::int64_t channels, T* to, const T* y) {
   constexpr int L = lanes<T>;
-  for (std::int64_t row = 0; row < w.rows; ++row, y += from.row, to += w.columns * block)
+  const bool one_row = from.row == w.columns;
+  const std::int64_t rows = one_row ? 1 : w.rows, columns = one_row ? w.rows * w.columns : w.columns;
+  for (std::int64_t row = 0; row < rows; ++row, y += from.row, to += columns * block)
     for (std::int64_t v = 0; v < block; v += L)
-      for (std::int64_t c = 0; c < w.columns; c += L) {
-        const std::int64_t left = w.columns - c;
-        const bool whole = left >= L || (w.rows - 1 - row) * from.row + left >= L;  // so much of the plane follows
+      for (std::int64_t c = 0; c < columns; c += L) {
+        const std::int64_t left = columns - c;
+        const bool whole = left >= L || (rows - 1 - row) * from.row + left >= L;  // so much of the plane follows
         Vector<T> square[L];
 #pragma GCC unroll 16
         for (int i = 0; i < L; ++i) {
@@ -219,6 +224,18 @@ void turn(const Windows& w, const Places& from, std::int64_t block, std::int64_t
       }
 }
 
+template <class T> void add_up(std::int64_t windows, std::int64_t block, T* sums, const T* y) {
+  constexpr int L = lanes<T>, at_once = 4;
+  for (std::int64_t v = 0; v < block; v += L) {
+    Vector<T> sum[at_once] = {};
+    std::int64_t i = 0;
+    for (; i + at_once <= windows; i += at_once)
+      for (int k = 0; k < at_once; ++k) sum[k] += load(y + (i + k) * block + v);
+    for (; i < windows; ++i) sum[0] += load(y + i * block + v);
+    store<T>(sums + v, load(sums + v) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
+  }
+}
+
 /// Zeros for n numbers and some more.
 template <class T> void clear(T* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += lanes<T>) store<T>(to + i, Vector<T>{});
@@ -226,14 +243,15 @@ template <class T> void clear(T* to, std::int64_t n) {
 
 template <class T> void lay_out(const Rows& rows, T* to, const T* x) {
   constexpr int L = lanes<T>;
+  const std::int64_t right = rows.pitch - rows.left - rows.numbers;
   for (std::int64_t row = 0; row < rows.count; ++row, to += rows.pitch, x += rows.x_pitch) {
-    clear(to, rows.left);
+    if (!rows.margins) clear(to, rows.left);
     T* const middle = to + rows.left;
     std::int64_t i = 0;
     const std::int64_t follow = (rows.count - 1 - row) * rows.x_pitch + rows.numbers;
     for (; i < rows.numbers && i + L <= follow; i += L) store<T>(middle + i, load(x + i));
     for (; i < rows.numbers; ++i) middle[i] = x[i];
-    clear(middle + rows.numbers, rows.pitch - rows.left - rows.numbers);
+    clear(middle + rows.numbers, right);
   }
 }
 
@@ -241,9 +259,9 @@ template <class T> void lay_out(const Rows& rows, T* to, const T* x) {
 
 extern const ConvLoops<float> EBB_NAME(conv_f32);
 extern const ConvLoops<double> EBB_NAME(conv_f64);
-const ConvLoops<float> EBB_NAME(conv_f32){lanes<float>, lay_out,      turn,          windows,
+const ConvLoops<float> EBB_NAME(conv_f32){lanes<float>, lay_out,      turn,          add_up,       windows,
                                           weights,      group<float>, windows_along, weights_along};
-const ConvLoops<double> EBB_NAME(conv_f64){lanes<double>, lay_out,       turn,          windows,
+const ConvLoops<double> EBB_NAME(conv_f64){lanes<double>, lay_out,       turn,          add_up,       windows,
                                            weights,       group<double>, windows_along, weights_along};
 
 }  // namespace ebb::kernels::wide

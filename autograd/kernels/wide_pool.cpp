@@ -63,12 +63,13 @@ template <class T> void max_pool(const Halves& h, T* y, const T* x) {
       [](std::int64_t, bool) {});
 }
 
-/// What each of a window's numbers gets of its gradient.
-template <class T, class V> Window<V> shares(const Window<V>& x, const V& y, const V& dy) {
+/// What each of a window's numbers gets of its gradient; `gated`: where the largest, y, is above 0.
+template <class T, bool gated, class V> Window<V> shares(const Window<V>& x, const V& y, const V& dy) {
   const V zero{}, one = zero + T(1);
   const auto a = x.top_left == y, b = x.top_right == y, c = x.bottom_left == y, d = x.bottom_right == y;
   const V ties = (a ? one : zero) + (b ? one : zero) + (c ? one : zero) + (d ? one : zero);
-  const V share = dy / (ties > one ? ties : one) + zero;  // + 0, as sums of shares begin with it: no -0
+  V share = dy / (ties > one ? ties : one) + zero;  // + 0, as sums of shares begin with it: no -0
+  if constexpr (gated) share = y > zero ? share : zero;
   return {a ? share : zero, b ? share : zero, c ? share : zero, d ? share : zero};
 }
 
@@ -96,13 +97,18 @@ template <class T, class Many, class One> void spread(const Halves& h, T* dx, Ma
   });
 }
 
-template <class T> void max_unpool(const Halves& h, T* dx, const T* dy, const T* x, const T* y) {
+template <class T, bool gated> void max_unpool(const Halves& h, T* dx, const T* dy, const T* x, const T* y) {
   spread<T>(
       h, dx,
       [=](std::int64_t to, std::int64_t from) {
-        return shares<T>(windows_at(x + to, h.width), load(y + from), load(dy + from));
+        return shares<T, gated>(windows_at(x + to, h.width), load(y + from), load(dy + from));
       },
-      [=](std::int64_t to, std::int64_t from) { return shares<T>(window_at(x + to, h.width), y[from], dy[from]); });
+      [=](std::int64_t to, std::int64_t from) {
+        return shares<T, gated>(window_at(x + to, h.width), y[from], dy[from]);
+      });
+}
+template <class T> void max_unpool(const Halves& h, T* dx, const T* dy, const T* x, const T* y, bool gated) {
+  return (gated ? max_unpool<T, true> : max_unpool<T, false>)(h, dx, dy, x, y);
 }
 
 template <class T, class V> V mean(const Window<V>& w) {

@@ -40,6 +40,18 @@ template <class T> const T* read_if_any(const Tensor& bias) { return bias.define
 /// What a bias, one number for each channel, gets from y [n, channels, ...].
 Tensor channel_sum(const Tensor& dy) { return sum(dy, dy.rank() == 3 ? Axes{0, 2} : Axes{0, 2, 3}); }
 
+/// The weight's gradient; where db is given, also the bias's.
+template <int axes> Tensor weight_gradient(const Convolution& c, const Tensor& x, const Tensor& y, Tensor* db = nullptr) {
+  Tensor w = empty(shape_of<axes>(c.groups * c.out, c.in, c.h.size, c.w.size), x.dtype()),
+         scratch = empty({kernels::scratch_for_weight(c)}, x.dtype());
+  if (db != nullptr) *db = empty({c.groups * c.out}, x.dtype());
+  dispatch_floating(x.dtype(), [&]<class T>(T) {
+    launch(kernels::conv_weight<T>, c, write<T>(w), read<T>(x), read<T>(y), write<T>(scratch),
+           db != nullptr ? write<T>(*db) : nullptr);
+  });
+  return w;
+}
+
 template <int axes, bool biased> struct Conv {
   static constexpr const char *name = axes == 1 ? "conv1d" : "conv2d", *formula = biased ? "x ∗ W + b" : "x ∗ W",
                               *rule = biased ? "∇x = g ∗ᵀ W   ∇W = x ∗ g   ∇b = Σ g" : "∇x = g ∗ᵀ W   ∇W = x ∗ g",
@@ -60,6 +72,9 @@ template <int axes, bool biased> struct Conv {
   Tensor db(const Tensor& dy) const { return channel_sum(dy); }
   Tensor gradient(int i, const Tensor& dy, std::span<const Tensor> in, const Tensor&) const {
     return i == 0 ? dx(dy, in[1]) : i == 1 ? dw(dy, in[0]) : db(dy);
+  }
+  Tensor gradient_with_next(int i, const Tensor& dy, const Tensor* in, Tensor& next) const {
+    return biased && i == 1 && kernels::sums_with_weight(c) ? weight_gradient<axes>(c, in[0], dy, &next) : Tensor();
   }
 };
 
@@ -94,14 +109,7 @@ template <int axes> struct ConvWeight {
   static constexpr Keep keep = Keep::first | Keep::second;
   Convolution c;
 
-  Tensor run(const Tensor& x, const Tensor& y) const {
-    Tensor w = empty(shape_of<axes>(c.groups * c.out, c.in, c.h.size, c.w.size), x.dtype()),
-           scratch = empty({kernels::scratch_for_weight(c)}, x.dtype());
-    dispatch_floating(x.dtype(), [&]<class T>(T) {
-      launch(kernels::conv_weight<T>, c, write<T>(w), read<T>(x), read<T>(y), write<T>(scratch));
-    });
-    return w;
-  }
+  Tensor run(const Tensor& x, const Tensor& y) const { return weight_gradient<axes>(c, x, y); }
   Tensor dx(const Tensor& dw, const Tensor&, const Tensor& y) const {
     return apply(ConvTranspose<axes, false>{c}, y, dw);
   }
@@ -121,6 +129,16 @@ template <int axes> Shape unpooled(const Pooling& p, const Shape& y) {
   return shape_of<axes>(y[0], y[1], p.h.image, p.w.image);
 }
 
+/// dy's shares at the places of x that are their window's largest, y; gated: where that is above 0.
+template <int axes>
+Tensor unpool_max(const Pooling& p, const Tensor& dy, const Tensor& x, const Tensor& y, bool gated) {
+  Tensor dx = empty(x.shape(), dy.dtype()), scratch = empty({kernels::scratch_for(p)}, dy.dtype());
+  dispatch_floating(dy.dtype(), [&]<class T>(T) {
+    launch(kernels::max_unpool<T>, p, write<T>(dx), read<T>(dy), read<T>(x), read<T>(y), write<T>(scratch), gated);
+  });
+  return dx;
+}
+
 template <int axes> struct MaxPool {
   static constexpr const char *name = axes == 1 ? "max_pool1d" : "max_pool2d", *formula = "max of each window of x",
                               *rule = "∇x = g / ties at each largest", *operands = "x";
@@ -131,6 +149,9 @@ template <int axes> struct MaxPool {
     Tensor y = empty(pooled<axes>(p, x.shape()), x.dtype());
     dispatch_floating(x.dtype(), [&]<class T>(T) { launch(kernels::max_pool<T>, p, write<T>(y), read<T>(x)); });
     return y;
+  }
+  Tensor gated_gradient(const Tensor& dy, const Tensor& x, const Tensor& y) const {
+    return unpool_max<axes>(p, dy, x, y, /*gated=*/true);
   }
   // Which place is the largest does not change with x, nearly everywhere: the rule reads x and y as constants.
   Tensor dx(const Tensor& dy, const Tensor& x, const Tensor& y) const {
@@ -167,11 +188,7 @@ template <int axes> struct MaxUnpool {
   Pooling p;
 
   Tensor run(const Tensor& v, const Tensor& x, const Tensor& y) const {
-    Tensor spread = empty(x.shape(), v.dtype()), scratch = empty({kernels::scratch_for(p)}, v.dtype());
-    dispatch_floating(v.dtype(), [&]<class T>(T) {
-      launch(kernels::max_unpool<T>, p, write<T>(spread), read<T>(v), read<T>(x), read<T>(y), write<T>(scratch));
-    });
-    return spread;
+    return unpool_max<axes>(p, v, x, y, /*gated=*/false);
   }
   Tensor dv(const Tensor& g, const Tensor&, const Tensor& x, const Tensor& y) const {
     return apply(MaxPick<axes>{p}, g, detach(x), detach(y));

@@ -54,10 +54,11 @@ template <class F> const Tensor& output_or(const Tensor& y, const Tensor& dummy)
 template <class F> struct OfOne {
   static constexpr const char *name = F::name, *formula = F::formula, *rule = F::rule, *operands = "x";
   static constexpr Keep keep = F::keep;
-  static constexpr bool by_element = true;
+  static constexpr bool by_element = true, gates = F::gates;
+  bool in_place = false;  // nobody reads x any more
 
   Tensor run(const Tensor& x) const {
-    Tensor y = empty(x.shape(), x.dtype());
+    Tensor y = in_place ? view(x, x.shape()) : empty(x.shape(), x.dtype());
     const auto loop = [&]<class T>(T) {
       launch_map(
           write<T>(y), x.size(), [](T v) { return F::f(Num<T>(v)).v; }, read<T>(x));
@@ -215,6 +216,18 @@ void must_hold(const char* name, const Tensor& x, int i) {
 template <class F> Tensor on_tensors(const Tensor& x) {
   must_hold(F::name, x, 0);
   return apply(OfOne<F>{}, fit<F>(x, type_for<F>(x.dtype())));
+}
+
+// What an expression passes on is most often the result of the op before, whose memory is still in the cache.
+template <class F> Tensor on_tensors(Tensor&& x) {
+  must_hold(F::name, x, 0);
+  const TensorImpl& head = impl(x);
+  const List* const list = recording_list();
+  const bool unread = head.refs.load(std::memory_order_acquire) == 1 && head.owner == nullptr &&
+                      (capturing == nullptr || head.captured) && !(list != nullptr && list->checking);
+  const Tensor& operand = x;
+  if (!unread || keeps_input(F::keep, 0) || type_for<F>(head.dtype) != head.dtype) return on_tensors<F>(operand);
+  return apply(OfOne<F>{/*in_place=*/true}, operand);
 }
 
 template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
