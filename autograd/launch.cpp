@@ -1,6 +1,8 @@
 #include "launch.h"
 
 #include "capture.h"
+#include "kernels/parts.h"
+#include "kernels/threads.h"
 #include "op.h"
 
 #include <algorithm>
@@ -16,7 +18,7 @@ constinit thread_local int layer_mode EBB_FAST_THREAD_LOCAL = 0;
 // ---- the list --------------------------------------------------------------------------------------------------------
 
 struct Launches::Block {
-  std::vector<std::pair<const ByElement*, const void*>> parts;
+  std::vector<std::pair<const ByElement*, const void*>> launches;
   std::int64_t n;
 };
 
@@ -57,8 +59,13 @@ void Launches::join() {
   constexpr std::int64_t in_cache = 2048, worth_while = 4 * in_cache;
   const auto run = [](const void* bound) {
     const Block& block = *static_cast<const Block*>(bound);
-    for (std::int64_t begin = 0; begin < block.n; begin += in_cache)
-      for (const auto& [part, with] : block.parts) part->run(with, begin, std::min(begin + in_cache, block.n));
+    const double numbers = static_cast<double>(block.n) * static_cast<double>(block.launches.size());
+    const kernels::Parts parts((block.n + in_cache - 1) / in_cache, numbers, kernels::enough_numbers);
+    kernels::parallel(parts.count, [&](std::int64_t part) {
+      const std::int64_t end = std::min(parts.begin(part + 1) * in_cache, block.n);
+      for (std::int64_t begin = parts.begin(part) * in_cache; begin < end; begin += in_cache)
+        for (const auto& [launch, with] : block.launches) launch->run(with, begin, std::min(begin + in_cache, end));
+    });
   };
   std::vector<Launch> joined;
   auto next = by_element_.cbegin();
@@ -77,7 +84,7 @@ void Launches::join() {
     }
     auto block = std::make_unique<Block>();
     block->n = next->n;
-    for (auto each = next; each != end; ++each) block->parts.emplace_back(&*each, all_[i++].bound);
+    for (auto each = next; each != end; ++each) block->launches.emplace_back(&*each, all_[i++].bound);
     joined.push_back({run, block.get()});
     blocks_.push_back(std::move(block));
   }

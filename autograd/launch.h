@@ -200,9 +200,7 @@ template <class Y, class F, std::size_t... K, class... X>
   launches_of(*capturing)
       .add_by_element(
           [](std::int64_t begin, std::int64_t end, Y* to, const Walk& over, const F& g, const X*... from) {
-            Walk some = over;
-            some.size[0] = end - begin;
-            kernels::map(to + begin, some, g, (from + begin * over.stride[K][0])...);
+            kernels::map(to + begin, over.part(begin, end), g, (from + begin * over.stride[K][0])...);
           },
           walk.size[0], {{y, sizeof(Y)}, {x, sizeof(X), walk.stride[K][0]}...}, map, y, walk, f, x...);
 }
@@ -219,21 +217,6 @@ EBB_ALWAYS_INLINE void launch_map(Y* y, const kernels::Walk<int(sizeof...(X))>& 
   kernels::map(y, walk, f, x...);
   if (capturing != nullptr) [[unlikely]]
     note_map(std::index_sequence_for<X...>(), y, walk, f, x...);
-}
-
-/// to[i] += from[i], launched.
-template <class T> void launch_add(T* to, std::int64_t n, const T* from) {
-  const auto add = [](T* sum, std::int64_t count, const T* more) {
-    for (std::int64_t i = 0; i < count; ++i) sum[i] += more[i];
-  };
-  add(to, n, from);
-  if (capturing == nullptr) return;
-  launches_of(*capturing)
-      .add_by_element(
-          [](std::int64_t begin, std::int64_t end, T* sum, std::int64_t, const T* more) {
-            std::remove_const_t<decltype(add)>()(sum + begin, end - begin, more + begin);
-          },
-          n, {{to, sizeof(T)}, {from, sizeof(T)}}, add, to, n, from);
 }
 
 }  // namespace ebb::detail

@@ -2,9 +2,12 @@
 // are compiled in ops/elementwise.cpp, a user's own in the program that makes it.
 #pragma once
 
+#include "parts.h"
 #include "simd.h"
+#include "threads.h"
 #include "walk.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <tuple>
@@ -99,11 +102,33 @@ template <class Y, class F, class... X>
   detail::by_blocks(std::index_sequence_for<X...>(), y, n, f, step, x...);
 }
 
-/// y[i] = f(x₀[i], x₁[i], ...) over broadcast operands, with the same bits on every instruction set.  y may be one of the
-/// operands, unless that one is broadcast.
+namespace detail {
+
+template <class Y, class F, class... X>
+void map_part(Y* y, const Walk<int(sizeof...(X))>& walk, const F& f, const X*... x) {
+  if (walk.row_size() <= few) on_baseline(FewLoop{}, y, &walk, f, x...);
+  else on_vectors(MapLoop{}, y, &walk, f, x...);
+}
+
+template <class Y, class F, std::size_t... K, class... X>
+[[gnu::noinline]] void map_parts(std::index_sequence<K...>, Y* y, const Walk<int(sizeof...(X))>& walk, const F& f,
+                                 const X*... x) {
+  const std::int64_t n = walk.size[0], row = walk.numbers() / n;
+  const std::int64_t unit = row == 1 ? block : 1;  // vectors begin where vectors of the whole would
+  const Parts parts((n + unit - 1) / unit, static_cast<double>(walk.numbers()), enough_numbers);
+  parallel(parts.count, [&](std::int64_t part) {
+    const std::int64_t begin = parts.begin(part) * unit, end = std::min(n, parts.begin(part + 1) * unit);
+    map_part(y + begin * row, walk.part(begin, end), f, (x + begin * walk.stride[K][0])...);
+  });
+}
+
+}  // namespace detail
+
+/// y[i] = f(x₀[i], x₁[i], ...) over broadcast operands, with the same bits on every instruction set and any number of
+/// threads.  y may be one of the operands, unless that one is broadcast.
 template <class Y, class F, class... X> void map(Y* y, const Walk<int(sizeof...(X))>& walk, F f, const X*... x) {
-  if (walk.row_size() <= detail::few) detail::on_baseline(detail::FewLoop{}, y, &walk, f, x...);
-  else on_vectors(detail::MapLoop{}, y, &walk, f, x...);
+  if (walk.numbers() < 2 * enough_numbers) detail::map_part(y, walk, f, x...);
+  else detail::map_parts(std::index_sequence_for<X...>(), y, walk, f, x...);
 }
 
 /// The same over n numbers that lie side by side.

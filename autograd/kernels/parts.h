@@ -1,4 +1,4 @@
-// How the kernels of images share their work out, and step through it.
+// How kernels share their work out, and those of images step through it.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,10 @@ template <class F> void with_stride(std::int64_t stride, F&& f) {
   else f(stride);
 }
 
-/// Images in parts for the threads to share: how many is a function of the work alone, so that sums are the same whatever
+/// So many numbers of an elementwise loop are worth a thread.
+inline constexpr std::int64_t enough_numbers = 1 << 15;
+
+/// Images, or rows, in parts for the threads to share: how many is a function of the work alone, so that sums are the same whatever
 /// the number of threads.
 struct Parts {
   std::int64_t n, count;

@@ -68,6 +68,18 @@ template <int N> struct Walk {
   std::int64_t row_size() const { return size[std::size_t(rank - 1)]; }
   std::int64_t row_step(std::size_t operand) const { return stride[operand][std::size_t(rank - 1)]; }
 
+  std::int64_t numbers() const {
+    std::int64_t all = size[0];
+    for (int axis = 1; axis < rank; ++axis) all *= size[std::size_t(axis)];
+    return all;
+  }
+  /// The walk of positions begin <= i < end of the outermost axis, from the numbers at begin on.
+  Walk part(std::int64_t begin, std::int64_t end) const {
+    Walk some = *this;
+    some.size[0] = end - begin;
+    return some;
+  }
+
   /// Calls row(position in the output, positions in the operands) for every innermost row.
   template <class Row> void rows(Row&& row) const {
     std::array<std::int64_t, max_rank> index{};
