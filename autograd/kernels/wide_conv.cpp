@@ -62,12 +62,19 @@ template <class T, int V> void all_windows(const Windows& w, const Places& to, s
   const std::int64_t most = (w.columns + pieces - 1) / pieces;
   const Tile<T> run = tile_for<T, V>(most);
   const std::int64_t follow = to.column == 1 && to.row == w.columns ? w.rows * w.columns : 0;
-  for (std::int64_t row = 0; row < w.rows; ++row)
+  for (std::int64_t row = 0; row < w.rows; ++row) {
+    // What stores miss in the cache would hold them up: their lines are sent for a row ahead.
+    if (row + 1 < w.rows)
+      for (std::int64_t o = 0; o < channels; ++o) {
+        const T* const next = y + o * to.channel + (row + 1) * to.row;
+        for (std::int64_t i = 0; i < to.row; i += 64 / static_cast<int>(sizeof(T))) __builtin_prefetch(next + i, 1);
+      }
     for (std::int64_t column = 0; column < w.columns; column += most) {
       const std::int64_t left = w.columns - column, place = row * to.row + column * to.column;
       run(w, to, channels, left < most ? left : most, follow - place, y + place, x + row * w.x_row + column, weight,
           start);
     }
+  }
 }
 
 template <class T> void windows(const Windows& w, const Places& to, std::int64_t block, std::int64_t channels, T* y,
