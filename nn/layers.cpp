@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 namespace ebb::nn {
 
@@ -104,10 +105,10 @@ Tensor Flatten::operator()(const Tensor& x) const {
   return flatten(x, axis);
 }
 
-#define EBB_ACTIVATION(Name, function)             \
-  Tensor Name::operator()(const Tensor& x) const { \
-    const Scope scope = label.scope();             \
-    return function(x);                            \
+#define EBB_ACTIVATION(Name, function)      \
+  Tensor Name::operator()(Tensor x) const { \
+    const Scope scope = label.scope();      \
+    return function(std::move(x));          \
   }
 EBB_ACTIVATION(ReLU, relu)
 EBB_ACTIVATION(GELU, gelu)

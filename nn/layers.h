@@ -90,11 +90,11 @@ struct Flatten {
 };
 
 /// An elementwise op as a layer.
-#define EBB_ACTIVATION(Name)                  \
-  struct Name {                               \
-    Label label{#Name};                       \
-    Tensor operator()(const Tensor& x) const; \
-    EBB_FIELDS(label)                         \
+#define EBB_ACTIVATION(Name)           \
+  struct Name {                        \
+    Label label{#Name};                \
+    Tensor operator()(Tensor x) const; \
+    EBB_FIELDS(label)                  \
   };
 EBB_ACTIVATION(ReLU)
 EBB_ACTIVATION(GELU)

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace ebb::nn {
 
@@ -34,7 +35,7 @@ Tensor Sequential::operator()(const Tensor& x) const {
     throw UsageError(
         fmt::format("Sequential: calls lie in calls {} deep: it has itself as a layer", Visitor::most_deep));
   Tensor y = x;
-  for (const auto& child : children_) y = child->call(y);
+  for (const auto& child : children_) y = child->call(std::move(y));
   return y;
 }
 

@@ -65,7 +65,7 @@ class Sequential {
  private:
   struct Child {
     virtual ~Child() = default;
-    virtual Tensor call(const Tensor& x) = 0;
+    virtual Tensor call(Tensor x) = 0;
     virtual std::unique_ptr<Child> copy() const = 0;
     /// Takes over the other's numbers; false if it cannot, because it is of another type.
     virtual bool assign(const Child& other) = 0;
@@ -89,12 +89,12 @@ template <class T> struct Sequential::Holder final : Child {
   explicit Holder(T&& l) : layer(std::move(l)) {}
 
   // A layer with a label opens its own scope; anything else works in one that bears its place's name.
-  Tensor call(const Tensor& x) override {
+  Tensor call(Tensor x) override {
     if constexpr (requires { layer.label.scope(); }) {
-      return layer(x);
+      return layer(std::move(x));
     } else {
       const Scope scope = label.scope();
-      return layer(x);
+      return layer(std::move(x));
     }
   }
   std::unique_ptr<Child> copy() const override {
