@@ -57,7 +57,9 @@ TEST_CASE("the gradient of a max pool behind relu is, to the bit, what pool and 
       [](const Tensor& x) { return max_pool2d(relu(x * 1), 2); },
       [](const Tensor& x) { return max_pool2d(relu(x * 1), 3, 2, 1); },
       [](const Tensor& x) { return max_pool2d(relu(x * 1), 3, 1); },
-      [](const Tensor& x) { return max_pool1d(relu(reshape(x, {-1, x.shape()[1], x.shape()[3]})), 2); },
+      [](const Tensor& x) {
+        return max_pool1d(relu(reshape(x, {-1, x.shape()[1], x.shape()[3]})), 2);
+      },
       [](const Tensor& x) { return max_pool2d(relu(max_pool2d(relu(x * 2), 2)), 1); },
   };
   for (const DType dtype : {f32, f64})

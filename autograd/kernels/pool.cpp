@@ -111,7 +111,8 @@ void max_unpool_part(const Pooling& p, T* dx, const T* dy, const T* x, const T* 
       for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o) share[o] += T(x[from + o * stride] == best[o]);
       });
-      for (std::int64_t o = 0; o < p.w.windows; ++o) share[o] = if_chosen(!gated || best[o] > 0, g[o] / std::max(T(1), share[o]));
+      for (std::int64_t o = 0; o < p.w.windows; ++o)
+        share[o] = if_chosen(!gated || best[o] > 0, g[o] / std::max(T(1), share[o]));
       for_each_tap(p, row, plane, [&](std::int64_t from, std::int64_t begin, std::int64_t end) {
         for (std::int64_t o = begin; o < end; ++o)
           dx[from + o * stride] += if_chosen(x[from + o * stride] == best[o], share[o]);
@@ -214,11 +215,11 @@ template <class T> void avg_unpool(const Pooling& p, T* dx, const T* dy, bool co
   });
 }
 
-#define EBB_FOR(T)                                                                \
-  template void max_pool(const Pooling&, T*, const T*);                           \
+#define EBB_FOR(T)                                                                      \
+  template void max_pool(const Pooling&, T*, const T*);                                 \
   template void max_unpool(const Pooling&, T*, const T*, const T*, const T*, T*, bool); \
-  template void max_pick(const Pooling&, T*, const T*, const T*, const T*, T*);   \
-  template void avg_pool(const Pooling&, T*, const T*, bool);                     \
+  template void max_pick(const Pooling&, T*, const T*, const T*, const T*, T*);         \
+  template void avg_pool(const Pooling&, T*, const T*, bool);                           \
   template void avg_unpool(const Pooling&, T*, const T*, bool, T*);
 EBB_FOR(float)
 EBB_FOR(double)

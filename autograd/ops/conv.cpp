@@ -41,7 +41,8 @@ template <class T> const T* read_if_any(const Tensor& bias) { return bias.define
 Tensor channel_sum(const Tensor& dy) { return sum(dy, dy.rank() == 3 ? Axes{0, 2} : Axes{0, 2, 3}); }
 
 /// The weight's gradient; where db is given, also the bias's.
-template <int axes> Tensor weight_gradient(const Convolution& c, const Tensor& x, const Tensor& y, Tensor* db = nullptr) {
+template <int axes>
+Tensor weight_gradient(const Convolution& c, const Tensor& x, const Tensor& y, Tensor* db = nullptr) {
   Tensor w = empty(shape_of<axes>(c.groups * c.out, c.in, c.h.size, c.w.size), x.dtype()),
          scratch = empty({kernels::scratch_for_weight(c)}, x.dtype());
   if (db != nullptr) *db = empty({c.groups * c.out}, x.dtype());
