@@ -3,7 +3,7 @@
 
 namespace ebb {
 
-/// How many threads long ops (convolutions, pools) may use, the calling one among them.  At first as many as the machine
+/// How many threads long ops (products, convolutions, elementwise loops) may use, the calling one among them.  At first as many as the machine
 /// has, or as the environment variable EBB_NUM_THREADS says.
 int num_threads();
 /// Sets it.  Results do not depend on it, to the last bit.  Throws UsageError unless 1 <= n <= 1024.
