@@ -72,36 +72,42 @@ template <class L> void move_transposed(std::int64_t rows, std::int64_t columns,
                                         std::int64_t ld_from, typename L::Number* to, std::int64_t ld_to,
                                         const typename L::Number* more = nullptr, std::int64_t ld_more = 0) {
   constexpr int width = L::width;
-  for (std::int64_t i = 0; i < rows; i += width) {
+  const auto square = [=](std::int64_t i, std::int64_t j) {
     const int high = static_cast<int>(std::min<std::int64_t>(width, rows - i));
-    const typename L::Mask down = L::first(high);
-    for (std::int64_t j = 0; j < columns; j += width) {
-      const int wide = static_cast<int>(std::min<std::int64_t>(width, columns - j));
-      typename L::Vector x[width];
-      typename L::Number* const at = to + j * ld_to + i;
-      const typename L::Number* const sum = more == nullptr ? nullptr : more + j * ld_more + i;
-      if (high == width && wide == width) {
+    const int wide = static_cast<int>(std::min<std::int64_t>(width, columns - j));
+    typename L::Vector x[width];
+    const typename L::Number* const in = from + i * ld_from + j;
+    typename L::Number* const at = to + j * ld_to + i;
+    const typename L::Number* const sum = more == nullptr ? nullptr : more + j * ld_more + i;
+    if (high == width && wide == width) {
 #pragma GCC unroll 16
-        for (int r = 0; r < width; ++r) x[r] = L::load(from + (i + r) * ld_from + j);
-        transpose<L>(x);
-#pragma GCC unroll 16
-        for (int r = 0; r < width && sum != nullptr; ++r) x[r] += L::load(sum + r * ld_more);
-          // Only now: a load that follows a store to another row at the same place within a page waits for it.
-#pragma GCC unroll 16
-        for (int r = 0; r < width; ++r) L::store(at + r * ld_to, x[r]);
-        continue;
-      }
-      const typename L::Mask across = L::first(wide);
-#pragma GCC unroll 16
-      for (int r = 0; r < width; ++r) x[r] = r < high ? L::load(from + (i + r) * ld_from + j, across) : L::all(0);
+      for (int r = 0; r < width; ++r) x[r] = L::load(in + r * ld_from);
       transpose<L>(x);
 #pragma GCC unroll 16
-      for (int r = 0; r < width; ++r) {
-        if (r >= wide) break;
-        if (sum != nullptr) x[r] += L::load(sum + r * ld_more, down);
-        L::store(at + r * ld_to, x[r], down);
-      }
+      for (int r = 0; r < width && sum != nullptr; ++r) x[r] += L::load(sum + r * ld_more);
+        // Only now: a load that follows a store to another row at the same place within a page waits for it.
+#pragma GCC unroll 16
+      for (int r = 0; r < width; ++r) L::store(at + r * ld_to, x[r]);
+      return;
     }
+    const typename L::Mask down = L::first(high), across = L::first(wide);
+#pragma GCC unroll 16
+    for (int r = 0; r < width; ++r) x[r] = r < high ? L::load(in + r * ld_from, across) : L::all(0);
+    transpose<L>(x);
+#pragma GCC unroll 16
+    for (int r = 0; r < width; ++r) {
+      if (r >= wide) break;
+      if (sum != nullptr) x[r] += L::load(sum + r * ld_more, down);
+      L::store(at + r * ld_to, x[r], down);
+    }
+  };
+  // Along the longer side, for the same reason.
+  if (rows > columns) {
+    for (std::int64_t j = 0; j < columns; j += width)
+      for (std::int64_t i = 0; i < rows; i += width) square(i, j);
+  } else {
+    for (std::int64_t i = 0; i < rows; i += width)
+      for (std::int64_t j = 0; j < columns; j += width) square(i, j);
   }
 }
 
@@ -110,10 +116,13 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
                                                 std::int64_t ld_from, typename L::Number* to, std::int64_t to_next) {
   constexpr int vectors = (wide + L::width - 1) / L::width;
   constexpr int rest = wide - (vectors - 1) * L::width;
+  constexpr std::int64_t soon = 4;  // rows
   for (std::int64_t i = 0; i < rows; ++i, from += ld_from, to += wide) {
     typename L::Number* at = to;
     std::int64_t j = 0;
     for (; j + wide <= columns; j += wide, at += to_next) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(from + soon * ld_from + j + v * L::width);
 #pragma GCC unroll 4
       for (int v = 0; v + 1 < vectors; ++v) L::store(at + v * L::width, L::load(from + j + v * L::width));
       constexpr int last = (vectors - 1) * L::width;
@@ -320,7 +329,8 @@ template <class L> struct Blocks {
     thread_local Scratch<T> of_a, of_b;
     // What is read but once or twice, or is small, is read where it stands.
     // Rows a page apart drive each other out of the nearest cache.
-    const bool pages_apart = !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda % (4096 / std::int64_t{sizeof(T)}) == 0;
+    const bool pages_apart =
+        !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda % (4096 / std::int64_t{sizeof(T)}) == 0;
     const bool pack_a = y.n > 4 * column || pages_apart || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
     const bool pack_b = y.tb || (y.m > 4 * L::rows && y.n * y.k > 4096);
     for (std::int64_t p = 0; p < y.k; p += deep) {
