@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace ebb::kernels {
@@ -188,14 +189,23 @@ template <class L, bool along, int rows, int vectors> void tile(std::int64_t k, 
     a += step;
     b += ldb;
   }
+  const auto finish = [&](auto adds) {
+    const typename L::Number* d = to.d;
+    typename L::Number* c = to.c;
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows; ++r, c += to.ldc) {
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) {
-      const typename L::Mask which = v + 1 < vectors ? L::first(L::width) : last;
-      if (to.d != nullptr) sum[r][v] += L::load(to.d + r * to.ldd + v * L::width, which);
-      L::store(to.c + r * to.ldc + v * L::width, sum[r][v], which);
+      for (int v = 0; v < vectors; ++v) {
+        const bool whole = v + 1 < vectors;
+        if constexpr (adds) sum[r][v] += whole ? L::load(d + v * L::width) : L::load(d + v * L::width, last);
+        if (whole) L::store(c + v * L::width, sum[r][v]);
+        else L::store(c + v * L::width, sum[r][v], last);
+      }
+      if constexpr (adds) d += to.ldd;
     }
+  };
+  if (to.d == nullptr) finish(std::false_type());
+  else finish(std::true_type());
 }
 
 template <class L> using Tile = void (*)(std::int64_t, const Rows<typename L::Number>&, const typename L::Number*,
