@@ -323,6 +323,11 @@ template <class L> struct Blocks {
   static constexpr std::int64_t deep = 256, high = 192, wide = 1024;
   static constexpr int column = 2 * L::width;
 
+  /// From one packed strip to the next: at a multiple of a page all would drive each other out of the nearest cache.
+  static constexpr std::int64_t strip_of(std::int64_t across, std::int64_t k) { return across * k + 64 / std::int64_t{sizeof(T)}; }
+  static constexpr std::int64_t room_a = strip_of(L::rows, deep) * (high / L::rows + 1);
+  static constexpr std::int64_t room_b = strip_of(column, deep) * (wide / column + 1);
+
   /// A block of a, in strips if it is packed, times one of b, likewise.
   static void block(std::int64_t m, std::int64_t n, std::int64_t k, Rows<T> a, std::int64_t to_next_rows, const T* b,
                     std::int64_t ldb, std::int64_t to_next_columns, T* c, std::int64_t ldc, const T* d,
@@ -351,11 +356,11 @@ template <class L> struct Blocks {
         const std::int64_t n = std::min(wide, y.n - j);
         const T* b = y.b + (y.tb ? j * y.ldb + p : p * y.ldb + j);
         if (pack_b) {
-          T* const packed = of_b.take((wide + column) * deep);
-          if (!y.tb) cut_to_strips<L, column>(k, n, b, y.ldb, packed, column * k);
+          T* const packed = of_b.take(room_b);
+          if (!y.tb) cut_to_strips<L, column>(k, n, b, y.ldb, packed, strip_of(column, k));
           for (std::int64_t jj = 0; y.tb && jj < n; jj += column)
-            move_transposed<L>(std::min<std::int64_t>(column, n - jj), k, b + jj * y.ldb, y.ldb, packed + jj * k,
-                               column);
+            move_transposed<L>(std::min<std::int64_t>(column, n - jj), k, b + jj * y.ldb, y.ldb,
+                               packed + jj / column * strip_of(column, k), column);
           b = packed;
         }
         for (std::int64_t i = 0; i < y.m; i += high) {
@@ -363,16 +368,16 @@ template <class L> struct Blocks {
           Rows<T> a{y.a + (y.ta ? p * y.lda + i : i * y.lda + p), y.ta ? 1 : y.lda, y.ta ? y.lda : 1};
           std::int64_t to_next_rows = L::rows * a.row;
           if (pack_a) {
-            T* const packed = of_a.take((high + L::rows) * deep);
-            if (y.ta) cut_to_strips<L, L::rows>(k, m, a.a, y.lda, packed, L::rows * k);
+            T* const packed = of_a.take(room_a);
+            if (y.ta) cut_to_strips<L, L::rows>(k, m, a.a, y.lda, packed, strip_of(L::rows, k));
             for (std::int64_t ii = 0; !y.ta && ii < m; ii += L::rows)
-              move_transposed<L>(std::min<std::int64_t>(L::rows, m - ii), k, a.a + ii * y.lda, y.lda, packed + ii * k,
-                                 L::rows);
+              move_transposed<L>(std::min<std::int64_t>(L::rows, m - ii), k, a.a + ii * y.lda, y.lda,
+                                 packed + ii / L::rows * strip_of(L::rows, k), L::rows);
             a = {packed, 1, L::rows};
-            to_next_rows = L::rows * k;
+            to_next_rows = strip_of(L::rows, k);
           }
-          block(m, n, k, a, to_next_rows, b, pack_b ? column : y.ldb, pack_b ? column * k : column, y.c + i * y.ldc + j,
-                y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
+          block(m, n, k, a, to_next_rows, b, pack_b ? column : y.ldb, pack_b ? strip_of(column, k) : column,
+                y.c + i * y.ldc + j, y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
         }
       }
     }
@@ -455,16 +460,18 @@ template <class L> struct Blocks {
       }
       for (std::int64_t j = 0; j < y.n; j += wide) {
         const std::int64_t n = std::min(wide, y.n - j);
-        T* const b = of_b.take((wide + column) * deep);
+        T* const b = of_b.take(room_b);
         for (std::int64_t q = 0; q < count; ++q)
-          cut_to_strips<L, column>(y.k, n, y.b[s + q] + y.first_b + j, y.ldb, b + q * y.k * column, column * k);
+          cut_to_strips<L, column>(y.k, n, y.b[s + q] + y.first_b + j, y.ldb, b + q * y.k * column,
+                                   strip_of(column, k));
         for (std::int64_t i = 0; i < y.m; i += high) {
           const std::int64_t m = std::min(high, y.m - i);
-          T* const a = of_a.take((high + L::rows) * deep);
+          T* const a = of_a.take(room_a);
           for (std::int64_t q = 0; q < count; ++q)
-            cut_to_strips<L, L::rows>(y.k, m, y.a[s + q] + y.first_a + i, y.lda, a + q * y.k * L::rows, L::rows * k);
-          block(m, n, k, {a, 1, L::rows}, L::rows * k, b, column, column * k, y.c + i * y.ldc + j, y.ldc,
-                d == nullptr ? d : d + i * ldd + j, ldd);
+            cut_to_strips<L, L::rows>(y.k, m, y.a[s + q] + y.first_a + i, y.lda, a + q * y.k * L::rows,
+                                      strip_of(L::rows, k));
+          block(m, n, k, {a, 1, L::rows}, strip_of(L::rows, k), b, column, strip_of(column, k), y.c + i * y.ldc + j,
+                y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
         }
       }
     }
