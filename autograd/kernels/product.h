@@ -117,7 +117,7 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
                                                 std::int64_t ld_from, typename L::Number* to, std::int64_t to_next) {
   constexpr int vectors = (wide + L::width - 1) / L::width;
   constexpr int rest = wide - (vectors - 1) * L::width;
-  constexpr std::int64_t soon = 4;  // rows
+  constexpr std::int64_t soon = 6;  // rows
   for (std::int64_t i = 0; i < rows; ++i, from += ld_from, to += wide) {
     typename L::Number* at = to;
     std::int64_t j = 0;
@@ -324,7 +324,9 @@ template <class L> struct Blocks {
   static constexpr int column = 2 * L::width;
 
   /// From one packed strip to the next: at a multiple of a page all would drive each other out of the nearest cache.
-  static constexpr std::int64_t strip_of(std::int64_t across, std::int64_t k) { return across * k + 64 / std::int64_t{sizeof(T)}; }
+  static constexpr std::int64_t strip_of(std::int64_t across, std::int64_t k) {
+    return across * k + 64 / std::int64_t{sizeof(T)};
+  }
   static constexpr std::int64_t room_a = strip_of(L::rows, deep) * (high / L::rows + 1);
   static constexpr std::int64_t room_b = strip_of(column, deep) * (wide / column + 1);
 

@@ -26,6 +26,12 @@ template <class F> void rows_in_parts(std::int64_t rows, std::int64_t hidden, co
   parallel(parts.count, [&](std::int64_t part) { f(parts.begin(part), parts.size(part)); });
 }
 
+/// Sends for a row that the forward pass left long ago.
+template <class T> [[gnu::always_inline]] inline void send_for(const T* row, std::int64_t n) {
+  constexpr std::int64_t line = 64 / std::int64_t{sizeof(T)};
+  for (std::int64_t k = 0; k < n; k += line) __builtin_prefetch(row + k);
+}
+
 /// No gradient stays none, be the local derivative infinite.
 template <class T> T times(T g, T local) { return math::select(g == 0, T(0), g * local); }
 
@@ -78,6 +84,7 @@ template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_nex
     for (std::int64_t row = 0; row < count; ++row) {
       const T *const i = a + lstm::input * n, *const f = a + lstm::forget * n, *const g = a + lstm::candidate * n,
                      *const o = a + lstm::output * n, *const squashed = a + lstm::gates * n;
+      if (row + 1 < count) send_for(a + (lstm::gates + 1) * n, (lstm::gates + 1) * n);
       map_within(
           dc, n, [](T d, T dh_, T o_, T s) { return to_cell(d, dh_, o_, s); }, dnext, dy, o, squashed);
       map_within(to + lstm::input * n, n, open, dc, g, i);
@@ -101,19 +108,21 @@ template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_nex
 
 template <class T>
 void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::int64_t rows, std::int64_t hidden) {
-  on_vectors(
-      [](T* to, const T* dy, const T* dnext, const T* a, std::int64_t count, std::int64_t n) {
-        for (std::int64_t row = 0; row < count; ++row) {
-          map_within(
-              to, n, [](T d, T dh_, T o, T s, T f) { return times(to_cell(d, dh_, o, s), f); }, dnext, dy,
-              a + lstm::output * n, a + lstm::gates * n, a + lstm::forget * n);
-          to += n;
-          dy += n;
-          dnext += n;
-          a += (lstm::gates + 1) * n;
-        }
-      },
-      dc, dh, dc_next, active, rows, hidden);
+  const auto loop = [](T* to, const T* dy, const T* dnext, const T* a, std::int64_t count, std::int64_t n) {
+    for (std::int64_t row = 0; row < count; ++row) {
+      map_within(
+          to, n, [](T d, T dh_, T o, T s, T f) { return times(to_cell(d, dh_, o, s), f); }, dnext, dy,
+          a + lstm::output * n, a + lstm::gates * n, a + lstm::forget * n);
+      to += n;
+      dy += n;
+      dnext += n;
+      a += (lstm::gates + 1) * n;
+    }
+  };
+  rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
+    on_vectors(loop, dc + first * hidden, dh + first * hidden, dc_next + first * hidden,
+               active + first * (lstm::gates + 1) * hidden, count, hidden);
+  });
 }
 
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
