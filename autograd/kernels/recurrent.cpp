@@ -119,10 +119,7 @@ void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::in
       a += (lstm::gates + 1) * n;
     }
   };
-  rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
-    on_vectors(loop, dc + first * hidden, dh + first * hidden, dc_next + first * hidden,
-               active + first * (lstm::gates + 1) * hidden, count, hidden);
-  });
+  on_vectors(loop, dc, dh, dc_next, active, rows, hidden);
 }
 
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
