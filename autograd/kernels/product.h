@@ -137,14 +137,6 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
   }
 }
 
-/// Sends for the lines of a block in memory, which then arrive while something else is computed.
-template <bool to_write, class T>
-void send_for(std::int64_t rows, std::int64_t columns, const T* from, std::int64_t ld_from) {
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; j += line) __builtin_prefetch(from + i * ld_from + j, to_write, 2);
-}
-
 // ---- the tile --------------------------------------------------------------------------------------------------------
 
 /// Where the numbers of a tile's rows of a stand: row r, term p at a[r·row + p·step]; one of the two is 1.
@@ -175,7 +167,13 @@ template <class L, bool along, int rows, int vectors> void tile(std::int64_t k, 
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sum[r][v] = L::all(0);
+  // The rows of the next tile, if there is nothing between two rows: they arrive meanwhile.
+  const typename L::Number* next = a + rows * row;
   for (std::int64_t p = 0; p < k; ++p) {
+    if constexpr (along && rows == L::rows) {
+      __builtin_prefetch(next);
+      next += rows;
+    }
     V x[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v + 1 < vectors; ++v) x[v] = L::load(b + v * L::width);
@@ -403,10 +401,6 @@ template <class L> struct Blocks {
         const std::int64_t n = std::min(some, y.n - j), at_once = y.tb ? L::rows : n;
         for (std::int64_t jj = j; jj < j + n; jj += at_once) {
           const std::int64_t rows = std::min(at_once, j + n - jj);
-          if (y.tb) {
-            send_for<true>(m, rows, y.c + i * y.ldc + jj, y.ldc);
-            if (y.d != nullptr && y.ldd != 0) send_for<false>(m, rows, y.d + i * y.ldd + jj, y.ldd);
-          }
           run({Way::straight, !y.tb, false, rows, m, y.k, y.b + (y.tb ? jj * y.ldb : jj), y.ldb, a, lda, nullptr, 0,
                part + (jj - j) * m, m});
         }
