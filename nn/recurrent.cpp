@@ -129,6 +129,38 @@ Tensor project_with_both(const CellWeights& cell, const Tensor& x) {
   return product(x, weight, bias_ih + bias_hh);
 }
 
+/// The input's share of every step's gates.
+template <class Cell> class Projected {
+ public:
+  /// rows: [time · n, in]; the first step that will be asked for is `from`.
+  Projected(const Cell& cell, const Tensor& rows, std::int64_t n, std::int64_t from)
+      : cell_(cell), rows_(rows), n_(n), at_once_(rows.shape()[0]) {
+    // On a long way a part is used, and its gradient too, while it is still in a cache: one of so many rows that the
+    // product is no slower.
+    constexpr std::int64_t long_way = 1 << 20, enough_rows = 256;  // numbers of gates; rows
+    if (rows.shape()[0] * cell.weight_ih.shape()[0] > long_way) at_once_ = (enough_rows + n - 1) / n * n;
+    project(std::max<std::int64_t>(0, from) * n);
+  }
+
+  Tensor of(std::int64_t t) {
+    const std::int64_t row = t * n_;
+    if (row < first_ || row >= first_ + part_.shape()[0]) project(row);
+    return slice(part_, row - first_, row - first_ + n_);
+  }
+  DType dtype() const { return part_.dtype(); }
+
+ private:
+  void project(std::int64_t row) {
+    const std::int64_t all = rows_.shape()[0];
+    first_ = at_once_ == 0 ? 0 : row / at_once_ * at_once_;
+    part_ = cell_.project(at_once_ >= all ? rows_ : slice(rows_, first_, std::min(first_ + at_once_, all)));
+  }
+
+  const Cell& cell_;
+  Tensor rows_, part_;
+  std::int64_t n_, at_once_, first_ = 0;
+};
+
 /// Which rows are still running, if not all are to the end.
 class Running {
  public:
@@ -290,7 +322,7 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
       const Cell& cell = cells_[k];
       std::optional<Scope> of_cell;
       if (cells > 1) of_cell.emplace(cell.label.path(), cell.label.kind());
-      const Tensor projected = cell.project(result.rows);
+      Projected projected(cell, result.rows, n, direction == 0 ? 0 : steps - 1);
       State now = each([&](const Tensor& t) { return t[static_cast<std::int64_t>(k)]; }, begin);
       std::vector<Tensor> outputs(static_cast<std::size_t>(steps));
       for (std::int64_t i = 0; i < steps; ++i) {
@@ -300,7 +332,7 @@ template <class Cell> typename Recurrent<Cell>::Unrolled Recurrent<Cell>::unroll
           output = zeros({n, hidden()}, projected.dtype());
           continue;
         }
-        const State next = cell.step(slice(projected, t * n, (t + 1) * n), now);
+        const State next = cell.step(projected.of(t), now);
         if (running.all(t)) {
           now = next;
           output = shown(now);

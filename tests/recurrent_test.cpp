@@ -327,6 +327,42 @@ TEST_CASE("one run is two runs, of which the second begins where the first ended
   });
 }
 
+TEST_CASE("a sequence so long that its input is projected in parts is its pieces, one after the other, either way") {
+  constexpr std::int64_t time = 69;  // no multiple of the steps of a part
+  const Tensor x = numbers({40, time, 3});
+  const nn::LSTM both(3, 128, {.bidirectional = true, .dtype = f64});
+  nn::LSTM one(3, 128, {.dtype = f64});
+  const auto run = [&](const Tensor& rows, std::int64_t at_once) {
+    Graph graph;
+    const Tensor watched = graph.variable(rows);
+    std::vector<Tensor> outputs;
+    nn::State state;
+    for (std::int64_t t = 0; t < time; t += at_once) {
+      const auto piece = one.run(slice(watched, t, std::min(t + at_once, time), 1), state);
+      outputs.push_back(piece.outputs);
+      state = piece.state;
+    }
+    const Tensor all = concat(outputs, 1);
+    std::vector<Tensor> result{detach(all)};
+    result.push_back(graph.gradient(mean(square(all)), watched));
+    mean(square(all)).backward();
+    for (Parameter* const p : {&one.cell(0).weight_ih, &one.cell(0).weight_hh, &one.cell(0).bias_ih}) {
+      result.push_back(p->grad());
+      p->clear_grad();
+    }
+    return result;
+  };
+  std::vector<Tensor> sides;
+  for (const bool reverse : {false, true}) {
+    one.cell(0) = both.cell(0, reverse);
+    const Tensor rows = reverse ? flip(x, 1) : x;
+    const std::vector<Tensor> whole = run(rows, time), pieces = run(rows, 10);
+    for (std::size_t i = 0; i < whole.size(); ++i) CHECK(distance(whole[i], pieces[i]) < 1e-14);
+    sides.push_back(reverse ? flip(pieces[0], 1) : pieces[0]);
+  }
+  CHECK(distance(both.run(x).outputs, concat(sides, 2)) < 1e-14);
+}
+
 TEST_CASE(
     "a state that a closed graph computed is a constant in the next: training in pieces cuts gradients by itself") {
   for_each_kind(3, 4, {.dtype = f64}, [](auto layer) {

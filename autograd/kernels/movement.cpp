@@ -1,6 +1,9 @@
 #include "movement.h"
 
+#include "map.h"
+
 #include <cstring>
+#include <functional>
 
 namespace ebb::kernels {
 
@@ -74,6 +77,16 @@ void copy_in(void* y, const void* x, std::int64_t outer, std::int64_t n, std::in
   auto* to = static_cast<std::byte*>(y) + static_cast<std::size_t>(at * inner) * width;
   for (std::int64_t o = 0; o < outer && line > 0; ++o, from += line, to += whole) std::memcpy(to, from, line);
 }
+
+template <class T> void add_lines(T* y, const T* x, std::int64_t lines, std::int64_t length, std::int64_t apart) {
+  on_vectors(
+      [](T* to, const T* from, std::int64_t count, std::int64_t n, std::int64_t next) {
+        for (; count > 0; --count, to += next, from += n) map_within(to, n, std::plus<T>(), to, from);
+      },
+      y, x, lines, length, apart);
+}
+template void add_lines(float*, const float*, std::int64_t, std::int64_t, std::int64_t);
+template void add_lines(double*, const double*, std::int64_t, std::int64_t, std::int64_t);
 
 std::uint64_t fingerprint(const void* bytes, std::size_t count) {
   std::uint64_t sum = count;

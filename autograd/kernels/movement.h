@@ -21,6 +21,9 @@ void copy_out(void* y, const void* x, std::int64_t outer, std::int64_t n, std::i
 void copy_in(void* y, const void* x, std::int64_t outer, std::int64_t n, std::int64_t total, std::int64_t at,
              std::int64_t inner, std::size_t width);
 
+/// Adds x, `lines` lines of so many numbers, to the lines of y, which begin `apart` numbers from each other.  float, double.
+template <class T> void add_lines(T* y, const T* x, std::int64_t lines, std::int64_t length, std::int64_t apart);
+
 /// A number that tells bytes apart: with other bytes it is another, but for one chance in 2^64.
 std::uint64_t fingerprint(const void* bytes, std::size_t count);
 /// y [outer, count, inner]: of x [outer, total, inner] the slices at the positions index [count], each in [0, total).

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace ebb::kernels {
@@ -72,36 +73,42 @@ template <class L> void move_transposed(std::int64_t rows, std::int64_t columns,
                                         std::int64_t ld_from, typename L::Number* to, std::int64_t ld_to,
                                         const typename L::Number* more = nullptr, std::int64_t ld_more = 0) {
   constexpr int width = L::width;
-  for (std::int64_t i = 0; i < rows; i += width) {
+  const auto square = [=](std::int64_t i, std::int64_t j) {
     const int high = static_cast<int>(std::min<std::int64_t>(width, rows - i));
-    const typename L::Mask down = L::first(high);
-    for (std::int64_t j = 0; j < columns; j += width) {
-      const int wide = static_cast<int>(std::min<std::int64_t>(width, columns - j));
-      typename L::Vector x[width];
-      typename L::Number* const at = to + j * ld_to + i;
-      const typename L::Number* const sum = more == nullptr ? nullptr : more + j * ld_more + i;
-      if (high == width && wide == width) {
+    const int wide = static_cast<int>(std::min<std::int64_t>(width, columns - j));
+    typename L::Vector x[width];
+    const typename L::Number* const in = from + i * ld_from + j;
+    typename L::Number* const at = to + j * ld_to + i;
+    const typename L::Number* const sum = more == nullptr ? nullptr : more + j * ld_more + i;
+    if (high == width && wide == width) {
 #pragma GCC unroll 16
-        for (int r = 0; r < width; ++r) x[r] = L::load(from + (i + r) * ld_from + j);
-        transpose<L>(x);
-#pragma GCC unroll 16
-        for (int r = 0; r < width && sum != nullptr; ++r) x[r] += L::load(sum + r * ld_more);
-          // Only now: a load that follows a store to another row at the same place within a page waits for it.
-#pragma GCC unroll 16
-        for (int r = 0; r < width; ++r) L::store(at + r * ld_to, x[r]);
-        continue;
-      }
-      const typename L::Mask across = L::first(wide);
-#pragma GCC unroll 16
-      for (int r = 0; r < width; ++r) x[r] = r < high ? L::load(from + (i + r) * ld_from + j, across) : L::all(0);
+      for (int r = 0; r < width; ++r) x[r] = L::load(in + r * ld_from);
       transpose<L>(x);
 #pragma GCC unroll 16
-      for (int r = 0; r < width; ++r) {
-        if (r >= wide) break;
-        if (sum != nullptr) x[r] += L::load(sum + r * ld_more, down);
-        L::store(at + r * ld_to, x[r], down);
-      }
+      for (int r = 0; r < width && sum != nullptr; ++r) x[r] += L::load(sum + r * ld_more);
+        // Only now: a load that follows a store to another row at the same place within a page waits for it.
+#pragma GCC unroll 16
+      for (int r = 0; r < width; ++r) L::store(at + r * ld_to, x[r]);
+      return;
     }
+    const typename L::Mask down = L::first(high), across = L::first(wide);
+#pragma GCC unroll 16
+    for (int r = 0; r < width; ++r) x[r] = r < high ? L::load(in + r * ld_from, across) : L::all(0);
+    transpose<L>(x);
+#pragma GCC unroll 16
+    for (int r = 0; r < width; ++r) {
+      if (r >= wide) break;
+      if (sum != nullptr) x[r] += L::load(sum + r * ld_more, down);
+      L::store(at + r * ld_to, x[r], down);
+    }
+  };
+  // Along the longer side, for the same reason.
+  if (rows > columns) {
+    for (std::int64_t j = 0; j < columns; j += width)
+      for (std::int64_t i = 0; i < rows; i += width) square(i, j);
+  } else {
+    for (std::int64_t i = 0; i < rows; i += width)
+      for (std::int64_t j = 0; j < columns; j += width) square(i, j);
   }
 }
 
@@ -110,10 +117,13 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
                                                 std::int64_t ld_from, typename L::Number* to, std::int64_t to_next) {
   constexpr int vectors = (wide + L::width - 1) / L::width;
   constexpr int rest = wide - (vectors - 1) * L::width;
+  constexpr std::int64_t soon = 6;  // rows
   for (std::int64_t i = 0; i < rows; ++i, from += ld_from, to += wide) {
     typename L::Number* at = to;
     std::int64_t j = 0;
     for (; j + wide <= columns; j += wide, at += to_next) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(from + soon * ld_from + j + v * L::width);
 #pragma GCC unroll 4
       for (int v = 0; v + 1 < vectors; ++v) L::store(at + v * L::width, L::load(from + j + v * L::width));
       constexpr int last = (vectors - 1) * L::width;
@@ -125,14 +135,6 @@ template <class L, int wide> void cut_to_strips(std::int64_t rows, std::int64_t 
       L::store(at, L::load(from + j, across), across);
     }
   }
-}
-
-/// Sends for the lines of a block in memory, which then arrive while something else is computed.
-template <bool to_write, class T>
-void send_for(std::int64_t rows, std::int64_t columns, const T* from, std::int64_t ld_from) {
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; j += line) __builtin_prefetch(from + i * ld_from + j, to_write, 2);
 }
 
 // ---- the tile --------------------------------------------------------------------------------------------------------
@@ -165,7 +167,13 @@ template <class L, bool along, int rows, int vectors> void tile(std::int64_t k, 
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sum[r][v] = L::all(0);
+  // The rows of the next tile, if there is nothing between two rows: they arrive meanwhile.
+  const typename L::Number* next = a + rows * row;
   for (std::int64_t p = 0; p < k; ++p) {
+    if constexpr (along && rows == L::rows) {
+      __builtin_prefetch(next);
+      next += rows;
+    }
     V x[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v + 1 < vectors; ++v) x[v] = L::load(b + v * L::width);
@@ -179,14 +187,23 @@ template <class L, bool along, int rows, int vectors> void tile(std::int64_t k, 
     a += step;
     b += ldb;
   }
+  const auto finish = [&](auto adds) {
+    const typename L::Number* d = to.d;
+    typename L::Number* c = to.c;
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows; ++r, c += to.ldc) {
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) {
-      const typename L::Mask which = v + 1 < vectors ? L::first(L::width) : last;
-      if (to.d != nullptr) sum[r][v] += L::load(to.d + r * to.ldd + v * L::width, which);
-      L::store(to.c + r * to.ldc + v * L::width, sum[r][v], which);
+      for (int v = 0; v < vectors; ++v) {
+        const bool whole = v + 1 < vectors;
+        if constexpr (adds) sum[r][v] += whole ? L::load(d + v * L::width) : L::load(d + v * L::width, last);
+        if (whole) L::store(c + v * L::width, sum[r][v]);
+        else L::store(c + v * L::width, sum[r][v], last);
+      }
+      if constexpr (adds) d += to.ldd;
     }
+  };
+  if (to.d == nullptr) finish(std::false_type());
+  else finish(std::true_type());
 }
 
 template <class L> using Tile = void (*)(std::int64_t, const Rows<typename L::Number>&, const typename L::Number*,
@@ -304,6 +321,13 @@ template <class L> struct Blocks {
   static constexpr std::int64_t deep = 256, high = 192, wide = 1024;
   static constexpr int column = 2 * L::width;
 
+  /// From one packed strip to the next: at a multiple of a page all would drive each other out of the nearest cache.
+  static constexpr std::int64_t strip_of(std::int64_t across, std::int64_t k) {
+    return across * k + 64 / std::int64_t{sizeof(T)};
+  }
+  static constexpr std::int64_t room_a = strip_of(L::rows, deep) * (high / L::rows + 1);
+  static constexpr std::int64_t room_b = strip_of(column, deep) * (wide / column + 1);
+
   /// A block of a, in strips if it is packed, times one of b, likewise.
   static void block(std::int64_t m, std::int64_t n, std::int64_t k, Rows<T> a, std::int64_t to_next_rows, const T* b,
                     std::int64_t ldb, std::int64_t to_next_columns, T* c, std::int64_t ldc, const T* d,
@@ -320,7 +344,8 @@ template <class L> struct Blocks {
     thread_local Scratch<T> of_a, of_b;
     // What is read but once or twice, or is small, is read where it stands.
     // Rows a page apart drive each other out of the nearest cache.
-    const bool pages_apart = !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda % (4096 / std::int64_t{sizeof(T)}) == 0;
+    const bool pages_apart =
+        !y.ta && y.m >= L::rows && y.n > 2 * column && y.lda % (4096 / std::int64_t{sizeof(T)}) == 0;
     const bool pack_a = y.n > 4 * column || pages_apart || (y.ta && y.n > L::width && y.m * y.k > 1 << 17);
     const bool pack_b = y.tb || (y.m > 4 * L::rows && y.n * y.k > 4096);
     for (std::int64_t p = 0; p < y.k; p += deep) {
@@ -331,11 +356,11 @@ template <class L> struct Blocks {
         const std::int64_t n = std::min(wide, y.n - j);
         const T* b = y.b + (y.tb ? j * y.ldb + p : p * y.ldb + j);
         if (pack_b) {
-          T* const packed = of_b.take((wide + column) * deep);
-          if (!y.tb) cut_to_strips<L, column>(k, n, b, y.ldb, packed, column * k);
+          T* const packed = of_b.take(room_b);
+          if (!y.tb) cut_to_strips<L, column>(k, n, b, y.ldb, packed, strip_of(column, k));
           for (std::int64_t jj = 0; y.tb && jj < n; jj += column)
-            move_transposed<L>(std::min<std::int64_t>(column, n - jj), k, b + jj * y.ldb, y.ldb, packed + jj * k,
-                               column);
+            move_transposed<L>(std::min<std::int64_t>(column, n - jj), k, b + jj * y.ldb, y.ldb,
+                               packed + jj / column * strip_of(column, k), column);
           b = packed;
         }
         for (std::int64_t i = 0; i < y.m; i += high) {
@@ -343,16 +368,16 @@ template <class L> struct Blocks {
           Rows<T> a{y.a + (y.ta ? p * y.lda + i : i * y.lda + p), y.ta ? 1 : y.lda, y.ta ? y.lda : 1};
           std::int64_t to_next_rows = L::rows * a.row;
           if (pack_a) {
-            T* const packed = of_a.take((high + L::rows) * deep);
-            if (y.ta) cut_to_strips<L, L::rows>(k, m, a.a, y.lda, packed, L::rows * k);
+            T* const packed = of_a.take(room_a);
+            if (y.ta) cut_to_strips<L, L::rows>(k, m, a.a, y.lda, packed, strip_of(L::rows, k));
             for (std::int64_t ii = 0; !y.ta && ii < m; ii += L::rows)
-              move_transposed<L>(std::min<std::int64_t>(L::rows, m - ii), k, a.a + ii * y.lda, y.lda, packed + ii * k,
-                                 L::rows);
+              move_transposed<L>(std::min<std::int64_t>(L::rows, m - ii), k, a.a + ii * y.lda, y.lda,
+                                 packed + ii / L::rows * strip_of(L::rows, k), L::rows);
             a = {packed, 1, L::rows};
-            to_next_rows = L::rows * k;
+            to_next_rows = strip_of(L::rows, k);
           }
-          block(m, n, k, a, to_next_rows, b, pack_b ? column : y.ldb, pack_b ? column * k : column, y.c + i * y.ldc + j,
-                y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
+          block(m, n, k, a, to_next_rows, b, pack_b ? column : y.ldb, pack_b ? strip_of(column, k) : column,
+                y.c + i * y.ldc + j, y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
         }
       }
     }
@@ -376,10 +401,6 @@ template <class L> struct Blocks {
         const std::int64_t n = std::min(some, y.n - j), at_once = y.tb ? L::rows : n;
         for (std::int64_t jj = j; jj < j + n; jj += at_once) {
           const std::int64_t rows = std::min(at_once, j + n - jj);
-          if (y.tb) {
-            send_for<true>(m, rows, y.c + i * y.ldc + jj, y.ldc);
-            if (y.d != nullptr && y.ldd != 0) send_for<false>(m, rows, y.d + i * y.ldd + jj, y.ldd);
-          }
           run({Way::straight, !y.tb, false, rows, m, y.k, y.b + (y.tb ? jj * y.ldb : jj), y.ldb, a, lda, nullptr, 0,
                part + (jj - j) * m, m});
         }
@@ -435,16 +456,18 @@ template <class L> struct Blocks {
       }
       for (std::int64_t j = 0; j < y.n; j += wide) {
         const std::int64_t n = std::min(wide, y.n - j);
-        T* const b = of_b.take((wide + column) * deep);
+        T* const b = of_b.take(room_b);
         for (std::int64_t q = 0; q < count; ++q)
-          cut_to_strips<L, column>(y.k, n, y.b[s + q] + y.first_b + j, y.ldb, b + q * y.k * column, column * k);
+          cut_to_strips<L, column>(y.k, n, y.b[s + q] + y.first_b + j, y.ldb, b + q * y.k * column,
+                                   strip_of(column, k));
         for (std::int64_t i = 0; i < y.m; i += high) {
           const std::int64_t m = std::min(high, y.m - i);
-          T* const a = of_a.take((high + L::rows) * deep);
+          T* const a = of_a.take(room_a);
           for (std::int64_t q = 0; q < count; ++q)
-            cut_to_strips<L, L::rows>(y.k, m, y.a[s + q] + y.first_a + i, y.lda, a + q * y.k * L::rows, L::rows * k);
-          block(m, n, k, {a, 1, L::rows}, L::rows * k, b, column, column * k, y.c + i * y.ldc + j, y.ldc,
-                d == nullptr ? d : d + i * ldd + j, ldd);
+            cut_to_strips<L, L::rows>(y.k, m, y.a[s + q] + y.first_a + i, y.lda, a + q * y.k * L::rows,
+                                      strip_of(L::rows, k));
+          block(m, n, k, {a, 1, L::rows}, strip_of(L::rows, k), b, column, strip_of(column, k), y.c + i * y.ldc + j,
+                y.ldc, d == nullptr ? d : d + i * ldd + j, ldd);
         }
       }
     }

@@ -26,118 +26,153 @@ template <class F> void rows_in_parts(std::int64_t rows, std::int64_t hidden, co
   parallel(parts.count, [&](std::int64_t part) { f(parts.begin(part), parts.size(part)); });
 }
 
+/// Sends for a row that the forward pass left long ago.
+template <class T> [[gnu::always_inline]] inline void send_for(const T* row, std::int64_t n) {
+  constexpr std::int64_t line = 64 / std::int64_t{sizeof(T)};
+  for (std::int64_t k = 0; k < n; k += line) __builtin_prefetch(row + k);
+}
+
 /// No gradient stays none, be the local derivative infinite.
 template <class T> T times(T g, T local) { return math::select(g == 0, T(0), g * local); }
 
-/// What comes to c_next, from the next step and through h.  `a` is a row of what the forward pass left.
-template <class T> void to_cell(T* d, const T* dh, const T* dc_next, const T* a, std::int64_t hidden) {
-  map(
-      d, hidden, [](T dc, T g, T o, T t) { return dc + times(g, o * (1 - t * t)); }, dc_next, dh,
-      a + lstm::output * hidden, a + lstm::gates * hidden);
+/// What comes to c_next, from the next step and through h.
+template <class T> T to_cell(T dc_next, T dh, T o, T squashed) {
+  return dc_next + times(dh, o * (1 - squashed * squashed));
 }
 
 }  // namespace
 
 template <class T>
 void lstm_cell(T* h, T* c_next, T* active, const T* gates, const T* c, std::int64_t rows, std::int64_t hidden) {
-  const auto open = [](T x) { return math::sigmoid(x); };
-  const auto bound = [](T x) { return math::tanh(x); };
-  const auto one = [=](std::int64_t row, T* a) {
-    T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
-             *const g = a + lstm::candidate * hidden, *const o = a + lstm::output * hidden,
-             *const squashed = a + lstm::gates * hidden, *const next = c_next + row * hidden;
-    const T* const from = gates + row * lstm::gates * hidden;
-    map(i, hidden, open, from + lstm::input * hidden);
-    map(f, hidden, open, from + lstm::forget * hidden);
-    map(g, hidden, bound, from + lstm::candidate * hidden);
-    map(o, hidden, open, from + lstm::output * hidden);
-    map(
-        next, hidden, [](T i_, T f_, T g_, T c_) { return f_ * c_ + i_ * g_; }, i, f, g, c + row * hidden);
-    map(squashed, hidden, bound, next);
-    map(
-        h + row * hidden, hidden, [](T o_, T s) { return o_ * s; }, o, squashed);
+  constexpr std::int64_t width = lstm::gates + 1;
+  const auto loop = [](T* y, T* next, T* a, std::int64_t to_next_a, const T* z, const T* before, std::int64_t count,
+                       std::int64_t n) {
+    const auto open = [](T x) { return math::sigmoid(x); };
+    const auto bound = [](T x) { return math::tanh(x); };
+    for (std::int64_t row = 0; row < count; ++row) {
+      T *const i = a + lstm::input * n, *const f = a + lstm::forget * n, *const g = a + lstm::candidate * n,
+               *const o = a + lstm::output * n, *const squashed = a + lstm::gates * n;
+      map_within(i, n, open, z + lstm::input * n);
+      map_within(f, n, open, z + lstm::forget * n);
+      map_within(g, n, bound, z + lstm::candidate * n);
+      map_within(o, n, open, z + lstm::output * n);
+      map_within(
+          next, n, [](T i_, T f_, T g_, T c_) { return f_ * c_ + i_ * g_; }, i, f, g, before);
+      map_within(squashed, n, bound, next);
+      map_within(
+          y, n, [](T o_, T s) { return o_ * s; }, o, squashed);
+      y += n;
+      next += n;
+      a += to_next_a;
+      z += lstm::gates * n;
+      before += n;
+    }
   };
   rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
-    constexpr std::int64_t width = lstm::gates + 1;
-    T* const one_row = kept<T>(active == nullptr ? width * hidden : 0).data();
-    for (std::int64_t row = first; row < first + count; ++row)
-      one(row, active == nullptr ? one_row : active + row * width * hidden);
+    const bool kept_by_caller = active != nullptr;
+    T* const a = kept_by_caller ? active + first * width * hidden : kept<T>(width * hidden).data();
+    on_vectors(loop, h + first * hidden, c_next + first * hidden, a, kept_by_caller ? width * hidden : 0,
+               gates + first * lstm::gates * hidden, c + first * hidden, count, hidden);
   });
 }
 
 template <class T> void lstm_cell_dgates(T* dgates, const T* dh, const T* dc_next, const T* active, const T* c,
                                          std::int64_t rows, std::int64_t hidden) {
-  const auto open = [](T g, T other, T x) { return times(g, other * x * (1 - x)); };
-  const auto one = [=](std::int64_t row, T* dc) {
-    const T* const a = active + row * (lstm::gates + 1) * hidden;
-    const T *const i = a + lstm::input * hidden, *const f = a + lstm::forget * hidden,
-                   *const g = a + lstm::candidate * hidden, *const o = a + lstm::output * hidden,
-                   *const squashed = a + lstm::gates * hidden, *const dh_row = dh + row * hidden;
-    T* const to = dgates + row * lstm::gates * hidden;
-    to_cell(dc, dh_row, dc_next + row * hidden, a, hidden);
-    map(to + lstm::input * hidden, hidden, open, dc, g, i);
-    map(to + lstm::forget * hidden, hidden, open, dc, c + row * hidden, f);
-    map(
-        to + lstm::candidate * hidden, hidden, [](T d, T i_, T g_) { return times(d, i_ * (1 - g_ * g_)); }, dc, i, g);
-    map(to + lstm::output * hidden, hidden, open, dh_row, squashed, o);
+  const auto loop = [](T* to, T* dc, const T* dy, const T* dnext, const T* a, const T* before, std::int64_t count,
+                       std::int64_t n) {
+    const auto open = [](T g, T other, T x) { return times(g, other * x * (1 - x)); };
+    for (std::int64_t row = 0; row < count; ++row) {
+      const T *const i = a + lstm::input * n, *const f = a + lstm::forget * n, *const g = a + lstm::candidate * n,
+                     *const o = a + lstm::output * n, *const squashed = a + lstm::gates * n;
+      if (row + 1 < count) send_for(a + (lstm::gates + 1) * n, (lstm::gates + 1) * n);
+      map_within(
+          dc, n, [](T d, T dh_, T o_, T s) { return to_cell(d, dh_, o_, s); }, dnext, dy, o, squashed);
+      map_within(to + lstm::input * n, n, open, dc, g, i);
+      map_within(to + lstm::forget * n, n, open, dc, before, f);
+      map_within(
+          to + lstm::candidate * n, n, [](T d, T i_, T g_) { return times(d, i_ * (1 - g_ * g_)); }, dc, i, g);
+      map_within(to + lstm::output * n, n, open, dy, squashed, o);
+      to += lstm::gates * n;
+      dy += n;
+      dnext += n;
+      a += (lstm::gates + 1) * n;
+      before += n;
+    }
   };
   rows_in_parts(rows, hidden, [=](std::int64_t first, std::int64_t count) {
-    T* const dc = kept<T>(hidden).data();
-    for (std::int64_t row = first; row < first + count; ++row) one(row, dc);
+    on_vectors(loop, dgates + first * lstm::gates * hidden, kept<T>(hidden).data(), dh + first * hidden,
+               dc_next + first * hidden, active + first * (lstm::gates + 1) * hidden, c + first * hidden, count,
+               hidden);
   });
 }
 
 template <class T>
 void lstm_cell_dc(T* dc, const T* dh, const T* dc_next, const T* active, std::int64_t rows, std::int64_t hidden) {
-  for (std::int64_t r = 0; r < rows; ++r, active += (lstm::gates + 1) * hidden, dh += hidden, dc_next += hidden) {
-    to_cell(dc, dh, dc_next, active, hidden);
-    for (std::int64_t k = 0; k < hidden; ++k, ++dc) *dc = times(*dc, active[lstm::forget * hidden + k]);
-  }
+  const auto loop = [](T* to, const T* dy, const T* dnext, const T* a, std::int64_t count, std::int64_t n) {
+    for (std::int64_t row = 0; row < count; ++row) {
+      map_within(
+          to, n, [](T d, T dh_, T o, T s, T f) { return times(to_cell(d, dh_, o, s), f); }, dnext, dy,
+          a + lstm::output * n, a + lstm::gates * n, a + lstm::forget * n);
+      to += n;
+      dy += n;
+      dnext += n;
+      a += (lstm::gates + 1) * n;
+    }
+  };
+  on_vectors(loop, dc, dh, dc_next, active, rows, hidden);
 }
 
 template <class T> void gru_cell(T* h_next, T* active, const T* from_input, const T* from_state, const T* h,
                                  std::int64_t rows, std::int64_t hidden) {
-  std::vector<T>& one_row = kept<T>(active == nullptr ? gru::gates * hidden : 0);
-  const auto open = [](T x, T s) { return math::sigmoid(x + s); };
-  for (std::int64_t row = 0; row < rows; ++row) {
-    T* const a = active == nullptr ? one_row.data() : active + row * gru::gates * hidden;
-    T *const r = a + gru::reset * hidden, *const z = a + gru::update * hidden, *const n = a + gru::candidate * hidden;
-    map(r, hidden, open, from_input + gru::reset * hidden, from_state + gru::reset * hidden);
-    map(z, hidden, open, from_input + gru::update * hidden, from_state + gru::update * hidden);
-    map(
-        n, hidden, [](T x, T r_, T s) { return math::tanh(x + r_ * s); }, from_input + gru::candidate * hidden, r,
-        from_state + gru::candidate * hidden);
-    map(
-        h_next, hidden, [](T z_, T n_, T h_) { return (1 - z_) * n_ + z_ * h_; }, z, n, h);
-    from_input += gru::gates * hidden;
-    from_state += gru::gates * hidden;
-    h += hidden;
-    h_next += hidden;
-  }
+  const auto loop = [](T* y, T* a, std::int64_t to_next_a, const T* x, const T* s, const T* before, std::int64_t count,
+                       std::int64_t width) {
+    const auto open = [](T x_, T s_) { return math::sigmoid(x_ + s_); };
+    for (std::int64_t row = 0; row < count; ++row) {
+      T *const r = a + gru::reset * width, *const z = a + gru::update * width, *const n = a + gru::candidate * width;
+      map_within(r, width, open, x + gru::reset * width, s + gru::reset * width);
+      map_within(z, width, open, x + gru::update * width, s + gru::update * width);
+      map_within(
+          n, width, [](T x_, T r_, T s_) { return math::tanh(x_ + r_ * s_); }, x + gru::candidate * width, r,
+          s + gru::candidate * width);
+      map_within(
+          y, width, [](T z_, T n_, T h_) { return (1 - z_) * n_ + z_ * h_; }, z, n, before);
+      y += width;
+      a += to_next_a;
+      x += gru::gates * width;
+      s += gru::gates * width;
+      before += width;
+    }
+  };
+  const bool kept_by_caller = active != nullptr;
+  on_vectors(loop, h_next, kept_by_caller ? active : kept<T>(gru::gates * hidden).data(),
+             kept_by_caller ? gru::gates * hidden : 0, from_input, from_state, h, rows, hidden);
 }
 
 template <class T> void gru_cell_dgates(T* dgates, bool by_state, const T* dy, const T* active, const T* from_state,
                                         const T* h, std::int64_t rows, std::int64_t hidden) {
-  std::vector<T>& dn = kept<T>(hidden);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const T *const r = active + gru::reset * hidden, *const z = active + gru::update * hidden,
-                   *const n = active + gru::candidate * hidden;
-    map(
-        dn.data(), hidden, [](T g, T z_, T n_) { return times(g, (1 - z_) * (1 - n_ * n_)); }, dy, z, n);
-    map(
-        dgates + gru::reset * hidden, hidden, [](T g, T s, T r_) { return times(g, s * r_ * (1 - r_)); }, dn.data(),
-        from_state + gru::candidate * hidden, r);
-    map(
-        dgates + gru::update * hidden, hidden,
-        [](T g, T h_, T n_, T z_) { return times(g, (h_ - n_) * z_ * (1 - z_)); }, dy, h, n, z);
-    map(
-        dgates + gru::candidate * hidden, hidden, [=](T g, T r_) { return by_state ? times(g, r_) : g; }, dn.data(), r);
-    dgates += gru::gates * hidden;
-    active += gru::gates * hidden;
-    from_state += gru::gates * hidden;
-    dy += hidden;
-    h += hidden;
-  }
+  const auto loop = [](T* to, T* dn, bool state, const T* g, const T* a, const T* s, const T* before,
+                       std::int64_t count, std::int64_t width) {
+    for (std::int64_t row = 0; row < count; ++row) {
+      const T *const r = a + gru::reset * width, *const z = a + gru::update * width,
+                     *const n = a + gru::candidate * width;
+      map_within(
+          dn, width, [](T g_, T z_, T n_) { return times(g_, (1 - z_) * (1 - n_ * n_)); }, g, z, n);
+      map_within(
+          to + gru::reset * width, width, [](T d, T s_, T r_) { return times(d, s_ * r_ * (1 - r_)); }, dn,
+          s + gru::candidate * width, r);
+      map_within(
+          to + gru::update * width, width, [](T g_, T h_, T n_, T z_) { return times(g_, (h_ - n_) * z_ * (1 - z_)); },
+          g, before, n, z);
+      map_within(
+          to + gru::candidate * width, width, [state](T d, T r_) { return state ? times(d, r_) : d; }, dn, r);
+      to += gru::gates * width;
+      g += width;
+      a += gru::gates * width;
+      s += gru::gates * width;
+      before += width;
+    }
+  };
+  on_vectors(loop, dgates, kept<T>(hidden).data(), by_state, dy, active, from_state, h, rows, hidden);
 }
 
 template <class T> void gru_cell_dh(T* dh, const T* dy, const T* active, std::int64_t rows, std::int64_t hidden) {

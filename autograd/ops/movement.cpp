@@ -168,12 +168,8 @@ struct Slice {
     const Shape whole = sum.shape();  // a copy: writable() may put another tensor in sum's place
     const std::int64_t inner = product(whole, axis + 1, whole.rank()), line = (end - begin) * inner;
     dispatch_floating(sum.dtype(), [&]<class T>(T) {
-      const auto add = [](T* to, const T* from, std::int64_t lines, std::int64_t length, std::int64_t apart) {
-        for (; lines > 0; --lines, to += apart, from += length)
-          for (std::int64_t i = 0; i < length; ++i) to[i] += from[i];
-      };
-      launch(add, static_cast<T*>(writable(sum)) + begin * inner, read<T>(dy), product(whole, 0, axis), line,
-             whole[axis] * inner);
+      launch(kernels::add_lines<T>, static_cast<T*>(writable(sum)) + begin * inner, read<T>(dy),
+             product(whole, 0, axis), line, whole[axis] * inner);
     });
   }
 };

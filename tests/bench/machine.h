@@ -42,7 +42,8 @@ class MultiplyAdd {
 
   [[gnu::noinline]] static float run_one() {
     Vector sum[chains];
-    for (int i = 0; i < chains; ++i) sum[i] = Vector{} + static_cast<float>(i);  // unlike each other, or one would do
+    // Unlike each other, or one would do; and none 1, where it would stay, so that compilers leave the chain out.
+    for (int i = 0; i < chains; ++i) sum[i] = Vector{} + static_cast<float>(i + 2);
     const Vector a = Vector{} + 0.999f, b = Vector{} + 0.001f;
     for (int round = 0; round < rounds; ++round)
       for (Vector& s : sum) s = a * s + b;
