@@ -86,7 +86,7 @@ template <class F> bool row(const char* name, F f, std::int64_t n, std::int64_t 
     }
   };
   const int calls = static_cast<int>(std::max<std::int64_t>(1, 100'000 / (n * batch)));
-  const auto t = bench::compare({in_lanes, one_by_one, alone}, calls, 15);
+  const auto t = bench::compare({in_lanes, one_by_one, alone}, calls, 15, bench::thread_seconds);
   const bool agree = gradient == replayed(x).gradients.template data<double>()[0] && replayed.why().empty();
   std::printf("%-26s %6lld %12.2f %12.2f %12.2f %14.2f %14.1f%s\n", name, static_cast<long long>(batch),
               t[2].seconds * 1e6, t[0].seconds * 1e6, t[1].seconds * 1e6, t[0].ratio, t[1].ratio,

@@ -1,0 +1,62 @@
+// Sums of many terms that are all computed alike, s = s + t(x[i], x[i + 1], c), as they stand in a recorded function of
+// single numbers.
+//
+// Run as a loop, one order does a piece of work for some dozens of terms, and what the terms need in between stays in the
+// first cache: forward only the sum is kept; backward computes each term again and sends its gradients right away.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ebb::kernels {
+
+/// What a loop works on lies in slots, each one line for each term in work.  The first are the operands that come from
+/// outside of the loop, in the order of `outside`.
+struct LaneLoop {
+  static constexpr std::size_t most_steps = 64;               // of a term
+  static constexpr std::size_t most_slots = 15 * most_steps;  // that so many steps can need
+
+  /// An operand of the terms that is computed elsewhere.
+  struct Outside {
+    std::vector<std::uint32_t> place;  // for each term
+    bool fixed, running;               // the same for all terms; side by side in the order of the terms
+  };
+  /// A piece of work on slots.  From product on they go backward: g is the gradient that arrived, a and b are what the
+  /// derivative hangs on.
+  struct Work {
+    enum class Op : std::uint8_t { add, sub, mul, div, neg, call, pass, negative, product, twice, over, under };
+    Op op;
+    bool adds = false;  // to what lies there
+    std::uint32_t to, a, b, g;
+  };
+  struct Call {
+    void (*run)(const double* const* x, double* y, double* const* dx);
+    int arity;
+    std::array<std::uint32_t, 4> x, dx;
+    std::uint32_t y;
+  };
+  /// What goes from a slot to the gradients of an operand outside.
+  struct Sent {
+    std::uint32_t slot, outside;
+    bool minus, twice;
+  };
+
+  std::uint32_t terms, slots;
+  std::uint32_t start;         // the place of what the terms are added to
+  bool to_start;               // whether that wants a gradient
+  bool is_result = false;      // then the gradient that arrives is 1
+  std::uint32_t term, arrived; // the slots of the terms and of the sum's gradient
+  std::vector<Outside> outside;
+  std::vector<Work> once, forward, backward;  // once: what is the same for all terms
+  std::vector<Call> calls;
+  std::vector<Sent> sent;
+  bool by_term = false;              // must what is sent go out term by term, to arrive in order
+  std::vector<std::uint32_t> clear;  // places to which backward has brought no gradient yet
+
+  /// How many terms are in work at a time.
+  std::size_t chunk(std::size_t width) const;
+};
+
+}  // namespace ebb::kernels
