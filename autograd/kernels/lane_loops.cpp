@@ -1,459 +1,206 @@
-#include "lanes.h"
+#include "lane_loops.h"
+
+#include "simd.h"
 
 #include <algorithm>
-#include <optional>
-#include <unordered_map>
-#include <utility>
 
 namespace ebb::kernels {
 
 namespace {
 
-constexpr std::size_t most_steps = LaneLoop::most_steps, fewest_steps = 4, fewest_terms = 8;
+/// The numbers of all rows.
+using Line [[gnu::vector_size(64), gnu::may_alias]] = double;
 
-/// Terms of `period` steps each, of which the last adds to the sum.
-struct Range {
-  std::size_t first, period, terms;
-  bool sum_is_a;  // of the operands of those last
-  std::size_t end() const { return first + period * terms; }
+#define EBB_INLINED [[gnu::always_inline]] inline
+
+/// What is sent where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
+#define EBB_UNLESS_NONE(sent) (g[t] != 0.0 ? (sent) : Line{})
+
+struct Lines {
+  const Line* value;
+  Line* gradient;
+  const Line* arrived;
+  Line* room;
 };
 
-class Search {
- public:
-  explicit Search(const LaneProgram& program) : p_(program), last_use_(program.steps.size()) {
-    for (std::size_t s = 0; s < p_.steps.size(); ++s)
-      for_operands(s, [&](std::uint32_t place, bool) { use(place, s); });
-    for (const LaneGuard& guard : p_.guards) {
-      use(guard.a, never);
-      use(guard.b, never);
-    }
-    use(p_.result, never);
-  }
+/// The lines of each slot for the terms in work.
+struct Slots {
+  Line* at[LaneLoop::most_slots];
+  std::size_t chunk;
+};
 
-  std::vector<Range> run() const {
-    std::vector<Range> found;
-    std::size_t from = 0;
-    for (std::size_t s = 0; s < p_.steps.size(); ++s) {
-      const std::optional<Range> range = ending_second(s, from);
-      if (!range) continue;
-      found.push_back(*range);
-      from = range->end();
-      s = from - 1;
-    }
-    return found;
-  }
-
- private:
-  static constexpr std::size_t never = ~std::size_t{0};
-
-  void use(std::uint32_t place, std::size_t by) {
-    if (is_step(place)) last_use_[place - p_.inputs] = by;
-  }
-  bool is_step(std::uint32_t place) const { return place >= p_.inputs && place - p_.inputs < p_.steps.size(); }
-  template <class F> void for_operands(std::size_t s, F f) const {
-    const LaneStep& step = p_.steps[s];
-    if (step.op == LaneStep::Op::call) {
-      const LaneCall& call = p_.calls[step.a];
-      for (std::size_t k = 0; k < static_cast<std::size_t>(call.arity); ++k) f(call.x[k], call.wanted[k] && step.to_a);
-    } else {
-      f(step.a, step.to_a);
-      if (step.op != LaneStep::Op::neg) f(step.b, step.to_b);
-    }
-  }
-
-  /// The longest run of terms whose second ends with step s, from step `from` on.
-  std::optional<Range> ending_second(std::size_t s, std::size_t from) const {
-    const LaneStep& step = p_.steps[s];
-    if (step.op != LaneStep::Op::add || step.a == step.b) return {};
-    for (const bool sum_is_a : {true, false}) {
-      const std::uint32_t sum = sum_is_a ? step.a : step.b, term = sum_is_a ? step.b : step.a;
-      if (!is_step(sum) || !is_step(term) || sum - p_.inputs >= s || !(sum_is_a ? step.to_b : step.to_a)) continue;
-      const std::size_t period = s - (sum - p_.inputs);
-      if (period < fewest_steps || period > most_steps || s + 1 < from + period) continue;
-      for (const std::size_t before : {period, std::size_t{0}}) {
-        if (s + 1 < from + period + before) continue;
-        Range range{s + 1 - period - before, period, 1, sum_is_a};
-        if (!is_term(range, 0) || !starts(range)) continue;
-        while (range.end() + period <= p_.steps.size() && is_term(range, range.terms)) ++range.terms;
-        // The sums before the last are for the loop alone.
-        for (std::size_t k = 1; k < range.terms; ++k)
-          if (last_use_[range.first + k * period - 1] != range.first + (k + 1) * period - 1) range.terms = k;
-        if (range.terms >= fewest_terms) return range;
-      }
-    }
-    return {};
-  }
-
-  /// The sum's own gradient comes at no term's place.
-  bool starts(const Range& range) const {
-    const LaneStep& sum = p_.steps[range.first + range.period - 1];
-    const std::uint32_t start = range.sum_is_a ? sum.a : sum.b;
-    bool alone = true;
-    for (std::size_t s = range.first; s + 1 < range.first + range.period; ++s)
-      for_operands(s, [&](std::uint32_t place, bool wanted) { alone = alone && !(wanted && place == start); });
-    return alone && sum.op == LaneStep::Op::add && sum.a != sum.b &&
-           !(is_step(start) && start - p_.inputs >= range.first);
-  }
-
-  /// Whether the k-th term is computed as the first, out of what comes before the loop.
-  bool is_term(const Range& range, std::size_t k) const {
-    const std::size_t begin = range.first + k * range.period, end = begin + range.period;
-    const auto own = [&](std::uint32_t place, std::size_t of) {
-      return place >= p_.inputs + of && place < p_.inputs + of + range.period;
-    };
-    for (std::size_t j = 0; j < range.period; ++j) {
-      const LaneStep &here = p_.steps[begin + j], &first = p_.steps[range.first + j];
-      if (here.op != first.op) return false;
-      const bool last = j + 1 == range.period;
-      if (!last && last_use_[begin + j] >= end && last_use_[begin + j] != 0) return false;
-      if (here.op == LaneStep::Op::call && (p_.calls[here.a].run != p_.calls[first.a].run || here.to_a != first.to_a))
-        return false;
-      std::array<std::pair<std::uint32_t, bool>, 4> x{};
-      std::size_t n = 0, i = 0;
-      for_operands(begin + j, [&](std::uint32_t place, bool wanted) { x[n++] = {place, wanted}; });
-      bool same = true;
-      for_operands(range.first + j, [&](std::uint32_t place, bool wanted) {
-        const auto [mine, mine_wanted] = x[i];
-        if (last && (i == 0) == range.sum_is_a) {
-          same = same && (k == 0 || mine == p_.inputs + begin - 1);
-        } else {
-          const bool outside = !is_step(mine) || mine - p_.inputs < range.first;
-          same = same && mine_wanted == wanted && outside != own(mine, begin) && own(mine, begin) == own(place, range.first) &&
-                 (outside || mine - begin == place - range.first);
+/// A piece of work for the first `terms` terms in the slots.
+EBB_INLINED void work(const LaneLoop& loop, const LaneLoop::Work& w, Line* const* at, std::size_t terms) {
+  using Op = LaneLoop::Work::Op;
+  Line* const to = at[w.to];
+  const Line* const a = at[w.a];
+  const Line* const b = at[w.b];
+  const Line* const g = at[w.g];
+#define EBB_EACH_TERM(...) \
+  for (std::size_t t = 0; t < terms; ++t) to[t] = __VA_ARGS__
+#define EBB_COMPUTED(name, ...) \
+  case Op::name:                \
+    EBB_EACH_TERM(__VA_ARGS__); \
+    break
+#define EBB_BROUGHT(name, ...)                        \
+  case Op::name:                                      \
+    if (w.adds) EBB_EACH_TERM(to[t] + (__VA_ARGS__)); \
+    else EBB_EACH_TERM(__VA_ARGS__);                  \
+    break
+  switch (w.op) {
+    EBB_COMPUTED(add, a[t] + b[t]);
+    EBB_COMPUTED(sub, a[t] - b[t]);
+    EBB_COMPUTED(mul, a[t] * b[t]);
+    EBB_COMPUTED(div, a[t] / b[t]);
+    EBB_COMPUTED(neg, -a[t]);
+    case Op::call: {
+      const LaneLoop::Call& call = loop.calls[w.a];
+      for (std::size_t t = 0; t < terms; ++t) {
+        const double* x[4];
+        double* dx[4];
+        for (std::size_t k = 0; k < static_cast<std::size_t>(call.arity); ++k) {
+          x[k] = reinterpret_cast<const double*>(at[call.x[k]] + t);
+          dx[k] = reinterpret_cast<double*>(at[call.dx[k]] + t);
         }
-        if (last && (i == 0) != range.sum_is_a) same = same && own(mine, begin);
-        ++i;
-      });
-      if (!same) return false;
+        call.run(x, reinterpret_cast<double*>(to + t), dx);
+      }
+      break;
     }
-    return true;
+    EBB_BROUGHT(pass, g[t]);
+    EBB_BROUGHT(negative, -g[t]);
+    EBB_BROUGHT(product, EBB_UNLESS_NONE(g[t] * a[t]));
+    EBB_BROUGHT(over, EBB_UNLESS_NONE(g[t] * (1.0 / a[t])));
+    EBB_BROUGHT(under, EBB_UNLESS_NONE(g[t] * -(a[t] / b[t])));
+    case Op::twice:
+      for (std::size_t t = 0; t < terms; ++t) {
+        const Line sent = EBB_UNLESS_NONE(g[t] * a[t]);
+        to[t] = (w.adds ? to[t] + sent : sent) + sent;
+      }
   }
-
-  const LaneProgram& p_;
-  std::vector<std::size_t> last_use_;  // the step that uses each last
-};
-
-/// In which order what is sent to two operands, `a` first in each term, may go out, all of one before all of the other, if
-/// later terms send first.
-struct Order {
-  bool a_first = false, b_first = false;  // must
-};
-Order order_of(const LaneLoop::Outside& a, const LaneLoop::Outside& b) {
-  Order order;
-  const auto meet = [&](std::int64_t i, std::int64_t j) { (j <= i ? order.a_first : order.b_first) = true; };
-  const auto n = static_cast<std::int64_t>(a.place.size());
-  if (a.running && b.running) {
-    const std::int64_t ahead = std::int64_t{a.place[0]} - std::int64_t{b.place[0]};  // j = i + ahead
-    if (ahead > -n && ahead < n) meet(0, ahead);
-  } else if (a.fixed && b.fixed) {
-    if (a.place[0] == b.place[0]) order = {true, true};
-  } else {
-    std::unordered_map<std::uint32_t, std::pair<std::int64_t, std::int64_t>> terms;  // of b: the first and the last
-    for (std::int64_t j = 0; j < n; ++j) terms.try_emplace(b.place[static_cast<std::size_t>(j)], j, j).first->second.second = j;
-    for (std::int64_t i = 0; i < n; ++i) {
-      const auto there = terms.find(a.place[static_cast<std::size_t>(i)]);
-      if (there == terms.end()) continue;
-      meet(i, there->second.first);
-      meet(i, there->second.second);
-    }
-  }
-  return order;
+#undef EBB_BROUGHT
+#undef EBB_COMPUTED
+#undef EBB_EACH_TERM
 }
 
-/// Makes a loop of a range of steps.
-class Rolling {
- public:
-  Rolling(const LaneProgram& program, const Range& range, const std::vector<std::uint32_t>& moved)
-      : p_(program), range_(range), moved_(moved), of_step_(range.period), gradient_(range.period, none),
-        uses_(range.period) {}
+/// Sets up what is the same for all terms.
+EBB_INLINED void enter(const LaneLoop& loop, const Lines& lines, Slots& slots) {
+  slots.chunk = loop.chunk();
+  for (std::size_t k = 0; k < loop.slots; ++k) slots.at[k] = lines.room + k * slots.chunk;
+  const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms);
+  std::fill_n(slots.at[loop.arrived], terms, *lines.arrived);
+  for (std::size_t k = 0; k < loop.outside.size(); ++k)
+    if (loop.outside[k].fixed) std::fill_n(slots.at[k], terms, lines.value[loop.outside[k].place[0]]);
+  for (const LaneLoop::Work& w : loop.once) work(loop, w, slots.at, terms);
+}
 
-  LaneLoop run() {
-    collect_operands();
-    loop_.slots = static_cast<std::uint32_t>(loop_.outside.size());
-    for (std::size_t j = 0; j + 1 < range_.period; ++j) of_step_[j] = loop_.slots++;
-    loop_.arrived = loop_.slots++;
-    for (std::size_t j = 0; j + 1 < range_.period; ++j) add_forward(j);
-    add_backward();
-    loop_.terms = static_cast<std::uint32_t>(range_.terms);
-    find_once();
-    set_in_order();
-    return std::move(loop_);
-  }
-
- private:
-  using Op = LaneLoop::Work::Op;
-  static constexpr std::uint32_t none = ~0u;
-
-  struct Operand {
-    bool inside, wanted;
-    std::uint32_t step, slot;  // step: of the term, if it is inside
-  };
-
-  const LaneStep& step(std::size_t j, std::size_t term = 0) const {
-    return p_.steps[range_.first + term * range_.period + j];
-  }
-  bool own(std::uint32_t place) const {
-    return place >= p_.inputs + range_.first && place < p_.inputs + range_.first + range_.period;
-  }
-  std::size_t arity(const LaneStep& s) const {
-    if (s.op == LaneStep::Op::call) return static_cast<std::size_t>(p_.calls[s.a].arity);
-    return s.op == LaneStep::Op::neg ? 1 : 2;
-  }
-  std::uint32_t place(std::size_t j, std::size_t k, std::size_t term = 0) const {
-    const LaneStep& s = step(j, term);
-    if (s.op == LaneStep::Op::call) return p_.calls[s.a].x[k];
-    return k == 0 ? s.a : s.b;
-  }
-  bool wanted(std::size_t j, std::size_t k) const {
-    const LaneStep& s = step(j);
-    if (s.op == LaneStep::Op::call) return s.to_a && p_.calls[s.a].wanted[k];
-    return k == 0 ? s.to_a : s.to_b;
-  }
-  bool is_sum(std::size_t j, std::size_t k) const { return j + 1 == range_.period && (k == 0) == range_.sum_is_a; }
-
-  void collect_operands() {
-    for (std::size_t j = 0; j < range_.period; ++j) {
-      for (std::size_t k = 0; k < arity(step(j)); ++k) {
-        if (is_sum(j, k)) continue;
-        Operand& x = operands_[j * 4 + k];
-        x = {own(place(j, k)), wanted(j, k), 0, 0};
-        if (x.inside) {
-          x.step = static_cast<std::uint32_t>(place(j, k) - p_.inputs - range_.first);
-          uses_[x.step] += x.wanted;
-          continue;
-        }
-        LaneLoop::Outside from{{}, true, true};
-        from.place.reserve(range_.terms);
-        for (std::size_t t = 0; t < range_.terms; ++t) {
-          const std::uint32_t now = moved_[place(j, k, t)];
-          from.fixed = from.fixed && (t == 0 || now == from.place[0]);
-          from.running = from.running && (t == 0 || now == from.place[0] + t);
-          from.place.push_back(now);
-        }
-        const auto known = std::find_if(loop_.outside.begin(), loop_.outside.end(),
-                                        [&](const LaneLoop::Outside& o) { return o.place == from.place; });
-        x.slot = static_cast<std::uint32_t>(known - loop_.outside.begin());
-        if (known == loop_.outside.end()) loop_.outside.push_back(std::move(from));
-      }
+/// Computes the terms from `first` on.
+EBB_INLINED void compute(const LaneLoop& loop, const Lines& lines, Slots& slots, std::size_t first, std::size_t terms) {
+  for (std::size_t k = 0; k < loop.outside.size(); ++k) {
+    const LaneLoop::Outside& from = loop.outside[k];
+    if (from.fixed) continue;
+    if (from.running) {
+      slots.at[k] = const_cast<Line*>(lines.value) + from.place[0] + first;  // only read
+      continue;
     }
-    const std::size_t last = range_.period - 1, side = range_.sum_is_a ? 0 : 1;
-    loop_.start = moved_[place(last, side)];
-    loop_.to_start = wanted(last, side);
+    for (std::size_t t = 0; t < terms; ++t) slots.at[k][t] = lines.value[from.place[first + t]];
   }
+  for (const LaneLoop::Work& w : loop.forward) work(loop, w, slots.at, terms);
+}
 
-  std::uint32_t slot(std::size_t j, std::size_t k) const {
-    const Operand& x = operands_[j * 4 + k];
-    return x.inside ? of_step_[x.step] : x.slot;
+/// Brings `terms` terms of what goes out, the last first.
+EBB_INLINED void send(const LaneLoop& loop, const LaneLoop::Sent& sent, Line* gradient, const Line* slot,
+                      std::size_t first, std::size_t terms) {
+  const std::uint32_t* const place = loop.outside[sent.outside].place.data() + first;
+#define EBB_EACH_SENT(...)                \
+  for (std::size_t t = terms; t-- > 0;) { \
+    Line& to = gradient[place[t]];        \
+    to = __VA_ARGS__;                     \
   }
+  if (sent.twice) {
+    EBB_EACH_SENT(to + slot[t] + slot[t])
+  } else if (sent.minus) {
+    EBB_EACH_SENT(to - slot[t])
+  } else {
+    EBB_EACH_SENT(to + slot[t])
+  }
+#undef EBB_EACH_SENT
+}
 
-  void add_forward(std::size_t j) {
-    const LaneStep& s = step(j);
-    if (s.op != LaneStep::Op::call) {
-      const std::uint32_t a = slot(j, 0);
-      loop_.forward.push_back({static_cast<Op>(s.op), false, of_step_[j], a, arity(s) > 1 ? slot(j, 1) : a, 0});
-      return;
+/// The sum's value.
+struct Forward {
+  EBB_INLINED void operator()(const LaneLoop& loop, const Lines& lines, Line& y) const {
+    Slots slots;
+    enter(loop, lines, slots);
+    Line sum = lines.value[loop.start];
+    for (std::size_t first = 0; first < loop.terms; first += slots.chunk) {
+      const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms - first);
+      compute(loop, lines, slots, first, terms);
+      for (std::size_t t = 0; t < terms; ++t) sum = sum + slots.at[loop.term][t];
     }
-    LaneLoop::Call call{p_.calls[s.a].run, p_.calls[s.a].arity, {}, {}, of_step_[j]};
-    for (std::size_t k = 0; k < arity(s); ++k) {
-      call.x[k] = slot(j, k);
-      call.dx[k] = loop_.slots++;
-    }
-    call_of_[j] = static_cast<std::uint32_t>(loop_.calls.size());
-    loop_.forward.push_back({Op::call, false, of_step_[j], call_of_[j], 0, 0});
-    loop_.calls.push_back(call);
+    y = sum;
   }
-
-  /// An operand gets its gradient by `work`.
-  void give(std::size_t j, std::size_t k, LaneLoop::Work work) {
-    const Operand& x = operands_[j * 4 + k];
-    if (!x.wanted) return;
-    if (!x.inside) {
-      LaneLoop::Sent sent{work.g, x.slot, work.op == Op::negative, work.op == Op::twice};
-      if (work.op != Op::pass && work.op != Op::negative) {
-        if (work.op == Op::twice) work.op = Op::product;
-        sent.slot = work.to = loop_.slots++;
-        loop_.backward.push_back(work);
-      }
-      loop_.sent.push_back(sent);
-      return;
-    }
-    std::uint32_t& to = gradient_[x.step];
-    if (work.op == Op::pass && uses_[x.step] == 1) {
-      to = work.g;
-      return;
-    }
-    work.adds = to != none;
-    if (to == none) to = loop_.slots++;
-    work.to = to;
-    loop_.backward.push_back(work);
-  }
-
-  void add_backward() {
-    const std::size_t last = range_.period - 1, side = range_.sum_is_a ? 1 : 0;
-    loop_.term = slot(last, side);
-    give(last, side, {Op::pass, false, 0, 0, 0, loop_.arrived});
-    for (std::size_t j = last; j-- > 0;) {
-      const LaneStep& s = step(j);
-      const std::uint32_t g = gradient_[j];
-      if (g == none) continue;
-      const std::uint32_t y = of_step_[j], a = slot(j, 0), b = arity(s) > 1 ? slot(j, 1) : a;
-      switch (s.op) {
-        case LaneStep::Op::add:
-          give(j, 0, {Op::pass, false, 0, 0, 0, g});
-          give(j, 1, {Op::pass, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::sub:
-          give(j, 0, {Op::pass, false, 0, 0, 0, g});
-          give(j, 1, {Op::negative, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::mul:
-          if (a == b) {
-            give(j, 0, {Op::twice, false, 0, a, 0, g});
-            break;
-          }
-          give(j, 0, {Op::product, false, 0, b, 0, g});
-          give(j, 1, {Op::product, false, 0, a, 0, g});
-          break;
-        case LaneStep::Op::div:
-          give(j, 0, {Op::over, false, 0, b, 0, g});
-          give(j, 1, {Op::under, false, 0, y, b, g});
-          break;
-        case LaneStep::Op::neg:
-          give(j, 0, {Op::negative, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::call:
-          for (const int k : p_.calls[s.a].order())
-            if (k < p_.calls[s.a].arity)
-              give(j, static_cast<std::size_t>(k),
-                   {Op::product, false, 0, loop_.calls[call_of_[j]].dx[static_cast<std::size_t>(k)], 0, g});
-          break;
-        case LaneStep::Op::loop:
-          break;
-      }
-    }
-  }
-
-  /// What hangs on nothing that differs from term to term is computed once.
-  void find_once() {
-    std::vector<bool> fixed(loop_.slots);
-    std::vector<int> writers(loop_.slots);
-    for (std::size_t k = 0; k < loop_.outside.size(); ++k) fixed[k] = loop_.outside[k].fixed;
-    fixed[loop_.arrived] = true;
-    for (const LaneLoop::Work& work : loop_.backward) ++writers[work.to];
-    const auto move_from = [&](std::vector<LaneLoop::Work>& all, bool backward) {
-      std::erase_if(all, [&](const LaneLoop::Work& work) {
-        const bool one = work.op == Op::neg || work.op == Op::pass || work.op == Op::negative;
-        const bool same = work.op != Op::call && work.to != loop_.term && writers[work.to] <= 1 &&
-                          (backward ? fixed[work.g] && (one || fixed[work.a]) &&
-                                          (work.op != Op::under || fixed[work.b])
-                                    : fixed[work.a] && fixed[work.b]);
-        if (!same) return false;
-        fixed[work.to] = true;
-        loop_.once.push_back(work);
-        return true;
-      });
-    };
-    move_from(loop_.forward, false);
-    move_from(loop_.backward, true);
-  }
-
-  void set_in_order() {
-    std::vector<LaneLoop::Sent> left = std::move(loop_.sent), sorted;
-    const std::vector<LaneLoop::Sent> as_they_come = left;
-    const auto must_precede = [&](const LaneLoop::Sent& x, std::size_t at_x, const LaneLoop::Sent& y, std::size_t at_y) {
-      const auto &of_x = loop_.outside[x.outside], &of_y = loop_.outside[y.outside];
-      return at_x < at_y ? order_of(of_x, of_y).a_first : order_of(of_y, of_x).b_first;
-    };
-    const std::size_t n = left.size();
-    std::vector<bool> precedes(n * n), done(n);
-    for (std::size_t x = 0; x < n; ++x)
-      for (std::size_t y = 0; y < n; ++y)
-        if (x != y) precedes[x * n + y] = must_precede(left[x], x, left[y], y);
-    while (sorted.size() < n) {
-      std::size_t next = 0;
-      const auto is_free = [&](std::size_t y) {
-        for (std::size_t x = 0; x < n; ++x)
-          if (!done[x] && precedes[x * n + y]) return false;
-        return !done[y];
-      };
-      while (next < n && !is_free(next)) ++next;
-      if (next == n) break;
-      done[next] = true;
-      sorted.push_back(left[next]);
-    }
-    loop_.by_term = sorted.size() < n;
-    loop_.sent = loop_.by_term ? as_they_come : sorted;
-  }
-
-  const LaneProgram& p_;
-  const Range range_;
-  const std::vector<std::uint32_t>& moved_;  // where each place of the program lies now
-  LaneLoop loop_{};
-  std::array<Operand, 4 * most_steps> operands_{};
-  std::array<std::uint32_t, most_steps> call_of_{};
-  std::vector<std::uint32_t> of_step_, gradient_;  // slots of the term's steps
-  std::vector<int> uses_;
 };
+
+/// Computes the terms again, the last first, and sends their gradients; `kept` gets the terms, if it is there.
+struct Backward {
+  EBB_INLINED void operator()(const LaneLoop& loop, const Lines& lines, Line* kept) const {
+    Slots slots;
+    enter(loop, lines, slots);
+    for (const std::uint32_t place : loop.clear) lines.gradient[place] = Line{};
+    for (std::size_t first = (loop.terms - 1) / slots.chunk * slots.chunk;; first -= slots.chunk) {
+      const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms - first);
+      if (kept != nullptr) slots.at[loop.term] = kept + first;
+      compute(loop, lines, slots, first, terms);
+      for (const LaneLoop::Work& w : loop.backward) work(loop, w, slots.at, terms);
+      if (!loop.by_term) {
+        for (const LaneLoop::Sent& sent : loop.sent)
+          send(loop, sent, lines.gradient, slots.at[sent.slot], first, terms);
+      } else {
+        for (std::size_t t = terms; t-- > 0;)
+          for (const LaneLoop::Sent& sent : loop.sent)
+            send(loop, sent, lines.gradient, slots.at[sent.slot] + t, first + t, 1);
+      }
+      if (first == 0) break;
+    }
+    if (loop.to_start) lines.gradient[loop.start] = lines.gradient[loop.start] + *lines.arrived;
+  }
+};
+
+struct AtOnce {
+  EBB_INLINED void operator()(const LaneLoop& loop, const Lines& lines, Line& y) const {
+    Line* const kept = lines.room + loop.slots * loop.chunk();
+    Backward{}(loop, lines, kept);
+    Line sum = lines.value[loop.start];
+    for (std::size_t t = 0; t < loop.terms; ++t) sum = sum + kept[t];
+    y = sum;
+  }
+};
+
+const Line* lines_at(const double* x) { return reinterpret_cast<const Line*>(x); }
+Line* lines_at(double* x) { return reinterpret_cast<Line*>(x); }
 
 }  // namespace
 
-std::size_t LaneLoop::chunk(std::size_t width) const {
+std::size_t LaneLoop::chunk() const {
   constexpr std::size_t cached = std::size_t{24} << 10;
-  return std::clamp<std::size_t>(cached / sizeof(double) / (slots * width), 4, 64);
+  return std::clamp<std::size_t>(cached / sizeof(Line) / slots, 4, 64);
 }
 
-void LaneProgram::find_loops() {
-  const std::vector<Range> ranges = Search(*this).run();
-  if (ranges.empty()) return;
-  // Where places lie when each range is one step.
-  std::vector<std::uint32_t> moved(places());
-  std::uint32_t next = 0;
-  auto range = ranges.begin();
-  for (std::uint32_t place = 0; place < moved.size(); ++place) {
-    moved[place] = next;
-    const std::size_t s = place - inputs;
-    while (range != ranges.end() && place >= inputs && s >= range->end()) ++range;
-    const bool inside = place >= inputs && range != ranges.end() && s >= range->first && s + 1 < range->end();
-    if (!inside) ++next;
-  }
-  const std::vector<LaneStep> old_steps = steps;
-  const std::vector<LaneCall> old_calls = calls;
-  std::vector<LaneLoop> made;
-  for (const Range& r : ranges) {
-    made.push_back(Rolling(*this, r, moved).run());
-    made.back().is_result = result == inputs + r.end() - 1;
-  }
-  steps.clear();
-  calls.clear();
-  loops = std::move(made);
-  derivatives = 0;
-  range = ranges.begin();
-  for (std::size_t s = 0; s < old_steps.size(); ++s) {
-    if (range != ranges.end() && s >= range->first) {
-      const auto k = static_cast<std::uint32_t>(range - ranges.begin());
-      steps.push_back({LaneStep::Op::loop, true, false, false, false, k, 0});
-      s = range->end() - 1;
-      ++range;
-      continue;
-    }
-    LaneStep step = old_steps[s];
-    if (step.op == LaneStep::Op::call) {
-      LaneCall call = old_calls[step.a];
-      for (std::size_t k = 0; k < static_cast<std::size_t>(call.arity); ++k) call.x[k] = moved[call.x[k]];
-      call.derivatives = std::exchange(derivatives, derivatives + static_cast<std::uint32_t>(call.arity));
-      step.a = static_cast<std::uint32_t>(calls.size());
-      calls.push_back(call);
-    } else {
-      step.a = moved[step.a];
-      step.b = moved[step.b];
-    }
-    steps.push_back(step);
-  }
-  for (LaneGuard& guard : guards) {
-    guard.a = moved[guard.a];
-    guard.b = moved[guard.b];
-  }
-  result = moved[result];
+void run_forward(const LaneLoop& loop, const double* value, double* y, double* room) {
+  const Line nothing{};
+  const Lines lines{lines_at(value), nullptr, &nothing, lines_at(room)};
+  on_vectors([](const LaneLoop* l, const Lines* at, Line* to) { Forward{}(*l, *at, *to); }, &loop, &lines, lines_at(y));
+}
+
+void run_backward(const LaneLoop& loop, const double* value, double* gradient, const double* arrived, double* room) {
+  const Lines lines{lines_at(value), lines_at(gradient), lines_at(arrived), lines_at(room)};
+  on_vectors([](const LaneLoop* l, const Lines* at) { Backward{}(*l, *at, nullptr); }, &loop, &lines);
+}
+
+void run_at_once(const LaneLoop& loop, const double* value, double* gradient, double* y, double* room) {
+  const Line ones = Line{} + 1.0;
+  const Lines lines{lines_at(value), lines_at(gradient), &ones, lines_at(room)};
+  on_vectors([](const LaneLoop* l, const Lines* at, Line* to) { AtOnce{}(*l, *at, *to); }, &loop, &lines, lines_at(y));
 }
 
 }  // namespace ebb::kernels

@@ -56,7 +56,15 @@ struct LaneLoop {
   std::vector<std::uint32_t> clear;  // places to which backward has brought no gradient yet
 
   /// How many terms are in work at a time.
-  std::size_t chunk(std::size_t width) const;
+  std::size_t chunk() const;
+  /// The lines that it works in.
+  std::size_t room() const { return slots * chunk() + (is_result ? terms : 0); }
 };
+
+// Lines of 8 rows each, aligned to 64 bytes: those of all places' values and gradients, y and arrived of the sum, and room.
+void run_forward(const LaneLoop& loop, const double* value, double* y, double* room);
+void run_backward(const LaneLoop& loop, const double* value, double* gradient, const double* arrived, double* room);
+/// Both, of a loop that is the result.
+void run_at_once(const LaneLoop& loop, const double* value, double* gradient, double* y, double* room);
 
 }  // namespace ebb::kernels

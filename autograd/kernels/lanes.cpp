@@ -21,7 +21,7 @@ struct Lines {
   double* gradient;
   double* derivative;
   const double* zeros;
-  double* loops;  // slots, and then the terms of the loop that is the result
+  double* loops;  // the room of loops
 };
 
 // No line that a step writes overlaps one that it reads, but for the same number in the same row.
@@ -33,187 +33,6 @@ struct Lines {
 #define EBB_AVX512 "avx512f,avx512dq,avx512vl,prefer-vector-width=512"
 #endif
 #define EBB_INLINED [[gnu::always_inline]] inline
-
-/// What a step sends where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
-EBB_INLINED double unless_none(double g, double sent) {
-  return g != 0 ? sent : 0;
-}
-
-/// The lines of a loop's slots for the terms in work.
-template <int width> struct Slots {
-  double* at[LaneLoop::most_slots];
-  std::size_t chunk;
-
-  EBB_INLINED void set(const LaneLoop& loop, double* room) {
-    chunk = loop.chunk(width);
-    for (std::size_t k = 0; k < loop.slots; ++k) at[k] = room + k * chunk * width;
-  }
-};
-
-template <int width> EBB_INLINED void copy_line(double* to, const double* from) {
-  EBB_EACH_ROW to[i] = from[i];
-}
-
-/// A piece of work for the first `terms` terms in the slots.
-template <int width> EBB_INLINED void work(const LaneLoop& loop, const LaneLoop::Work& w, double* const* at,
-                                           std::size_t terms) {
-  using Op = LaneLoop::Work::Op;
-  const auto end = static_cast<std::ptrdiff_t>(terms * width);
-  double* const to = at[w.to];
-  const double* const a = at[w.a];
-  const double* const b = at[w.b];
-  const double* const g = at[w.g];
-#define EBB_EACH_TERM(...)                                                          \
-  for (std::ptrdiff_t t = 0; t < end; t += width) EBB_EACH_ROW to[t + i] = __VA_ARGS__
-#define EBB_COMPUTED(name, ...) \
-  case Op::name:                \
-    EBB_EACH_TERM(__VA_ARGS__); \
-    break
-#define EBB_BROUGHT(name, ...)                    \
-  case Op::name:                                  \
-    if (w.adds) EBB_EACH_TERM(to[t + i] + (__VA_ARGS__)); \
-    else EBB_EACH_TERM(__VA_ARGS__);              \
-    break
-  switch (w.op) {
-    EBB_COMPUTED(add, a[t + i] + b[t + i]);
-    EBB_COMPUTED(sub, a[t + i] - b[t + i]);
-    EBB_COMPUTED(mul, a[t + i] * b[t + i]);
-    EBB_COMPUTED(div, a[t + i] / b[t + i]);
-    EBB_COMPUTED(neg, -a[t + i]);
-    case Op::call: {
-      const LaneLoop::Call& call = loop.calls[w.a];
-      for (std::ptrdiff_t t = 0; t < end; t += narrow) {
-        const double* x[4];
-        double* dx[4];
-        for (std::size_t k = 0; k < static_cast<std::size_t>(call.arity); ++k) {
-          x[k] = at[call.x[k]] + t;
-          dx[k] = at[call.dx[k]] + t;
-        }
-        call.run(x, to + t, dx);
-      }
-      break;
-    }
-    EBB_BROUGHT(pass, g[t + i]);
-    EBB_BROUGHT(negative, -g[t + i]);
-    EBB_BROUGHT(product, unless_none(g[t + i], g[t + i] * a[t + i]));
-    EBB_BROUGHT(over, unless_none(g[t + i], g[t + i] * (1 / a[t + i])));
-    EBB_BROUGHT(under, unless_none(g[t + i], g[t + i] * -(a[t + i] / b[t + i])));
-    case Op::twice:
-      for (std::ptrdiff_t t = 0; t < end; t += width) {
-        EBB_EACH_ROW {
-          const double sent = unless_none(g[t + i], g[t + i] * a[t + i]);
-          to[t + i] = (w.adds ? to[t + i] + sent : sent) + sent;
-        }
-      }
-  }
-#undef EBB_BROUGHT
-#undef EBB_COMPUTED
-#undef EBB_EACH_TERM
-}
-
-/// Sets up what is the same for all terms.
-template <int width> EBB_INLINED void enter(const LaneLoop& loop, Lines lines, const double* arrived,
-                                            Slots<width>& slots) {
-  slots.set(loop, lines.loops);
-  const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms);
-  for (std::size_t t = 0; t < terms; ++t) copy_line<width>(slots.at[loop.arrived] + t * width, arrived);
-  for (std::size_t k = 0; k < loop.outside.size(); ++k) {
-    if (!loop.outside[k].fixed) continue;
-    const double* const x = lines.value + std::size_t{loop.outside[k].place[0]} * width;
-    for (std::size_t t = 0; t < terms; ++t) copy_line<width>(slots.at[k] + t * width, x);
-  }
-  for (const LaneLoop::Work& w : loop.once) work<width>(loop, w, slots.at, terms);
-}
-
-/// Computes the terms from `first` on.
-template <int width> EBB_INLINED void compute(const LaneLoop& loop, Lines lines, Slots<width>& slots, std::size_t first,
-                                              std::size_t terms) {
-  for (std::size_t k = 0; k < loop.outside.size(); ++k) {
-    const LaneLoop::Outside& from = loop.outside[k];
-    if (from.fixed) continue;
-    if (from.running) {
-      slots.at[k] = lines.value + (std::size_t{from.place[0]} + first) * width;
-      continue;
-    }
-    for (std::size_t t = 0; t < terms; ++t)
-      copy_line<width>(slots.at[k] + t * width, lines.value + std::size_t{from.place[first + t]} * width);
-  }
-  for (const LaneLoop::Work& w : loop.forward) work<width>(loop, w, slots.at, terms);
-}
-
-/// Brings `terms` terms of what goes out, the last first.
-template <int width> EBB_INLINED void send(const LaneLoop& loop, const LaneLoop::Sent& sent, Lines lines,
-                                           const double* slot, std::size_t first, std::size_t terms) {
-  const std::uint32_t* const place = loop.outside[sent.outside].place.data() + first;
-#define EBB_EACH_SENT(...)                                             \
-  for (std::size_t t = terms; t-- > 0;) {                              \
-    double* const to = lines.gradient + std::size_t{place[t]} * width; \
-    const double* const s = slot + t * width;                          \
-    EBB_EACH_ROW to[i] = __VA_ARGS__;                                  \
-  }
-  if (sent.twice) {
-    EBB_EACH_SENT(to[i] + s[i] + s[i])
-  } else if (sent.minus) {
-    EBB_EACH_SENT(to[i] - s[i])
-  } else {
-    EBB_EACH_SENT(to[i] + s[i])
-  }
-#undef EBB_EACH_SENT
-}
-
-/// The sum's value.
-template <int width> EBB_INLINED void loop_forward(const LaneLoop& loop, Lines lines, double* y) {
-  Slots<width> slots;
-  enter<width>(loop, lines, lines.zeros, slots);
-  copy_line<width>(y, lines.value + std::size_t{loop.start} * width);
-  for (std::size_t first = 0; first < loop.terms; first += slots.chunk) {
-    const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms - first);
-    compute<width>(loop, lines, slots, first, terms);
-    const double* const term = slots.at[loop.term];
-    const auto end = static_cast<std::ptrdiff_t>(terms * width);
-    for (std::ptrdiff_t t = 0; t < end; t += width) {
-      EBB_EACH_ROW y[i] = y[i] + term[t + i];
-    }
-  }
-}
-
-/// Computes the terms again, the last first, and sends their gradients; `kept` gets the terms, if it is there.
-template <int width> EBB_INLINED void loop_backward(const LaneLoop& loop, Lines lines, const double* arrived,
-                                                    double* kept) {
-  Slots<width> slots;
-  enter<width>(loop, lines, arrived, slots);
-  for (const std::uint32_t place : loop.clear) std::fill_n(lines.gradient + std::size_t{place} * width, width, 0.0);
-  for (std::size_t first = (loop.terms - 1) / slots.chunk * slots.chunk;; first -= slots.chunk) {
-    const std::size_t terms = std::min<std::size_t>(slots.chunk, loop.terms - first);
-    if (kept != nullptr) slots.at[loop.term] = kept + first * width;
-    compute<width>(loop, lines, slots, first, terms);
-    for (const LaneLoop::Work& w : loop.backward) work<width>(loop, w, slots.at, terms);
-    if (!loop.by_term) {
-      for (const LaneLoop::Sent& sent : loop.sent) send<width>(loop, sent, lines, slots.at[sent.slot], first, terms);
-    } else {
-      for (std::size_t t = terms; t-- > 0;)
-        for (const LaneLoop::Sent& sent : loop.sent)
-          send<width>(loop, sent, lines, slots.at[sent.slot] + t * width, first + t, 1);
-    }
-    if (first == 0) break;
-  }
-  if (!loop.to_start) return;
-  double* const to = lines.gradient + std::size_t{loop.start} * width;
-  EBB_EACH_ROW to[i] = to[i] + arrived[i];
-}
-
-/// Value and gradients at once, where the gradient that arrives is known to be 1.
-template <int width> EBB_INLINED void loop_at_once(const LaneLoop& loop, Lines lines, double* y) {
-  double* const kept = lines.loops + loop.slots * loop.chunk(width) * width;
-  const auto end = static_cast<std::ptrdiff_t>(std::size_t{loop.terms} * width);
-  double ones[width];
-  std::fill_n(ones, width, 1.0);
-  loop_backward<width>(loop, lines, ones, kept);
-  copy_line<width>(y, lines.value + std::size_t{loop.start} * width);
-  for (std::ptrdiff_t t = 0; t < end; t += width) {
-    EBB_EACH_ROW y[i] = y[i] + kept[t + i];
-  }
-}
 
 template <int width> EBB_INLINED void forward(const LaneProgram& program, Lines lines) {
   double* const value = lines.value;
@@ -252,12 +71,17 @@ template <int width> EBB_INLINED void forward(const LaneProgram& program, Lines 
       }
       case LaneStep::Op::loop: {
         const LaneLoop& loop = program.loops[step.a];
-        if (loop.is_result) loop_at_once<width>(loop, lines, y);
-        else loop_forward<width>(loop, lines, y);
+        if (loop.is_result) run_at_once(loop, value, lines.gradient, y, lines.loops);
+        else run_forward(loop, value, y, lines.loops);
       }
     }
     y += width;
   }
+}
+
+/// What a step sends where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
+EBB_INLINED double unless_none(double g, double sent) {
+  return g != 0 ? sent : 0;
 }
 
 // Steps go backward in the order in which a graph's backward meets them, so that sums come out the same.
@@ -312,7 +136,7 @@ template <int width> EBB_INLINED void backward(const LaneProgram& program, Lines
       }
       case wanted(LaneStep::Op::loop, true, false):
         if (const LaneLoop& loop = program.loops[step.a]; !loop.is_result)
-          loop_backward<width>(loop, lines, g, nullptr);
+          run_backward(loop, value, gradient, g, lines.loops);
         break;
       default:
         break;
@@ -457,8 +281,7 @@ int lane_width(const LaneProgram& program, std::int64_t rows) {
 
 std::size_t lane_room(const LaneProgram& program, int width) {
   std::size_t loops = 0;
-  for (const LaneLoop& loop : program.loops)
-    loops = std::max(loops, loop.slots * loop.chunk(static_cast<std::size_t>(width)) + (loop.is_result ? loop.terms : 0));
+  for (const LaneLoop& loop : program.loops) loops = std::max(loops, loop.room());
   return (2 * program.places() + 1 + program.derivatives + loops) * static_cast<std::size_t>(width);
 }
 
