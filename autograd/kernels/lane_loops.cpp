@@ -13,9 +13,6 @@ using Line [[gnu::vector_size(64), gnu::may_alias]] = double;
 
 #define EBB_INLINED [[gnu::always_inline]] inline
 
-/// What is sent where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
-#define EBB_UNLESS_NONE(sent) (g[t] != 0.0 ? (sent) : Line{})
-
 struct Lines {
   const Line* value;
   Line* gradient;
@@ -29,23 +26,62 @@ struct Slots {
   std::size_t chunk;
 };
 
+/// to(t) is, or gets besides if not `fresh`, what `sent` makes of the gradients that arrived; the last term first.
+template <bool fresh, int times, class To, class Sent>
+EBB_INLINED void bring(const LaneLoop::Work& w, Line* const* at, std::size_t terms, To to, Sent sent) {
+  const Line* const a = at[w.a];
+  const Line* const b = at[w.b];
+  const Line* const g = at[w.g];
+#define EBB_EACH_TERM(before, sign)               \
+  for (std::size_t t = terms; t-- > 0;) {         \
+    Line s;                                       \
+    sent(s, g[t], a[t], b[t]);                    \
+    Line& here = to(t);                           \
+    here = before sign s;                         \
+    if constexpr (times == 2) here = here sign s; \
+  }
+  if constexpr (fresh) {
+    if (w.minus) EBB_EACH_TERM(, -)
+    else EBB_EACH_TERM(, +)
+  } else {
+    if (w.minus) EBB_EACH_TERM(here, -)
+    else EBB_EACH_TERM(here, +)
+  }
+#undef EBB_EACH_TERM
+}
+
+/// What w brings to(t).  Where no gradient arrived none goes on, be the local derivative infinite.
+template <bool fresh, class To>
+EBB_INLINED void backward(const LaneLoop::Work& w, Line* const* at, std::size_t terms, To to) {
+  using Op = LaneLoop::Work::Op;
+  const auto product = [](Line& s, const Line& g, const Line& a, const Line&) { s = g != 0.0 ? g * a : Line{}; };
+  switch (w.op) {
+    case Op::product:
+      return bring<fresh, 1>(w, at, terms, to, product);
+    case Op::twice:
+      return bring<fresh, 2>(w, at, terms, to, product);
+    case Op::over:
+      return bring<fresh, 1>(w, at, terms, to, [](Line& s, const Line& g, const Line& a, const Line&) {
+        s = g != 0.0 ? g * (1.0 / a) : Line{};
+      });
+    case Op::under:
+      return bring<fresh, 1>(w, at, terms, to, [](Line& s, const Line& g, const Line& a, const Line& b) {
+        s = g != 0.0 ? g * -(a / b) : Line{};
+      });
+    default:
+      return bring<fresh, 1>(w, at, terms, to, [](Line& s, const Line& g, const Line&, const Line&) { s = g; });
+  }
+}
+
 /// A piece of work for the first `terms` terms in the slots.
 EBB_INLINED void work(const LaneLoop& loop, const LaneLoop::Work& w, Line* const* at, std::size_t terms) {
   using Op = LaneLoop::Work::Op;
   Line* const to = at[w.to];
   const Line* const a = at[w.a];
   const Line* const b = at[w.b];
-  const Line* const g = at[w.g];
-#define EBB_EACH_TERM(...) \
-  for (std::size_t t = 0; t < terms; ++t) to[t] = __VA_ARGS__
-#define EBB_COMPUTED(name, ...) \
-  case Op::name:                \
-    EBB_EACH_TERM(__VA_ARGS__); \
-    break
-#define EBB_BROUGHT(name, ...)                        \
-  case Op::name:                                      \
-    if (w.adds) EBB_EACH_TERM(to[t] + (__VA_ARGS__)); \
-    else EBB_EACH_TERM(__VA_ARGS__);                  \
+#define EBB_COMPUTED(name, ...)                                  \
+  case Op::name:                                                 \
+    for (std::size_t t = 0; t < terms; ++t) to[t] = __VA_ARGS__; \
     break
   switch (w.op) {
     EBB_COMPUTED(add, a[t] + b[t]);
@@ -66,20 +102,13 @@ EBB_INLINED void work(const LaneLoop& loop, const LaneLoop::Work& w, Line* const
       }
       break;
     }
-    EBB_BROUGHT(pass, g[t]);
-    EBB_BROUGHT(negative, -g[t]);
-    EBB_BROUGHT(product, EBB_UNLESS_NONE(g[t] * a[t]));
-    EBB_BROUGHT(over, EBB_UNLESS_NONE(g[t] * (1.0 / a[t])));
-    EBB_BROUGHT(under, EBB_UNLESS_NONE(g[t] * -(a[t] / b[t])));
-    case Op::twice:
-      for (std::size_t t = 0; t < terms; ++t) {
-        const Line sent = EBB_UNLESS_NONE(g[t] * a[t]);
-        to[t] = (w.adds ? to[t] + sent : sent) + sent;
-      }
+    default: {
+      const auto there = [&](std::size_t t) -> Line& { return to[t]; };
+      if (w.adds) backward<false>(w, at, terms, there);
+      else backward<true>(w, at, terms, there);
+    }
   }
-#undef EBB_BROUGHT
 #undef EBB_COMPUTED
-#undef EBB_EACH_TERM
 }
 
 /// Sets up what is the same for all terms.
@@ -107,23 +136,12 @@ EBB_INLINED void compute(const LaneLoop& loop, const Lines& lines, Slots& slots,
   for (const LaneLoop::Work& w : loop.forward) work(loop, w, slots.at, terms);
 }
 
-/// Brings `terms` terms of what goes out, the last first.
-EBB_INLINED void send(const LaneLoop& loop, const LaneLoop::Sent& sent, Line* gradient, const Line* slot,
-                      std::size_t first, std::size_t terms) {
-  const std::uint32_t* const place = loop.outside[sent.outside].place.data() + first;
-#define EBB_EACH_SENT(...)                \
-  for (std::size_t t = terms; t-- > 0;) { \
-    Line& to = gradient[place[t]];        \
-    to = __VA_ARGS__;                     \
+/// Sends to the gradients of operands outside, the last term first.
+EBB_INLINED void send(const LaneLoop& loop, const Lines& lines, Line* const* at, std::size_t first, std::size_t terms) {
+  for (const LaneLoop::Sent& sent : loop.sent) {
+    const std::uint32_t* const place = loop.outside[sent.outside].place.data() + first;
+    backward<false>(sent.work, at, terms, [&](std::size_t t) -> Line& { return lines.gradient[place[t]]; });
   }
-  if (sent.twice) {
-    EBB_EACH_SENT(to + slot[t] + slot[t])
-  } else if (sent.minus) {
-    EBB_EACH_SENT(to - slot[t])
-  } else {
-    EBB_EACH_SENT(to + slot[t])
-  }
-#undef EBB_EACH_SENT
 }
 
 /// The sum's value.
@@ -153,12 +171,13 @@ struct Backward {
       compute(loop, lines, slots, first, terms);
       for (const LaneLoop::Work& w : loop.backward) work(loop, w, slots.at, terms);
       if (!loop.by_term) {
-        for (const LaneLoop::Sent& sent : loop.sent)
-          send(loop, sent, lines.gradient, slots.at[sent.slot], first, terms);
+        send(loop, lines, slots.at, first, terms);
       } else {
-        for (std::size_t t = terms; t-- > 0;)
-          for (const LaneLoop::Sent& sent : loop.sent)
-            send(loop, sent, lines.gradient, slots.at[sent.slot] + t, first + t, 1);
+        Line* one[LaneLoop::most_slots];
+        for (std::size_t t = terms; t-- > 0;) {
+          for (std::size_t k = 0; k < loop.slots; ++k) one[k] = slots.at[k] + t;
+          send(loop, lines, one, first + t, 1);
+        }
       }
       if (first == 0) break;
     }

@@ -23,12 +23,12 @@ struct LaneLoop {
     std::vector<std::uint32_t> place;  // for each term
     bool fixed, running;               // the same for all terms; side by side in the order of the terms
   };
-  /// A piece of work on slots.  From product on they go backward: g is the gradient that arrived, a and b are what the
+  /// A piece of work on slots.  From pass on they go backward: g is the gradient that arrived, a and b are what the
   /// derivative hangs on.
   struct Work {
-    enum class Op : std::uint8_t { add, sub, mul, div, neg, call, pass, negative, product, twice, over, under };
+    enum class Op : std::uint8_t { add, sub, mul, div, neg, call, pass, product, twice, over, under };
     Op op;
-    bool adds = false;  // to what lies there
+    bool adds, minus;  // to what lies there; what goes backward is taken away
     std::uint32_t to, a, b, g;
   };
   struct Call {
@@ -37,17 +37,17 @@ struct LaneLoop {
     std::array<std::uint32_t, 4> x, dx;
     std::uint32_t y;
   };
-  /// What goes from a slot to the gradients of an operand outside.
+  /// What goes to the gradients of an operand outside.
   struct Sent {
-    std::uint32_t slot, outside;
-    bool minus, twice;
+    Work work;
+    std::uint32_t outside;
   };
 
   std::uint32_t terms, slots;
-  std::uint32_t start;         // the place of what the terms are added to
-  bool to_start;               // whether that wants a gradient
-  bool is_result = false;      // then the gradient that arrives is 1
-  std::uint32_t term, arrived; // the slots of the terms and of the sum's gradient
+  std::uint32_t start;          // the place of what the terms are added to
+  bool to_start;                // whether that wants a gradient
+  bool is_result = false;       // then the gradient that arrives is 1
+  std::uint32_t term, arrived;  // the slots of the terms and of the sum's gradient
   std::vector<Outside> outside;
   std::vector<Work> once, forward, backward;  // once: what is the same for all terms
   std::vector<Call> calls;

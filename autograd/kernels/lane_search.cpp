@@ -118,8 +118,8 @@ class Search {
           same = same && (k == 0 || mine == p_.inputs + begin - 1);
         } else {
           const bool outside = !is_step(mine) || mine - p_.inputs < range.first;
-          same = same && mine_wanted == wanted && outside != own(mine, begin) && own(mine, begin) == own(place, range.first) &&
-                 (outside || mine - begin == place - range.first);
+          same = same && mine_wanted == wanted && outside != own(mine, begin) &&
+                 own(mine, begin) == own(place, range.first) && (outside || mine - begin == place - range.first);
         }
         if (last && (i == 0) != range.sum_is_a) same = same && own(mine, begin);
         ++i;
@@ -149,7 +149,8 @@ Order order_of(const LaneLoop::Outside& a, const LaneLoop::Outside& b) {
     if (a.place[0] == b.place[0]) order = {true, true};
   } else {
     std::unordered_map<std::uint32_t, std::pair<std::int64_t, std::int64_t>> terms;  // of b: the first and the last
-    for (std::int64_t j = 0; j < n; ++j) terms.try_emplace(b.place[static_cast<std::size_t>(j)], j, j).first->second.second = j;
+    for (std::int64_t j = 0; j < n; ++j)
+      terms.try_emplace(b.place[static_cast<std::size_t>(j)], j, j).first->second.second = j;
     for (std::int64_t i = 0; i < n; ++i) {
       const auto there = terms.find(a.place[static_cast<std::size_t>(i)]);
       if (there == terms.end()) continue;
@@ -164,7 +165,11 @@ Order order_of(const LaneLoop::Outside& a, const LaneLoop::Outside& b) {
 class Rolling {
  public:
   Rolling(const LaneProgram& program, const Range& range, const std::vector<std::uint32_t>& moved)
-      : p_(program), range_(range), moved_(moved), of_step_(range.period), gradient_(range.period, none),
+      : p_(program),
+        range_(range),
+        moved_(moved),
+        of_step_(range.period),
+        gradient_(range.period),
         uses_(range.period) {}
 
   LaneLoop run() {
@@ -181,8 +186,8 @@ class Rolling {
   }
 
  private:
-  using Op = LaneLoop::Work::Op;
-  static constexpr std::uint32_t none = ~0u;
+  using Work = LaneLoop::Work;
+  using Op = Work::Op;
 
   struct Operand {
     bool inside, wanted;
@@ -250,7 +255,7 @@ class Rolling {
     const LaneStep& s = step(j);
     if (s.op != LaneStep::Op::call) {
       const std::uint32_t a = slot(j, 0);
-      loop_.forward.push_back({static_cast<Op>(s.op), false, of_step_[j], a, arity(s) > 1 ? slot(j, 1) : a, 0});
+      loop_.forward.push_back({static_cast<Op>(s.op), false, false, of_step_[j], a, arity(s) > 1 ? slot(j, 1) : a, 0});
       return;
     }
     LaneLoop::Call call{p_.calls[s.a].run, p_.calls[s.a].arity, {}, {}, of_step_[j]};
@@ -259,76 +264,82 @@ class Rolling {
       call.dx[k] = loop_.slots++;
     }
     call_of_[j] = static_cast<std::uint32_t>(loop_.calls.size());
-    loop_.forward.push_back({Op::call, false, of_step_[j], call_of_[j], 0, 0});
+    loop_.forward.push_back({Op::call, false, false, of_step_[j], call_of_[j], 0, 0});
     loop_.calls.push_back(call);
   }
 
+  /// What brings a step its gradient: at first a piece of work that is not done yet, since it may go on as it is.
+  struct Gradient {
+    bool there = false, in_slot = false;
+    Work work{};
+  };
+
+  static Work pass(std::uint32_t slot, bool minus) { return {Op::pass, false, minus, 0, 0, 0, slot}; }
+
   /// An operand gets its gradient by `work`.
-  void give(std::size_t j, std::size_t k, LaneLoop::Work work) {
+  void give(std::size_t j, std::size_t k, Work work) {
     const Operand& x = operands_[j * 4 + k];
     if (!x.wanted) return;
     if (!x.inside) {
-      LaneLoop::Sent sent{work.g, x.slot, work.op == Op::negative, work.op == Op::twice};
-      if (work.op != Op::pass && work.op != Op::negative) {
-        if (work.op == Op::twice) work.op = Op::product;
-        sent.slot = work.to = loop_.slots++;
-        loop_.backward.push_back(work);
-      }
-      loop_.sent.push_back(sent);
+      loop_.sent.push_back({work, x.slot});
       return;
     }
-    std::uint32_t& to = gradient_[x.step];
-    if (work.op == Op::pass && uses_[x.step] == 1) {
-      to = work.g;
+    Gradient& g = gradient_[x.step];
+    if (uses_[x.step] == (work.op == Op::twice ? 2 : 1)) {
+      g = {true, false, work};
       return;
     }
-    work.adds = to != none;
-    if (to == none) to = loop_.slots++;
-    work.to = to;
+    work.adds = g.there;
+    work.to = g.there ? g.work.g : loop_.slots++;
     loop_.backward.push_back(work);
+    g = {true, true, pass(work.to, false)};
+  }
+
+  /// The gradient of step j, ready to be read more than once.
+  Work settled(std::size_t j) {
+    Gradient& g = gradient_[j];
+    if (g.work.op == Op::pass) return g.work;
+    g.work.to = loop_.slots++;
+    loop_.backward.push_back(g.work);
+    return g.work = pass(g.work.to, false);
   }
 
   void add_backward() {
     const std::size_t last = range_.period - 1, side = range_.sum_is_a ? 1 : 0;
     loop_.term = slot(last, side);
-    give(last, side, {Op::pass, false, 0, 0, 0, loop_.arrived});
+    give(last, side, pass(loop_.arrived, false));
     for (std::size_t j = last; j-- > 0;) {
+      if (!gradient_[j].there) continue;
       const LaneStep& s = step(j);
-      const std::uint32_t g = gradient_[j];
-      if (g == none) continue;
-      const std::uint32_t y = of_step_[j], a = slot(j, 0), b = arity(s) > 1 ? slot(j, 1) : a;
-      switch (s.op) {
-        case LaneStep::Op::add:
-          give(j, 0, {Op::pass, false, 0, 0, 0, g});
-          give(j, 1, {Op::pass, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::sub:
-          give(j, 0, {Op::pass, false, 0, 0, 0, g});
-          give(j, 1, {Op::negative, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::mul:
-          if (a == b) {
-            give(j, 0, {Op::twice, false, 0, a, 0, g});
-            break;
-          }
-          give(j, 0, {Op::product, false, 0, b, 0, g});
-          give(j, 1, {Op::product, false, 0, a, 0, g});
-          break;
-        case LaneStep::Op::div:
-          give(j, 0, {Op::over, false, 0, b, 0, g});
-          give(j, 1, {Op::under, false, 0, y, b, g});
-          break;
-        case LaneStep::Op::neg:
-          give(j, 0, {Op::negative, false, 0, 0, 0, g});
-          break;
-        case LaneStep::Op::call:
-          for (const int k : p_.calls[s.a].order())
-            if (k < p_.calls[s.a].arity)
-              give(j, static_cast<std::size_t>(k),
-                   {Op::product, false, 0, loop_.calls[call_of_[j]].dx[static_cast<std::size_t>(k)], 0, g});
-          break;
-        case LaneStep::Op::loop:
-          break;
+      if (s.op == LaneStep::Op::add || s.op == LaneStep::Op::sub || s.op == LaneStep::Op::neg) {
+        const bool both = arity(s) > 1 && wanted(j, 0) && wanted(j, 1);
+        Work on = both ? settled(j) : gradient_[j].work;
+        on.minus = on.minus != (s.op == LaneStep::Op::neg);
+        give(j, 0, on);
+        on.minus = on.minus != (s.op == LaneStep::Op::sub);
+        if (arity(s) > 1) give(j, 1, on);
+        continue;
+      }
+      const Work g = settled(j);
+      const auto by = [&](Op op, std::uint32_t a, std::uint32_t b = 0) {
+        return Work{op, false, g.minus, 0, a, b, g.g};
+      };
+      if (s.op == LaneStep::Op::call) {
+        for (const int k : p_.calls[s.a].order()) {
+          const auto at = static_cast<std::size_t>(k);
+          if (k < p_.calls[s.a].arity) give(j, at, by(Op::product, loop_.calls[call_of_[j]].dx[at]));
+        }
+        continue;
+      }
+      const std::uint32_t a = slot(j, 0), b = slot(j, 1);
+      if (s.op == LaneStep::Op::div) {
+        give(j, 0, by(Op::over, b));
+        give(j, 1, by(Op::under, of_step_[j], b));
+      } else if (a == b) {
+        give(j, 0, by(Op::twice, a));
+      } else {
+        give(j, 0, by(Op::product, b));
+        give(j, 1, by(Op::product, a));
       }
     }
   }
@@ -342,10 +353,9 @@ class Rolling {
     for (const LaneLoop::Work& work : loop_.backward) ++writers[work.to];
     const auto move_from = [&](std::vector<LaneLoop::Work>& all, bool backward) {
       std::erase_if(all, [&](const LaneLoop::Work& work) {
-        const bool one = work.op == Op::neg || work.op == Op::pass || work.op == Op::negative;
+        const bool one = work.op == Op::pass;
         const bool same = work.op != Op::call && work.to != loop_.term && writers[work.to] <= 1 &&
-                          (backward ? fixed[work.g] && (one || fixed[work.a]) &&
-                                          (work.op != Op::under || fixed[work.b])
+                          (backward ? fixed[work.g] && (one || fixed[work.a]) && (work.op != Op::under || fixed[work.b])
                                     : fixed[work.a] && fixed[work.b]);
         if (!same) return false;
         fixed[work.to] = true;
@@ -360,7 +370,8 @@ class Rolling {
   void set_in_order() {
     std::vector<LaneLoop::Sent> left = std::move(loop_.sent), sorted;
     const std::vector<LaneLoop::Sent> as_they_come = left;
-    const auto must_precede = [&](const LaneLoop::Sent& x, std::size_t at_x, const LaneLoop::Sent& y, std::size_t at_y) {
+    const auto must_precede = [&](const LaneLoop::Sent& x, std::size_t at_x, const LaneLoop::Sent& y,
+                                  std::size_t at_y) {
       const auto &of_x = loop_.outside[x.outside], &of_y = loop_.outside[y.outside];
       return at_x < at_y ? order_of(of_x, of_y).a_first : order_of(of_y, of_x).b_first;
     };
@@ -391,7 +402,8 @@ class Rolling {
   LaneLoop loop_{};
   std::array<Operand, 4 * most_steps> operands_{};
   std::array<std::uint32_t, most_steps> call_of_{};
-  std::vector<std::uint32_t> of_step_, gradient_;  // slots of the term's steps
+  std::vector<std::uint32_t> of_step_;  // slots of the term's steps
+  std::vector<Gradient> gradient_;
   std::vector<int> uses_;
 };
 

@@ -80,9 +80,7 @@ template <int width> EBB_INLINED void forward(const LaneProgram& program, Lines 
 }
 
 /// What a step sends where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
-EBB_INLINED double unless_none(double g, double sent) {
-  return g != 0 ? sent : 0;
-}
+EBB_INLINED double unless_none(double g, double sent) { return g != 0 ? sent : 0; }
 
 // Steps go backward in the order in which a graph's backward meets them, so that sums come out the same.
 template <int width> EBB_INLINED void backward(const LaneProgram& program, Lines lines) {
@@ -180,6 +178,50 @@ template <int width> EBB_INLINED bool guard(const LaneProgram& program, const do
   return kept > 0;
 }
 
+using Four [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = double;
+
+/// Turns a square of 4 by 4 numbers about.
+EBB_INLINED void turn(const double* const* from, double* const* to) {
+  Four x[4];
+  for (int i = 0; i < 4; ++i) x[i] = *reinterpret_cast<const Four*>(from[i]);
+  const Four even_01 = __builtin_shufflevector(x[0], x[1], 0, 4, 2, 6),
+             even_23 = __builtin_shufflevector(x[2], x[3], 0, 4, 2, 6);
+  const Four odd_01 = __builtin_shufflevector(x[0], x[1], 1, 5, 3, 7),
+             odd_23 = __builtin_shufflevector(x[2], x[3], 1, 5, 3, 7);
+  *reinterpret_cast<Four*>(to[0]) = __builtin_shufflevector(even_01, even_23, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(to[1]) = __builtin_shufflevector(odd_01, odd_23, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(to[2]) = __builtin_shufflevector(even_01, even_23, 2, 3, 6, 7);
+  *reinterpret_cast<Four*>(to[3]) = __builtin_shufflevector(odd_01, odd_23, 2, 3, 6, 7);
+}
+
+/// lines [n, width] = the rows, side by side.
+template <int width> EBB_INLINED void lay_in(const double* const* row, std::size_t n, double* lines) {
+  std::size_t k = 0;
+  for (; k + 4 <= n; k += 4) {
+    for (int i = 0; i < width; i += 4) {
+      double* const at = lines + k * width + i;
+      const double* const from[] = {row[i] + k, row[i + 1] + k, row[i + 2] + k, row[i + 3] + k};
+      double* const to[] = {at, at + width, at + 2 * width, at + 3 * width};
+      turn(from, to);
+    }
+  }
+  for (; k < n; ++k)
+    for (int i = 0; i < width; ++i) lines[k * width + static_cast<std::size_t>(i)] = row[i][k];
+}
+
+/// Four rows out of lines, at `lines` and behind it.
+template <int width> EBB_INLINED void lay_out(const double* lines, std::size_t n, double* const* row) {
+  std::size_t k = 0;
+  for (; k + 4 <= n; k += 4) {
+    const double* const at = lines + k * width;
+    const double* const from[] = {at, at + width, at + 2 * width, at + 3 * width};
+    double* const to[] = {row[0] + k, row[1] + k, row[2] + k, row[3] + k};
+    turn(from, to);
+  }
+  for (; k < n; ++k)
+    for (int i = 0; i < 4; ++i) row[i][k] = lines[k * width + static_cast<std::size_t>(i)];
+}
+
 template <int width> EBB_INLINED void block(const LaneProgram& program, double* room, const double* x,
                                             const std::int64_t* row, int count, double* y, double* dx, bool* holds) {
   const std::size_t places = program.places(), inputs = program.inputs, first_constant = inputs + program.steps.size();
@@ -187,8 +229,7 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
                     room + (2 * places + 1 + program.derivatives) * width};
   const double* from[width];
   for (int i = 0; i < width; ++i) from[i] = x + static_cast<std::size_t>(row[std::min(i, count - 1)]) * inputs;
-  for (std::size_t k = 0; k < inputs; ++k)
-    for (int i = 0; i < width; ++i) lines.value[k * width + static_cast<std::size_t>(i)] = from[i][k];
+  lay_in<width>(from, inputs, lines.value);
   for (std::size_t k = 0; k < program.constants.size(); ++k)
     std::fill_n(lines.value + (first_constant + k) * width, width, program.constants[k]);
   std::memset(lines.gradient, 0, inputs * width * sizeof(double));
@@ -203,11 +244,23 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
     std::fill_n(lines.gradient + std::size_t{program.result} * width, width, 1.0);
     backward<width>(program, lines);
   }
-  for (int i = 0; i < count; ++i) {
-    if (!kept[i]) continue;
-    y[row[i]] = lines.value[std::size_t{program.result} * width + static_cast<std::size_t>(i)];
-    double* const to = dx + static_cast<std::size_t>(row[i]) * inputs;
-    for (std::size_t k = 0; k < inputs; ++k) to[k] = lines.gradient[k * width + static_cast<std::size_t>(i)];
+  for (int i = 0; i < count; ++i)
+    if (kept[i]) y[row[i]] = lines.value[std::size_t{program.result} * width + static_cast<std::size_t>(i)];
+  for (int i = 0; i < count; i += 4) {
+    const double* const at = lines.gradient + i;
+    double* to[4];
+    int rows = 0;
+    for (; rows < 4 && i + rows < count && kept[i + rows]; ++rows)
+      to[rows] = dx + static_cast<std::size_t>(row[i + rows]) * inputs;
+    if (rows == 4) {
+      lay_out<width>(at, inputs, to);
+      continue;
+    }
+    for (int j = 0; j < 4 && i + j < count; ++j) {
+      if (!kept[i + j]) continue;
+      double* const one = dx + static_cast<std::size_t>(row[i + j]) * inputs;
+      for (std::size_t k = 0; k < inputs; ++k) one[k] = at[k * width + static_cast<std::size_t>(j)];
+    }
   }
 }
 
