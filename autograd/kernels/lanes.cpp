@@ -178,58 +178,75 @@ template <int width> EBB_INLINED bool guard(const LaneProgram& program, const do
   return kept > 0;
 }
 
+using Two [[gnu::vector_size(16), gnu::aligned(8), gnu::may_alias]] = double;
 using Four [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = double;
 
-/// Turns a square of 4 by 4 numbers about.
-EBB_INLINED void turn(const double* const* from, double* const* to) {
-  Four x[4];
-  for (int i = 0; i < 4; ++i) x[i] = *reinterpret_cast<const Four*>(from[i]);
-  const Four even_01 = __builtin_shufflevector(x[0], x[1], 0, 4, 2, 6),
-             even_23 = __builtin_shufflevector(x[2], x[3], 0, 4, 2, 6);
-  const Four odd_01 = __builtin_shufflevector(x[0], x[1], 1, 5, 3, 7),
-             odd_23 = __builtin_shufflevector(x[2], x[3], 1, 5, 3, 7);
-  *reinterpret_cast<Four*>(to[0]) = __builtin_shufflevector(even_01, even_23, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(to[1]) = __builtin_shufflevector(odd_01, odd_23, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(to[2]) = __builtin_shufflevector(even_01, even_23, 2, 3, 6, 7);
-  *reinterpret_cast<Four*>(to[3]) = __builtin_shufflevector(odd_01, odd_23, 2, 3, 6, 7);
-}
+EBB_INLINED Two& two_at(double* x) { return *reinterpret_cast<Two*>(x); }
+EBB_INLINED const Two& two_at(const double* x) { return *reinterpret_cast<const Two*>(x); }
+EBB_INLINED Four& four_at(double* x) { return *reinterpret_cast<Four*>(x); }
+EBB_INLINED const Four& four_at(const double* x) { return *reinterpret_cast<const Four*>(x); }
+
+/// Squares of numbers are turned about, so that rows come to lie as columns: between rows, from their k-th numbers on, and
+/// lines of `width`.
+template <int width, int square> struct Square;
+template <int width> struct Square<width, 2> {
+  EBB_INLINED static void turn(const double* a, const double* b, double* to_a, double* to_b) {
+    const Two x = two_at(a), y = two_at(b);
+    two_at(to_a) = __builtin_shufflevector(x, y, 0, 2);
+    two_at(to_b) = __builtin_shufflevector(x, y, 1, 3);
+  }
+  EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
+    turn(row[0] + k, row[1] + k, line, line + width);
+  }
+  EBB_INLINED static void out(const double* line, std::size_t k, double* const* row) {
+    turn(line, line + width, row[0] + k, row[1] + k);
+  }
+};
+template <int width> struct Square<width, 4> {
+  EBB_INLINED static void turn(const double* a, const double* b, const double* c, const double* d, double* to_a,
+                               double* to_b, double* to_c, double* to_d) {
+    const Four x = four_at(a), y = four_at(b), z = four_at(c), w = four_at(d);
+    const Four even_xy = __builtin_shufflevector(x, y, 0, 4, 2, 6), odd_xy = __builtin_shufflevector(x, y, 1, 5, 3, 7);
+    const Four even_zw = __builtin_shufflevector(z, w, 0, 4, 2, 6), odd_zw = __builtin_shufflevector(z, w, 1, 5, 3, 7);
+    four_at(to_a) = __builtin_shufflevector(even_xy, even_zw, 0, 1, 4, 5);
+    four_at(to_b) = __builtin_shufflevector(odd_xy, odd_zw, 0, 1, 4, 5);
+    four_at(to_c) = __builtin_shufflevector(even_xy, even_zw, 2, 3, 6, 7);
+    four_at(to_d) = __builtin_shufflevector(odd_xy, odd_zw, 2, 3, 6, 7);
+  }
+  EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
+    turn(row[0] + k, row[1] + k, row[2] + k, row[3] + k, line, line + width, line + 2 * width, line + 3 * width);
+  }
+  EBB_INLINED static void out(const double* line, std::size_t k, double* const* row) {
+    turn(line, line + width, line + 2 * width, line + 3 * width, row[0] + k, row[1] + k, row[2] + k, row[3] + k);
+  }
+};
 
 /// lines [n, width] = the rows, side by side.
-template <int width> EBB_INLINED void lay_in(const double* const* row, std::size_t n, double* lines) {
+template <int width, int square> EBB_INLINED void lay_in(const double* const* row, std::size_t n, double* lines) {
   std::size_t k = 0;
-  for (; k + 4 <= n; k += 4) {
-    for (int i = 0; i < width; i += 4) {
-      double* const at = lines + k * width + i;
-      const double* const from[] = {row[i] + k, row[i + 1] + k, row[i + 2] + k, row[i + 3] + k};
-      double* const to[] = {at, at + width, at + 2 * width, at + 3 * width};
-      turn(from, to);
-    }
-  }
+  for (; k + square <= n; k += square)
+    for (int i = 0; i < width; i += square) Square<width, square>::in(row + i, k, lines + k * width + i);
   for (; k < n; ++k)
     for (int i = 0; i < width; ++i) lines[k * width + static_cast<std::size_t>(i)] = row[i][k];
 }
 
-/// Four rows out of lines, at `lines` and behind it.
-template <int width> EBB_INLINED void lay_out(const double* lines, std::size_t n, double* const* row) {
+/// As many rows out of lines as a square has.
+template <int width, int square> EBB_INLINED void lay_out(const double* lines, std::size_t n, double* const* row) {
   std::size_t k = 0;
-  for (; k + 4 <= n; k += 4) {
-    const double* const at = lines + k * width;
-    const double* const from[] = {at, at + width, at + 2 * width, at + 3 * width};
-    double* const to[] = {row[0] + k, row[1] + k, row[2] + k, row[3] + k};
-    turn(from, to);
-  }
+  for (; k + square <= n; k += square) Square<width, square>::out(lines + k * width, k, row);
   for (; k < n; ++k)
-    for (int i = 0; i < 4; ++i) row[i][k] = lines[k * width + static_cast<std::size_t>(i)];
+    for (int i = 0; i < square; ++i) row[i][k] = lines[k * width + static_cast<std::size_t>(i)];
 }
 
-template <int width> EBB_INLINED void block(const LaneProgram& program, double* room, const double* x,
-                                            const std::int64_t* row, int count, double* y, double* dx, bool* holds) {
+template <int width, int square> EBB_INLINED void block(const LaneProgram& program, double* room, const double* x,
+                                                        const std::int64_t* row, int count, double* y, double* dx,
+                                                        bool* holds) {
   const std::size_t places = program.places(), inputs = program.inputs, first_constant = inputs + program.steps.size();
   const Lines lines{room, room + places * width, room + (2 * places + 1) * width, room + 2 * places * width,
                     room + (2 * places + 1 + program.derivatives) * width};
   const double* from[width];
   for (int i = 0; i < width; ++i) from[i] = x + static_cast<std::size_t>(row[std::min(i, count - 1)]) * inputs;
-  lay_in<width>(from, inputs, lines.value);
+  lay_in<width, square>(from, inputs, lines.value);
   for (std::size_t k = 0; k < program.constants.size(); ++k)
     std::fill_n(lines.value + (first_constant + k) * width, width, program.constants[k]);
   std::memset(lines.gradient, 0, inputs * width * sizeof(double));
@@ -246,17 +263,17 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
   }
   for (int i = 0; i < count; ++i)
     if (kept[i]) y[row[i]] = lines.value[std::size_t{program.result} * width + static_cast<std::size_t>(i)];
-  for (int i = 0; i < count; i += 4) {
+  for (int i = 0; i < count; i += square) {
     const double* const at = lines.gradient + i;
-    double* to[4];
+    double* to[square];
     int rows = 0;
-    for (; rows < 4 && i + rows < count && kept[i + rows]; ++rows)
+    for (; rows < square && i + rows < count && kept[i + rows]; ++rows)
       to[rows] = dx + static_cast<std::size_t>(row[i + rows]) * inputs;
-    if (rows == 4) {
-      lay_out<width>(at, inputs, to);
+    if (rows == square) {
+      lay_out<width, square>(at, inputs, to);
       continue;
     }
-    for (int j = 0; j < 4 && i + j < count; ++j) {
+    for (int j = 0; j < square && i + j < count; ++j) {
       if (!kept[i + j]) continue;
       double* const one = dx + static_cast<std::size_t>(row[i + j]) * inputs;
       for (std::size_t k = 0; k < inputs; ++k) one[k] = at[k * width + static_cast<std::size_t>(j)];
@@ -265,19 +282,19 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
 }
 
 // The same for each set of instructions, and one chosen for this machine.
-#define EBB_LEVEL(name, attributes)                                                                                 \
+#define EBB_LEVEL(name, square, attributes)                                                                         \
   attributes void name##_narrow(const LaneProgram& program, double* room, const double* x, const std::int64_t* row, \
                                 int count, double* y, double* dx, bool* holds) {                                    \
-    block<narrow>(program, room, x, row, count, y, dx, holds);                                                      \
+    block<narrow, square>(program, room, x, row, count, y, dx, holds);                                              \
   }                                                                                                                 \
   attributes void name##_wide(const LaneProgram& program, double* room, const double* x, const std::int64_t* row,   \
                               int count, double* y, double* dx, bool* holds) {                                      \
-    block<wide>(program, room, x, row, count, y, dx, holds);                                                        \
+    block<wide, square>(program, room, x, row, count, y, dx, holds);                                                \
   }
-EBB_LEVEL(baseline, )
+EBB_LEVEL(baseline, 2, )
 #ifdef EBB_WIDE
-EBB_LEVEL(avx2, [[gnu::target("avx2")]])
-EBB_LEVEL(avx512, [[gnu::target(EBB_AVX512)]])
+EBB_LEVEL(avx2, 4, [[gnu::target("avx2")]])
+EBB_LEVEL(avx512, 4, [[gnu::target(EBB_AVX512)]])
 #endif
 #undef EBB_LEVEL
 
