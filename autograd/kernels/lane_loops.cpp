@@ -123,6 +123,11 @@ template <int bytes> class Run {
       case Op::call:
         call(loop_.calls[w.a], terms);
         break;
+      case Op::pair:
+        if (w.first == Op::add) pair(w, end, [](V& s, const V& x, const V& y) { s = x + y; });
+        else if (w.first == Op::sub) pair(w, end, [](V& s, const V& x, const V& y) { s = x - y; });
+        else pair(w, end, [](V& s, const V& x, const V& y) { s = x * y; });
+        break;
       default: {
         const auto there = [to](std::size_t t) -> V& { return to[t]; };
         if (w.adds) bring<false>(w, 0, end, there);
@@ -130,6 +135,30 @@ template <int bytes> class Run {
       }
     }
 #undef EBB_COMPUTED
+  }
+
+  template <class First> EBB_INLINED void pair(const Work& w, std::size_t end, First first) const {
+    V* const to = at_[w.to];
+    const V* const a = at_[w.a];
+    const V* const b = at_[w.b];
+    const V* const c = at_[w.g];
+#define EBB_PAIRED(name, ...)               \
+  case Work::Second::name:                  \
+    for (std::size_t t = 0; t < end; ++t) { \
+      V x;                                  \
+      first(x, a[t], b[t]);                 \
+      to[t] = __VA_ARGS__;                  \
+    }                                       \
+    break
+    switch (w.second) {
+      EBB_PAIRED(add, x + c[t]);
+      EBB_PAIRED(sub, x - c[t]);
+      EBB_PAIRED(sub_from, c[t] - x);
+      EBB_PAIRED(mul, x * c[t]);
+      case Work::Second::none:
+        break;
+    }
+#undef EBB_PAIRED
   }
 
   EBB_INLINED void call(const LaneLoop::Call& call, std::size_t terms) const {

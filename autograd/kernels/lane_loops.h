@@ -24,12 +24,15 @@ struct LaneLoop {
     bool fixed, running;               // the same for all terms; side by side in the order of the terms
   };
   /// A piece of work on slots.  From pass on they go backward: g is the gradient that arrived, a and b are what the
-  /// derivative hangs on.
+  /// derivative hangs on.  A pair's first step, of a and b, is wanted by its second alone, whose other operand is g.
   struct Work {
-    enum class Op : std::uint8_t { add, sub, mul, div, neg, call, pass, product, twice, over, under };
+    enum class Op : std::uint8_t { add, sub, mul, div, neg, call, pair, pass, product, twice, over, under };
+    enum class Second : std::uint8_t { none, add, sub, sub_from, mul };  // sub_from: g less the first
     Op op;
     bool adds, minus;  // to what lies there; what goes backward is taken away
     std::uint32_t to, a, b, g;
+    Op first = Op::add;  // of a pair
+    Second second = Second::none;
   };
   struct Call {
     void (*run)(const double* const* x, double* y, double* const* dx);

@@ -181,6 +181,7 @@ class Rolling {
     add_backward();
     loop_.terms = static_cast<std::uint32_t>(range_.terms);
     find_once();
+    find_pairs();
     set_in_order();
     return std::move(loop_);
   }
@@ -365,6 +366,45 @@ class Rolling {
     };
     move_from(loop_.forward, false);
     move_from(loop_.backward, true);
+  }
+
+  /// What one other step alone reads is not laid down in between.
+  void find_pairs() {
+    std::vector<int> reads(loop_.slots);
+    const auto note = [&](const Work& w) {
+      ++reads[w.a];
+      ++reads[w.b];
+      ++reads[w.g];
+    };
+    for (const auto* all : {&loop_.once, &loop_.backward})
+      for (const Work& w : *all) note(w);
+    for (const LaneLoop::Sent& sent : loop_.sent) note(sent.work);
+    for (const LaneLoop::Call& call : loop_.calls)
+      for (int k = 0; k < call.arity; ++k) ++reads[call.x[static_cast<std::size_t>(k)]];
+    const auto simple = [](const Work& w) { return w.op == Op::add || w.op == Op::sub || w.op == Op::mul; };
+    for (const Work& w : loop_.forward) {
+      if (w.op == Op::call) continue;
+      ++reads[w.a];
+      if (w.op != Op::neg) ++reads[w.b];
+    }
+    std::vector<Work> made;
+    for (Work second : loop_.forward) {
+      const auto first = std::find_if(made.begin(), made.end(), [&](const Work& w) {
+        return simple(w) && reads[w.to] == 1 && w.to != loop_.term && (w.to == second.a || w.to == second.b);
+      });
+      if (simple(second) && first != made.end()) {
+        using Second = Work::Second;
+        const bool is_a = first->to == second.a;
+        const Second how = second.op == Op::add   ? Second::add
+                           : second.op == Op::mul ? Second::mul
+                           : is_a                 ? Second::sub
+                                                  : Second::sub_from;
+        second = {Op::pair, false, false, second.to, first->a, first->b, is_a ? second.b : second.a, first->op, how};
+        made.erase(first);
+      }
+      made.push_back(second);
+    }
+    loop_.forward = std::move(made);
   }
 
   void set_in_order() {
