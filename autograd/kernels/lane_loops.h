@@ -49,7 +49,7 @@ struct LaneLoop {
   std::uint32_t terms, slots;
   std::uint32_t start;          // the place of what the terms are added to
   bool to_start;                // whether that wants a gradient
-  bool is_result = false;       // then the gradient that arrives is 1
+  bool is_result = false;       // then the gradient that arrives is 1, and all terms are kept
   std::uint32_t term, arrived;  // the slots of the terms and of the sum's gradient
   std::vector<Outside> outside;
   std::vector<Work> once, forward, backward;  // once: what is the same for all terms

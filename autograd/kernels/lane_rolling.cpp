@@ -14,6 +14,7 @@ namespace ebb::kernels {
 namespace {
 
 constexpr std::size_t most_steps = LaneLoop::most_steps;
+constexpr std::size_t most_kept = std::size_t{1} << 15;  // terms: more are computed twice sooner than read from afar
 
 /// In which order what is sent to two operands, `a` first in each term, may go out, all of one before all of the other, if
 /// later terms send first.
@@ -350,7 +351,7 @@ void LaneProgram::find_loops() {
   std::vector<LaneLoop> made;
   for (const LaneRange& r : ranges) {
     made.push_back(Rolling(*this, r, moved).run());
-    made.back().is_result = result == inputs + r.end() - 1;
+    made.back().is_result = result == inputs + r.end() - 1 && r.terms <= most_kept;
   }
   steps.clear();
   calls.clear();
