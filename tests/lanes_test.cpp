@@ -146,7 +146,9 @@ TEST_CASE(
          }
          return sum > 0 ? sum : sum * sum;
        }}};
-  for (const auto& [name, f] : sums) {
+  for (const auto& sum : sums) {
+    const std::string& name = sum.first;
+    const Function& f = sum.second;
     CAPTURE(name);
     for (const std::int64_t n : {2, 9, 33, 70}) {
       auto replayed = replay(f);
