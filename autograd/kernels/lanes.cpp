@@ -178,22 +178,23 @@ template <int width> EBB_INLINED bool guard(const LaneProgram& program, const do
   return kept > 0;
 }
 
-using Two [[gnu::vector_size(16), gnu::aligned(8), gnu::may_alias]] = double;
-using Four [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = double;
+using Two [[gnu::vector_size(16)]] = double;
+using Four [[gnu::vector_size(32)]] = double;
 
-EBB_INLINED Two& two_at(double* x) { return *reinterpret_cast<Two*>(x); }
-EBB_INLINED const Two& two_at(const double* x) { return *reinterpret_cast<const Two*>(x); }
-EBB_INLINED Four& four_at(double* x) { return *reinterpret_cast<Four*>(x); }
-EBB_INLINED const Four& four_at(const double* x) { return *reinterpret_cast<const Four*>(x); }
+/// A vector that lies anywhere.
+template <class V> EBB_INLINED void load(V& to, const double* from) { std::memcpy(&to, from, sizeof(V)); }
+template <class V> EBB_INLINED void store(double* to, const V& from) { std::memcpy(to, &from, sizeof(V)); }
 
 /// Squares of numbers are turned about, so that rows come to lie as columns: between rows, from their k-th numbers on, and
 /// lines of `width`.
 template <int width, int square> struct Square;
 template <int width> struct Square<width, 2> {
   EBB_INLINED static void turn(const double* a, const double* b, double* to_a, double* to_b) {
-    const Two x = two_at(a), y = two_at(b);
-    two_at(to_a) = __builtin_shufflevector(x, y, 0, 2);
-    two_at(to_b) = __builtin_shufflevector(x, y, 1, 3);
+    Two x, y;
+    load(x, a);
+    load(y, b);
+    store(to_a, __builtin_shufflevector(x, y, 0, 2));
+    store(to_b, __builtin_shufflevector(x, y, 1, 3));
   }
   EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
     turn(row[0] + k, row[1] + k, line, line + width);
@@ -205,13 +206,17 @@ template <int width> struct Square<width, 2> {
 template <int width> struct Square<width, 4> {
   EBB_INLINED static void turn(const double* a, const double* b, const double* c, const double* d, double* to_a,
                                double* to_b, double* to_c, double* to_d) {
-    const Four x = four_at(a), y = four_at(b), z = four_at(c), w = four_at(d);
+    Four x, y, z, w;
+    load(x, a);
+    load(y, b);
+    load(z, c);
+    load(w, d);
     const Four even_xy = __builtin_shufflevector(x, y, 0, 4, 2, 6), odd_xy = __builtin_shufflevector(x, y, 1, 5, 3, 7);
     const Four even_zw = __builtin_shufflevector(z, w, 0, 4, 2, 6), odd_zw = __builtin_shufflevector(z, w, 1, 5, 3, 7);
-    four_at(to_a) = __builtin_shufflevector(even_xy, even_zw, 0, 1, 4, 5);
-    four_at(to_b) = __builtin_shufflevector(odd_xy, odd_zw, 0, 1, 4, 5);
-    four_at(to_c) = __builtin_shufflevector(even_xy, even_zw, 2, 3, 6, 7);
-    four_at(to_d) = __builtin_shufflevector(odd_xy, odd_zw, 2, 3, 6, 7);
+    store(to_a, __builtin_shufflevector(even_xy, even_zw, 0, 1, 4, 5));
+    store(to_b, __builtin_shufflevector(odd_xy, odd_zw, 0, 1, 4, 5));
+    store(to_c, __builtin_shufflevector(even_xy, even_zw, 2, 3, 6, 7));
+    store(to_d, __builtin_shufflevector(odd_xy, odd_zw, 2, 3, 6, 7));
   }
   EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
     turn(row[0] + k, row[1] + k, row[2] + k, row[3] + k, line, line + width, line + 2 * width, line + 3 * width);
