@@ -85,6 +85,7 @@ class Translation {
     for (const auto& [how, a, b, answer] : trace.comparisons)
       program_.guards.push_back({static_cast<LaneGuard::How>(how), answer, place_of_value(a), place_of_value(b)});
     program_.result = place_of_value(y);
+    program_.find_loops();
     program_.find_first();
     return std::move(program_);
   }

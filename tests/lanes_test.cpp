@@ -72,6 +72,111 @@ TEST_CASE("rows in lanes have the values and gradients of a graph for each, to t
   CHECK(f.paths() == 1);
 }
 
+TEST_CASE(
+    "sums of terms that are all computed alike have the values and gradients of a graph for each row, to the last "
+    "bit") {
+  using Numbers = std::span<const Scalar>;
+  const std::vector<std::pair<std::string, Function>> sums = {
+      {"neighbours",
+       [](Numbers x) {
+         Scalar sum = 0;
+         for (std::size_t i = 0; i + 1 < x.size(); ++i)
+           sum = sum + (100 * square(x[i + 1] - x[i] * x[i]) + (1 - x[i]) * (1 - x[i]) * (1 - x[i]));
+         return sum;
+       }},
+      {"neighbours, from the last",
+       [](Numbers x) {
+         Scalar sum = x[0];
+         for (std::size_t i = x.size() - 1; i > 0; --i) sum = x[i] * x[i - 1] * (x[i] - x[i - 1]) / x[i] + sum;
+         return sum;
+       }},
+      {"a line through points",
+       [](Numbers x) {
+         Scalar sum = 0;
+         for (int i = 0; i < 40; ++i) {
+           const Scalar off = x[0] * std::sin(i) + x[1] * (i % 3) - x[0] / (1 + i);
+           sum += off * off;
+         }
+         return sqrt(sum + 1) * x[1] / 40;
+       }},
+      {"two sums, with one's start in the other",
+       [](Numbers x) {
+         Scalar first = exp(x[0]), second = 3;
+         const Scalar shared = x[0] * x[1];
+         for (const Scalar& one : x) first += tanh(one * shared) * pow(one * one + 1, shared);
+         for (const Scalar& one : x) second = second + -(one + one) * (first - one) * maximum(one, shared);
+         return second * first;
+       }},
+      {"operands in any order",
+       [](Numbers x) {
+         Scalar sum = 0;
+         for (std::size_t i = 0; i < 50; ++i) {
+           const Scalar &a = x[i * 7 % x.size()], &b = x[(i * i + 3) % x.size()];
+           sum += (a * b + a) * (b - 2.0 / (3 + a * a));
+         }
+         return sum;
+       }},
+      {"nothing arrives where a derivative is infinite",
+       [](Numbers x) {
+         Scalar sum = 0;
+         for (const Scalar& one : x) sum += sqrt(one * 0) * (one * 0) + (one - 1) / (one * 2 + 9) * 3;
+         return sum;
+       }},
+      {"a sum whose middle counts, too",
+       [](Numbers x) {
+         Scalar sum = 0, middle = 1;
+         for (std::size_t i = 0; i < x.size(); ++i) {
+           sum += x[i] * (x[i] - 3) * 2;
+           if (i == x.size() / 2) middle = sum;
+         }
+         return sum * middle;
+       }},
+      {"terms of more than two operands",
+       [](Numbers x) {
+         static const auto blend = elementwise("blend", [](auto a, auto b, auto t) { return a + (b - a) * t * t; });
+         Scalar sum = 1;
+         for (std::size_t i = 0; i + 1 < x.size(); ++i) sum += blend(x[i], x[0], x[i + 1]) * x[i] * (x[0] - 1);
+         return -sum;
+       }},
+      {"a term that is compared", [](Numbers x) {
+         Scalar sum = 0;
+         for (const Scalar& one : x) {
+           const Scalar term = one * one * one - one;
+           sum += term > 1e9 ? term * 2 : term;
+         }
+         return sum > 0 ? sum : sum * sum;
+       }}};
+  for (const auto& sum : sums) {
+    const std::string& name = sum.first;
+    const Function& f = sum.second;
+    CAPTURE(name);
+    for (const std::int64_t n : {2, 9, 33, 70}) {
+      auto replayed = replay(f);
+      for (const std::int64_t batch : {1, 7, 33}) {
+        const Tensor x = rows(batch, n);
+        const auto [y, dx] = replayed(x);
+        const RowGradients expected = row_by_row(f, x);
+        CHECK(differing(y, expected.values) == 0);
+        CHECK(differing(dx, expected.gradients) == 0);
+      }
+      CHECK(replayed.why() == "");
+    }
+  }
+}
+
+TEST_CASE("a sum of more terms than are kept has the gradients of a graph for each row, to the last bit") {
+  const auto f = [](std::span<const Scalar> x) {
+    Scalar sum = 0;
+    for (std::size_t i = 0; i + 1 < x.size(); ++i) sum += (x[i] - x[i + 1]) * x[i] * x[i];
+    return sum;
+  };
+  const Tensor x = rows(3, 40'000);
+  const auto [y, dx] = replay(f)(x);
+  const RowGradients expected = row_by_row(f, x);
+  CHECK(differing(y, expected.values) == 0);
+  CHECK(differing(dx, expected.gradients) == 0);
+}
+
 TEST_CASE("a function of a span runs on rows of another width than before") {
   auto f = replay([](std::span<const Scalar> x) { return mixture(x); });
   for (const std::int64_t n : {4, 2, 7, 1}) {
@@ -232,7 +337,9 @@ TEST_CASE("asking a replayed function of Scalars for what it cannot do says so")
         "replay(): each of the function's numbers comes as a tensor [batch], not [3] beside [2]");
   {
     Graph graph;
-    CHECK(message([&] { f(ones({2, 2})); }) ==
+    CHECK(message([&] {
+            f(ones({2, 2}));
+          }) ==
           "replay(): a graph records, and what comes out of a replayed function is no part of it\n"
           "  help: call it before the graph opens, or while a Pause lives");
     const Scalar three = graph.variable(3.0);

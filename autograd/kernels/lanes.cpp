@@ -21,6 +21,7 @@ struct Lines {
   double* gradient;
   double* derivative;
   const double* zeros;
+  double* loops;  // the room of loops
 };
 
 // No line that a step writes overlaps one that it reads, but for the same number in the same row.
@@ -66,6 +67,12 @@ template <int width> EBB_INLINED void forward(const LaneProgram& program, Lines 
           }
           call.run(x, y + first, dx);
         }
+        break;
+      }
+      case LaneStep::Op::loop: {
+        const LaneLoop& loop = program.loops[step.a];
+        if (loop.is_result) run_at_once(loop, value, lines.gradient, y, lines.loops);
+        else run_forward(loop, value, y, lines.loops);
       }
     }
     y += width;
@@ -73,9 +80,7 @@ template <int width> EBB_INLINED void forward(const LaneProgram& program, Lines 
 }
 
 /// What a step sends where g arrived.  Where nothing did nothing goes on, be the local derivative infinite.
-EBB_INLINED double unless_none(double g, double sent) {
-  return g != 0 ? sent : 0;
-}
+EBB_INLINED double unless_none(double g, double sent) { return g != 0 ? sent : 0; }
 
 // Steps go backward in the order in which a graph's backward meets them, so that sums come out the same.
 template <int width> EBB_INLINED void backward(const LaneProgram& program, Lines lines) {
@@ -127,6 +132,10 @@ template <int width> EBB_INLINED void backward(const LaneProgram& program, Lines
         }
         break;
       }
+      case wanted(LaneStep::Op::loop, true, false):
+        if (const LaneLoop& loop = program.loops[step.a]; !loop.is_result)
+          run_backward(loop, value, gradient, g, lines.loops);
+        break;
       default:
         break;
     }
@@ -169,14 +178,80 @@ template <int width> EBB_INLINED bool guard(const LaneProgram& program, const do
   return kept > 0;
 }
 
-template <int width> EBB_INLINED void block(const LaneProgram& program, double* room, const double* x,
-                                            const std::int64_t* row, int count, double* y, double* dx, bool* holds) {
+using Two [[gnu::vector_size(16)]] = double;
+using Four [[gnu::vector_size(32)]] = double;
+
+/// A vector that lies anywhere.
+template <class V> EBB_INLINED void load(V& to, const double* from) { std::memcpy(&to, from, sizeof(V)); }
+template <class V> EBB_INLINED void store(double* to, const V& from) { std::memcpy(to, &from, sizeof(V)); }
+
+/// Squares of numbers are turned about, so that rows come to lie as columns: between rows, from their k-th numbers on, and
+/// lines of `width`.
+template <int width, int square> struct Square;
+template <int width> struct Square<width, 2> {
+  EBB_INLINED static void turn(const double* a, const double* b, double* to_a, double* to_b) {
+    Two x, y;
+    load(x, a);
+    load(y, b);
+    store(to_a, __builtin_shufflevector(x, y, 0, 2));
+    store(to_b, __builtin_shufflevector(x, y, 1, 3));
+  }
+  EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
+    turn(row[0] + k, row[1] + k, line, line + width);
+  }
+  EBB_INLINED static void out(const double* line, std::size_t k, double* const* row) {
+    turn(line, line + width, row[0] + k, row[1] + k);
+  }
+};
+template <int width> struct Square<width, 4> {
+  EBB_INLINED static void turn(const double* a, const double* b, const double* c, const double* d, double* to_a,
+                               double* to_b, double* to_c, double* to_d) {
+    Four x, y, z, w;
+    load(x, a);
+    load(y, b);
+    load(z, c);
+    load(w, d);
+    const Four even_xy = __builtin_shufflevector(x, y, 0, 4, 2, 6), odd_xy = __builtin_shufflevector(x, y, 1, 5, 3, 7);
+    const Four even_zw = __builtin_shufflevector(z, w, 0, 4, 2, 6), odd_zw = __builtin_shufflevector(z, w, 1, 5, 3, 7);
+    store(to_a, __builtin_shufflevector(even_xy, even_zw, 0, 1, 4, 5));
+    store(to_b, __builtin_shufflevector(odd_xy, odd_zw, 0, 1, 4, 5));
+    store(to_c, __builtin_shufflevector(even_xy, even_zw, 2, 3, 6, 7));
+    store(to_d, __builtin_shufflevector(odd_xy, odd_zw, 2, 3, 6, 7));
+  }
+  EBB_INLINED static void in(const double* const* row, std::size_t k, double* line) {
+    turn(row[0] + k, row[1] + k, row[2] + k, row[3] + k, line, line + width, line + 2 * width, line + 3 * width);
+  }
+  EBB_INLINED static void out(const double* line, std::size_t k, double* const* row) {
+    turn(line, line + width, line + 2 * width, line + 3 * width, row[0] + k, row[1] + k, row[2] + k, row[3] + k);
+  }
+};
+
+/// lines [n, width] = the rows, side by side.
+template <int width, int square> EBB_INLINED void lay_in(const double* const* row, std::size_t n, double* lines) {
+  std::size_t k = 0;
+  for (; k + square <= n; k += square)
+    for (int i = 0; i < width; i += square) Square<width, square>::in(row + i, k, lines + k * width + i);
+  for (; k < n; ++k)
+    for (int i = 0; i < width; ++i) lines[k * width + static_cast<std::size_t>(i)] = row[i][k];
+}
+
+/// As many rows out of lines as a square has.
+template <int width, int square> EBB_INLINED void lay_out(const double* lines, std::size_t n, double* const* row) {
+  std::size_t k = 0;
+  for (; k + square <= n; k += square) Square<width, square>::out(lines + k * width, k, row);
+  for (; k < n; ++k)
+    for (int i = 0; i < square; ++i) row[i][k] = lines[k * width + static_cast<std::size_t>(i)];
+}
+
+template <int width, int square> EBB_INLINED void block(const LaneProgram& program, double* room, const double* x,
+                                                        const std::int64_t* row, int count, double* y, double* dx,
+                                                        bool* holds) {
   const std::size_t places = program.places(), inputs = program.inputs, first_constant = inputs + program.steps.size();
-  const Lines lines{room, room + places * width, room + (2 * places + 1) * width, room + 2 * places * width};
+  const Lines lines{room, room + places * width, room + (2 * places + 1) * width, room + 2 * places * width,
+                    room + (2 * places + 1 + program.derivatives) * width};
   const double* from[width];
   for (int i = 0; i < width; ++i) from[i] = x + static_cast<std::size_t>(row[std::min(i, count - 1)]) * inputs;
-  for (std::size_t k = 0; k < inputs; ++k)
-    for (int i = 0; i < width; ++i) lines.value[k * width + static_cast<std::size_t>(i)] = from[i][k];
+  lay_in<width, square>(from, inputs, lines.value);
   for (std::size_t k = 0; k < program.constants.size(); ++k)
     std::fill_n(lines.value + (first_constant + k) * width, width, program.constants[k]);
   std::memset(lines.gradient, 0, inputs * width * sizeof(double));
@@ -191,28 +266,40 @@ template <int width> EBB_INLINED void block(const LaneProgram& program, double* 
     std::fill_n(lines.gradient + std::size_t{program.result} * width, width, 1.0);
     backward<width>(program, lines);
   }
-  for (int i = 0; i < count; ++i) {
-    if (!kept[i]) continue;
-    y[row[i]] = lines.value[std::size_t{program.result} * width + static_cast<std::size_t>(i)];
-    double* const to = dx + static_cast<std::size_t>(row[i]) * inputs;
-    for (std::size_t k = 0; k < inputs; ++k) to[k] = lines.gradient[k * width + static_cast<std::size_t>(i)];
+  for (int i = 0; i < count; ++i)
+    if (kept[i]) y[row[i]] = lines.value[std::size_t{program.result} * width + static_cast<std::size_t>(i)];
+  for (int i = 0; i < count; i += square) {
+    const double* const at = lines.gradient + i;
+    double* to[square];
+    int rows = 0;
+    for (; rows < square && i + rows < count && kept[i + rows]; ++rows)
+      to[rows] = dx + static_cast<std::size_t>(row[i + rows]) * inputs;
+    if (rows == square) {
+      lay_out<width, square>(at, inputs, to);
+      continue;
+    }
+    for (int j = 0; j < square && i + j < count; ++j) {
+      if (!kept[i + j]) continue;
+      double* const one = dx + static_cast<std::size_t>(row[i + j]) * inputs;
+      for (std::size_t k = 0; k < inputs; ++k) one[k] = at[k * width + static_cast<std::size_t>(j)];
+    }
   }
 }
 
 // The same for each set of instructions, and one chosen for this machine.
-#define EBB_LEVEL(name, attributes)                                                                                 \
+#define EBB_LEVEL(name, square, attributes)                                                                         \
   attributes void name##_narrow(const LaneProgram& program, double* room, const double* x, const std::int64_t* row, \
                                 int count, double* y, double* dx, bool* holds) {                                    \
-    block<narrow>(program, room, x, row, count, y, dx, holds);                                                      \
+    block<narrow, square>(program, room, x, row, count, y, dx, holds);                                              \
   }                                                                                                                 \
   attributes void name##_wide(const LaneProgram& program, double* room, const double* x, const std::int64_t* row,   \
                               int count, double* y, double* dx, bool* holds) {                                      \
-    block<wide>(program, room, x, row, count, y, dx, holds);                                                        \
+    block<wide, square>(program, room, x, row, count, y, dx, holds);                                                \
   }
-EBB_LEVEL(baseline, )
+EBB_LEVEL(baseline, 2, )
 #ifdef EBB_WIDE
-EBB_LEVEL(avx2, [[gnu::target("avx2")]])
-EBB_LEVEL(avx512, [[gnu::target(EBB_AVX512)]])
+EBB_LEVEL(avx2, 4, [[gnu::target("avx2")]])
+EBB_LEVEL(avx512, 4, [[gnu::target(EBB_AVX512)]])
 #endif
 #undef EBB_LEVEL
 
@@ -241,7 +328,15 @@ void LaneProgram::find_first() {
   };
   for (std::size_t s = steps.size(); s-- > 0;) {
     LaneStep& step = steps[s];
-    if (step.op != LaneStep::Op::call) {
+    if (step.op == LaneStep::Op::loop) {
+      LaneLoop& loop = loops[step.a];
+      const auto clear = [&](std::uint32_t place) {
+        if (first(place, true)) loop.clear.push_back(place);
+      };
+      for (const LaneLoop::Sent& sent : loop.sent)
+        for (const std::uint32_t place : loop.outside[sent.outside].place) clear(place);
+      if (loop.to_start) clear(loop.start);
+    } else if (step.op != LaneStep::Op::call) {
       step.first_a = first(step.a, step.to_a);
       step.first_b = first(step.b, step.to_b);
     } else if (LaneCall& call = calls[step.a]; step.to_a) {
@@ -255,11 +350,14 @@ void LaneProgram::find_first() {
 
 int lane_width(const LaneProgram& program, std::int64_t rows) {
   constexpr std::size_t cached = std::size_t{512} << 10;
+  if (!program.loops.empty()) return narrow;  // an order does much anyway
   return rows >= wide && lane_room(program, wide) * sizeof(double) <= cached ? wide : narrow;
 }
 
 std::size_t lane_room(const LaneProgram& program, int width) {
-  return (2 * program.places() + 1 + program.derivatives) * static_cast<std::size_t>(width);
+  std::size_t loops = 0;
+  for (const LaneLoop& loop : program.loops) loops = std::max(loops, loop.room());
+  return (2 * program.places() + 1 + program.derivatives + loops) * static_cast<std::size_t>(width);
 }
 
 void run_lanes(const LaneProgram& program, int width, double* room, const double* x, const std::int64_t* row, int count,

@@ -4,7 +4,10 @@
 // first, then the result of each step, then the constants.
 #pragma once
 
+#include "lane_loops.h"
+
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -12,11 +15,11 @@ namespace ebb::kernels {
 
 /// Its step number s writes place inputs + s.
 struct LaneStep {
-  enum class Op : std::uint8_t { add, sub, mul, div, neg, call };
+  enum class Op : std::uint8_t { add, sub, mul, div, neg, call, loop };
   Op op;
   bool to_a, to_b;        ///< which operands' gradients are wanted
   bool first_a, first_b;  ///< whether backward has brought nothing there yet: it stores, and later ones add
-  std::uint32_t a, b;     ///< places; of a call, a is its position in LaneProgram::calls
+  std::uint32_t a, b;     ///< places; of a call or a loop, a is its position in LaneProgram::calls or ::loops
 };
 
 /// Any other op of 1 to 4 operands.
@@ -44,10 +47,13 @@ struct LaneProgram {
   std::uint32_t inputs = 0, result = 0, derivatives = 0;  // derivatives: lines that its calls need
   std::vector<LaneStep> steps;
   std::vector<LaneCall> calls;
+  std::vector<LaneLoop> loops;
   std::vector<LaneGuard> guards;
   std::vector<double> constants;
 
-  /// Notes whose gradients come first; to be called once all steps stand.
+  /// Makes loops of sums of many terms that are computed alike; to be called once all steps stand.
+  void find_loops();
+  /// Notes whose gradients come first; to be called after that.
   void find_first();
   std::size_t places() const { return inputs + steps.size() + constants.size(); }
 };
