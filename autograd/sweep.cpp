@@ -299,9 +299,9 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
     if (node.kind != Node::Kind::parameter) continue;
     if (node.gradient != nullptr && to_parameters) {
       const std::shared_ptr<ParameterState>& parameter = parameters[node.parameter - 1];
-      if (capturing != nullptr) note_gradient(parameter, share(node.gradient));
-      else parameter->add_gradient(share(node.gradient));
-      if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
+      Tensor gradient = observing ? share(node.gradient) : Access::tensor(std::exchange(node.gradient, nullptr));
+      if (capturing != nullptr) note_gradient(parameter, gradient);
+      else parameter->add_gradient(std::move(gradient));
     }
     // With its numbers let go, a step can change them in place; if the graph meets it again, it gets a new leaf.
     if (!retain && !observing && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));

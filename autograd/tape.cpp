@@ -26,7 +26,9 @@ std::size_t up_to_page(std::size_t bytes) {
 // processor would take a load from one for a read of what was just stored into another, and wait.
 constexpr std::size_t entry_start = 0, value_start = 1024, adjoint_start = 2048, code_start = 3072;
 
-template <class T> std::byte* first_page(T* all, std::size_t start) { return reinterpret_cast<std::byte*>(all) - start; }
+template <class T> std::byte* first_page(T* all, std::size_t start) {
+  return reinterpret_cast<std::byte*>(all) - start;
+}
 
 template <class T> bool reserve(T*& all, std::size_t count, std::size_t start) {
   const std::size_t bytes = up_to_page(start + count * sizeof(T));

@@ -46,18 +46,15 @@ Tensor empty(const Shape& shape, DType dtype) {
   std::uint8_t bucket = 0;
   const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
   const bool captured = capturing != nullptr;
-  void* const block = captured ? take_captured_block(head_bytes + bytes, bucket) : take_block(head_bytes + bytes, bucket);
+  void* const block =
+      captured ? take_captured_block(head_bytes + bytes, bucket) : take_small_block(head_bytes + bytes, bucket);
   if (block == nullptr) {
     throw UsageError(fmt::format("there is no memory for {} {}: {} bytes{}", to_string(dtype), to_string(shape), bytes,
                                  where_in_model()));
   }
-  auto* const head = ::new (block) TensorImpl;
-  head->dtype = dtype;
-  head->bucket = bucket;
-  head->captured = captured;
-  head->data = static_cast<std::byte*>(block) + head_bytes;
-  head->shape = shape;
-  return Access::tensor(head);
+  void* const data = static_cast<std::byte*>(block) + head_bytes;
+  return Access::tensor(
+      ::new (block) TensorImpl{.dtype = dtype, .bucket = bucket, .captured = captured, .data = data, .shape = shape});
 }
 
 Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
@@ -65,17 +62,12 @@ Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
   TensorImpl* const owner = base->owner != nullptr ? base->owner : base;
   std::uint8_t bucket = 0;
   const bool captured = capturing != nullptr;
-  void* const block = captured ? take_captured_block(head_bytes, bucket) : take_block(head_bytes, bucket);
+  void* const block = captured ? take_captured_block(head_bytes, bucket) : take_small_block(head_bytes, bucket);
   if (block == nullptr) throw std::bad_alloc();
-  auto* const head = ::new (block) TensorImpl;
-  head->dtype = base->dtype;
-  head->bucket = bucket;
-  head->captured = captured;
-  head->data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
-  head->shape = shape;
+  void* const data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
   owner->refs.fetch_add(1, std::memory_order_relaxed);
-  head->owner = owner;
-  return Access::tensor(head);
+  return Access::tensor(::new (block) TensorImpl{
+      .dtype = base->dtype, .bucket = bucket, .captured = captured, .data = data, .owner = owner, .shape = shape});
 }
 
 void* own_buffer(Tensor& t) {
@@ -106,7 +98,7 @@ void Tensor::release(TensorImpl* last) noexcept {
   TensorImpl* const owner = last->owner;
   if (last->captured) [[unlikely]]
     give_captured_block(last, last->bucket);
-  else give_block(last, last->bucket);
+  else give_small_block(last, last->bucket);
   if (owner != nullptr) Tensor base(owner);  // one step down: an owner views nobody
 }
 
