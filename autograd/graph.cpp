@@ -218,20 +218,15 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
 
 // ---- the list --------------------------------------------------------------------------------------------------
 
-void* Arena::take(std::size_t bytes) {
-  bytes = (bytes + 15) / 16 * 16;
+void Arena::go_on(std::size_t bytes) {
   while (current_ < chunks_.size() && used_ + bytes > chunks_[current_].second) {
     ++current_;
     used_ = 0;
   }
-  if (current_ == chunks_.size()) {
-    const std::size_t size = std::max(chunk, bytes);
-    chunks_.emplace_back(std::make_unique<std::byte[]>(size), size);
-    used_ = 0;
-  }
-  void* const here = chunks_[current_].first.get() + used_;
-  used_ += bytes;
-  return here;
+  if (current_ < chunks_.size()) return;
+  const std::size_t size = std::max(chunk, bytes);
+  chunks_.emplace_back(std::make_unique<std::byte[]>(size), size);
+  used_ = 0;
 }
 
 List::List() { scopes.resize(1); }
@@ -369,13 +364,9 @@ bool List::stands_for(std::uint32_t id, const TensorImpl& head) {
   return id < size() && is_tensor(id) && tensor(id).kind == Node::Kind::constant && tensor(id).self == &head;
 }
 
-std::uint32_t List::node_of(const Tensor& t) {
+std::uint32_t List::node_of_other(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
-  if (head.graph == graph()) {
-    if (code[head.node] != tensor_code) [[unlikely]]
-      buried_inside();
-    return head.node;
-  }
+  if (head.graph == graph()) buried_inside();
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
   if (leaf >> 32 == graph() && stands_for(id_of(leaf), head)) return id_of(leaf);
   TensorNode& node = add_tensor();

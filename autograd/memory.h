@@ -59,24 +59,23 @@ struct BlockPool {
 /// This thread's; nullptr: not yet, or no longer.
 extern constinit thread_local BlockPool* pool EBB_FAST_THREAD_LOCAL;
 
-/// take_block() where most ops need it: of a small block that is there.
-EBB_ALWAYS_INLINE void* take_small_block(std::size_t bytes, std::uint8_t& bucket) {
-  if (bytes - 1 < BlockPool::small && pool != nullptr) [[likely]] {
-    const std::size_t b = (bytes - 1) / 64, size = (b + 1) * 64;
-    if (void* const block = pool->take(b, size); block != nullptr) [[likely]] {
-      bucket = static_cast<std::uint8_t>(b);
-      bytes_held.now += static_cast<std::int64_t>(size);
-      if (bytes_held.now > bytes_held.most) bytes_held.most = bytes_held.now;
-      return block;
-    }
-  }
-  return take_block(bytes, bucket);
+/// take_block() where most ops need it: of a small block that is idle; nullptr if there is none.
+EBB_ALWAYS_INLINE void* take_idle_block(std::size_t bytes, std::uint8_t& bucket) {
+  if (bytes - 1 >= BlockPool::small || pool == nullptr) return nullptr;
+  const std::size_t b = (bytes - 1) / 64, size = (b + 1) * 64;
+  void* const block = pool->take(b, size);
+  if (block == nullptr) return nullptr;
+  bucket = static_cast<std::uint8_t>(b);
+  bytes_held.now += static_cast<std::int64_t>(size);
+  if (bytes_held.now > bytes_held.most) bytes_held.most = bytes_held.now;
+  return block;
 }
-EBB_ALWAYS_INLINE void give_small_block(void* block, std::uint8_t bucket) noexcept {
+/// give_block() of a small block, as far as it needs no call; returns whether it did.
+EBB_ALWAYS_INLINE bool give_idle_block(void* block, std::uint8_t bucket) noexcept {
   const std::size_t size = (bucket + std::size_t{1}) * 64;
-  if (bucket < BlockPool::small / 64 && pool != nullptr && pool->give(block, bucket, size)) [[likely]]
-    bytes_held.now -= static_cast<std::int64_t>(size);
-  else give_block(block, bucket);
+  if (bucket >= BlockPool::small / 64 || pool == nullptr || !pool->give(block, bucket, size)) return false;
+  bytes_held.now -= static_cast<std::int64_t>(size);
+  return true;
 }
 
 }  // namespace ebb::detail

@@ -63,6 +63,8 @@ class Shape {
 
  private:
   [[noreturn]] void no_such_axis(int axis) const;
+  /// Checks the sizes, and multiplies them.
+  void count();
 
   std::array<std::int64_t, max_rank> sizes_{};
   std::int64_t size_ = 1;

@@ -109,6 +109,8 @@ struct Matmul {
   /// db, where all rows of a meet one matrix; and da, where one column does.
   bool factors(int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) const {
     const Tensor &a = in[0], &b = in[1];
+    constexpr std::int64_t few = 16;  // products, which take less time than it takes to note them
+    if (a.size() * dy.shape()[-1] <= few) return false;
     if (i == 1 && b.rank() == 2 && !ta) {
       left = rows_of(tb ? dy : a);
       right = rows_of(tb ? a : dy);
