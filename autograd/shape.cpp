@@ -38,17 +38,18 @@ Shape::Shape(std::span<const std::int64_t> sizes) {
 }
 
 void Shape::count() {
-  for (const std::int64_t n : sizes()) {
-    if (n < 0)
-      throw ShapeError(fmt::format("Shape: a size must not be negative, got [{}]", fmt::join(sizes(), ", ")));
-    if (n == 0) size_ = 0;
-  }
-  if (size_ == 0) return;
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 16;  // bytes must be countable too
-  for (const std::int64_t n : sizes()) {
-    if (__builtin_mul_overflow(size_, n, &size_) || size_ > most)
-      throw ShapeError(fmt::format("Shape: [{}] has more elements than can be counted", fmt::join(sizes(), ", ")));
-  }
+  for (const std::int64_t n : sizes())
+    if (n < 0 || __builtin_mul_overflow(size_, n, &size_) || size_ > most) [[unlikely]]
+      return count_odd();
+}
+
+void Shape::count_odd() {
+  if (std::any_of(begin(), end(), [](std::int64_t n) { return n < 0; }))
+    throw ShapeError(fmt::format("Shape: a size must not be negative, got [{}]", fmt::join(sizes(), ", ")));
+  if (std::find(begin(), end(), 0) == end())
+    throw ShapeError(fmt::format("Shape: [{}] has more elements than can be counted", fmt::join(sizes(), ", ")));
+  size_ = 0;
 }
 
 void Shape::no_such_axis(int axis) const {

@@ -28,6 +28,7 @@ Shape batch_of(const Shape& s) {
 
 // BLAS counts in 32 bits.
 void must_count(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (std::max({m, n, k}) <= std::numeric_limits<std::int32_t>::max()) return;
   for (const std::int64_t size : {m, n, k})
     require(size <= std::numeric_limits<std::int32_t>::max(), "a side of {} is longer than a matrix product can be",
             size);
