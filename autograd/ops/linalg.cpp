@@ -203,6 +203,9 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 }
 
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto is_as_x = [&](const Tensor& t) { return t.defined() && t.dtype() == x.dtype(); };
+  if (x.defined() && is_floating(x.dtype()) && is_as_x(weight) && is_as_x(bias))
+    return apply(Affine{bias.rank() > 1}, x, weight, bias);
   return asked_of(Affine::name, {&x, &weight, &bias}, [&] {
     DType type = promote(x.dtype(), promote(weight.dtype(), bias.dtype()));
     if (type == i64) type = f32;
