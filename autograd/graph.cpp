@@ -28,7 +28,24 @@ namespace {
 
 constinit thread_local int pauses EBB_FAST_THREAD_LOCAL = 0;
 constinit thread_local List* set_aside EBB_FAST_THREAD_LOCAL = nullptr;  // the open list that waits for an Aside to end
-thread_local std::unique_ptr<List> spare;  // the last graph's list, emptied: the next graph finds its memory warm
+// The last graph's list, emptied: the next graph finds its memory warm.
+constinit thread_local List* spare EBB_FAST_THREAD_LOCAL = nullptr;
+enum class Sparing : std::uint8_t { not_yet, at_work, over };
+constinit thread_local Sparing sparing EBB_FAST_THREAD_LOCAL = Sparing::not_yet;
+
+/// Ends the spare list with its thread.
+struct SpareOwner {
+  SpareOwner() { sparing = Sparing::at_work; }
+  ~SpareOwner() {
+    sparing = Sparing::over;
+    delete std::exchange(spare, nullptr);
+  }
+};
+
+void keep_spare(std::unique_ptr<List> list) {
+  if (sparing == Sparing::not_yet) thread_local const SpareOwner owner;
+  if (sparing == Sparing::at_work) delete std::exchange(spare, list.release());
+}
 
 // The serial numbers of all open graphs, so that a value can be asked whether its graph is one of them.
 constexpr std::uint32_t slots = 4096;
@@ -201,20 +218,15 @@ Scalar record_scalars(std::uint16_t code, double y, const Scalar* x, const doubl
 
 // ---- the list --------------------------------------------------------------------------------------------------
 
-void* Arena::take(std::size_t bytes) {
-  bytes = (bytes + 15) / 16 * 16;
+void Arena::go_on(std::size_t bytes) {
   while (current_ < chunks_.size() && used_ + bytes > chunks_[current_].second) {
     ++current_;
     used_ = 0;
   }
-  if (current_ == chunks_.size()) {
-    const std::size_t size = std::max(chunk, bytes);
-    chunks_.emplace_back(std::make_unique<std::byte[]>(size), size);
-    used_ = 0;
-  }
-  void* const here = chunks_[current_].first.get() + used_;
-  used_ += bytes;
-  return here;
+  if (current_ < chunks_.size()) return;
+  const std::size_t size = std::max(chunk, bytes);
+  chunks_.emplace_back(std::make_unique<std::byte[]>(size), size);
+  used_ = 0;
 }
 
 List::List() { scopes.resize(1); }
@@ -225,8 +237,9 @@ List::~List() {
 }
 
 void List::let_go_of(TensorNode& node, bool keep_output) noexcept {
-  for (std::uint32_t i = 0; i < node.count && node.kept != nullptr; ++i)
-    if (node.kept[i] != nullptr) Access::tensor(std::exchange(node.kept[i], nullptr));
+  if (TensorImpl** kept = node.kept; kept != nullptr)
+    for (TensorImpl** const end = kept + node.count; kept != end; ++kept)
+      if (*kept != nullptr) Access::tensor(std::exchange(*kept, nullptr));
   if (!keep_output && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
   if (node.self != nullptr && node.op != nullptr && node.op->destroy != nullptr)
     node.op->destroy(std::exchange(node.self, nullptr));
@@ -302,7 +315,7 @@ void List::reset() noexcept {
 
 TensorNode& List::add_tensor() {
   if (size() == capacity) grow();
-  stations.reserve(stations.size() + 1 > stations.capacity() ? 2 * stations.size() + 64 : 0);
+  if (stations.size() == stations.capacity()) stations.reserve(2 * stations.size() + 64);
   TensorNode& node = tensors.at(tensor_count);
   if (observing) observations.at(tensor_count).forget();
   static_cast<TensorNodeState&>(node) = {};
@@ -315,15 +328,29 @@ TensorNode& List::add_tensor() {
 namespace {
 
 /// Where in the graph's memory an op's ids, kept operands and the op itself go.
-void lay_out(List& list, TensorNode& node, const OpInfo* info, int n) {
-  const auto count = static_cast<std::size_t>(n);
-  const std::size_t ids = (count * sizeof(std::uint32_t) + 15) / 16 * 16, kept = count * sizeof(TensorImpl*);
-  auto* const memory = static_cast<std::byte*>(list.arena.take(ids + (kept + 15) / 16 * 16 + (info ? info->size : 0)));
-  node.input = reinterpret_cast<std::uint32_t*>(memory);
-  node.kept = reinterpret_cast<TensorImpl**>(memory + ids);
-  std::fill_n(node.kept, count, nullptr);
-  node.self = info != nullptr ? memory + ids + (kept + 15) / 16 * 16 : nullptr;
-}
+struct Room {
+  std::uint32_t* input;
+  TensorImpl** kept;
+  void* self;
+
+  Room(List& list, const OpInfo* info, int n) {
+    const auto count = static_cast<std::size_t>(n);
+    const std::size_t ids = (count * sizeof(std::uint32_t) + 15) / 16 * 16,
+                      both = ids + (count * sizeof(TensorImpl*) + 15) / 16 * 16;
+    auto* const memory = static_cast<std::byte*>(list.arena.take(both + (info != nullptr ? info->size : 0)));
+    input = reinterpret_cast<std::uint32_t*>(memory);
+    kept = reinterpret_cast<TensorImpl**>(memory + ids);
+    for (std::size_t i = 0; i < count; ++i) kept[i] = nullptr;
+    self = info != nullptr ? memory + both : nullptr;
+  }
+  void give_to(TensorNode& node, const OpInfo* op, int n) const {
+    node.op = op;
+    node.self = self;
+    node.input = input;
+    node.kept = kept;
+    node.count = static_cast<std::uint32_t>(n);
+  }
+};
 
 /// A reference of the list's own to a tensor's head.
 TensorImpl* hold(const Tensor& t) {
@@ -337,13 +364,9 @@ bool List::stands_for(std::uint32_t id, const TensorImpl& head) {
   return id < size() && is_tensor(id) && tensor(id).kind == Node::Kind::constant && tensor(id).self == &head;
 }
 
-std::uint32_t List::node_of(const Tensor& t) {
+std::uint32_t List::node_of_other(const Tensor& t) {
   TensorImpl& head = *Access::impl(t);
-  if (head.graph == graph()) {
-    if (code[head.node] != tensor_code) [[unlikely]]
-      buried_inside();
-    return head.node;
-  }
+  if (head.graph == graph()) buried_inside();
   const std::uint64_t leaf = head.leaf.load(std::memory_order_relaxed);
   if (leaf >> 32 == graph() && stands_for(id_of(leaf), head)) return id_of(leaf);
   TensorNode& node = add_tensor();
@@ -520,19 +543,14 @@ void record(Tensor& y, const OpInfo& info, const void* op, const Tensor* const* 
   }
   if (list->checking) [[unlikely]]
     list->check_result(y, info, op, in, n);
-  std::uint32_t few[4];
-  std::vector<std::uint32_t> many(n > 4 ? static_cast<std::size_t>(n) : 0);
-  std::uint32_t* const id = n > 4 ? many.data() : few;
-  for (int i = 0; i < n; ++i) id[i] = list->node_of(*in[i]);
+  const Room room(*list, &info, n);
+  for (int i = 0; i < n; ++i) room.input[i] = list->node_of(*in[i]);
   TensorNode& node = list->add_tensor();
-  lay_out(*list, node, &info, n);
-  info.copy(node.self, op);
-  node.op = &info;
-  node.count = static_cast<std::uint32_t>(n);
+  info.copy(room.self, op);
+  room.give_to(node, &info, n);
   for (int i = 0; i < n; ++i) {
-    node.input[i] = id[i];
-    ++list->tensor(id[i]).readers;
-    if (keeps_input(info.keep, i)) node.kept[i] = hold(*in[i]);
+    ++list->tensor(room.input[i]).readers;
+    if (keeps_input(info.keep, i)) room.kept[i] = hold(*in[i]);
   }
   TensorImpl& head = *Access::impl(y);
   head.node = node.id;
@@ -583,10 +601,9 @@ Tensor from_scalars(std::span<const Scalar> parts, const Shape& shape, DType dty
     Access::impl(y)->node = id_of(place);
     return y;
   }
+  const Room room(*list, nullptr, static_cast<int>(parts.size()));
   TensorNode& node = list->add_tensor();
-  lay_out(*list, node, nullptr, static_cast<int>(parts.size()));
-  node.op = &stack_info;
-  node.count = static_cast<std::uint32_t>(parts.size());
+  room.give_to(node, &stack_info, static_cast<int>(parts.size()));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     node.input[i] = Access::graph(parts[i]) == list->graph() ? Access::id(parts[i]) : 0;
     list->note_cut_use(node.id, Access::place(parts[i]));
@@ -636,7 +653,7 @@ Graph::Graph(const GraphOptions& options) {
         "Graph: a graph is already recording on this thread\n"
         "  help: let it go out of scope first, or record into the one that is open");
   }
-  list_ = spare != nullptr ? std::move(spare) : std::make_unique<List>();
+  list_ = spare != nullptr ? std::unique_ptr<List>(std::exchange(spare, nullptr)) : std::make_unique<List>();
   if (list_->capacity == 0) list_->grow();
   list_->next = place_of(open_serial(), 1);
   open_list = list_.get();
@@ -647,7 +664,7 @@ Graph::Graph(const GraphOptions& options) {
 }
 
 Graph::~Graph() {
-  open_graphs[list_->graph() % slots].store(0);
+  open_graphs[list_->graph() % slots].store(0, std::memory_order_release);
   if (open_list == list_.get()) {
     open_list = nullptr;
     tape = &no_tape;
@@ -658,7 +675,7 @@ Graph::~Graph() {
       (list_->capacity <= always_kept || (list_->capacity <= kept_in_use && list_->size() > list_->capacity / 8)) &&
       list_->tensor_count <= always_kept / 16;
   list_->reset();
-  if (keep) spare = std::move(list_);
+  if (keep) keep_spare(std::move(list_));
 }
 
 Tensor List::leaf(const Tensor& numbers) {

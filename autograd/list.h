@@ -148,7 +148,14 @@ class Arena {
  public:
   using Mark = std::pair<std::size_t, std::size_t>;
 
-  void* take(std::size_t bytes);
+  void* take(std::size_t bytes) {
+    bytes = (bytes + 15) / 16 * 16;
+    if (current_ == chunks_.size() || used_ + bytes > chunks_[current_].second) [[unlikely]]
+      go_on(bytes);
+    void* const here = chunks_[current_].first.get() + used_;
+    used_ += bytes;
+    return here;
+  }
   Mark mark() const { return {current_, used_}; }
   /// Gives back what was taken since the mark.
   void rewind(Mark mark) { std::tie(current_, used_) = mark; }
@@ -156,6 +163,8 @@ class Arena {
 
  private:
   static constexpr std::size_t chunk = std::size_t{1} << 16;
+  /// To the next chunk that has room for so many bytes.
+  [[gnu::cold]] void go_on(std::size_t bytes);
   std::vector<std::pair<std::unique_ptr<std::byte[]>, std::size_t>> chunks_;
   std::size_t current_ = 0, used_ = 0;
 };
@@ -211,7 +220,11 @@ struct List : Tape {
   /// A new node, to be given its shape.
   TensorNode& add_tensor();
   /// The node of a tensor that is an operand here; constants become leaves.
-  std::uint32_t node_of(const Tensor& t);
+  std::uint32_t node_of(const Tensor& t) {
+    const TensorImpl& head = impl(t);
+    return head.graph == graph() && is_tensor(head.node) ? head.node : node_of_other(t);
+  }
+  std::uint32_t node_of_other(const Tensor& t);
   bool stands_for(std::uint32_t id, const TensorImpl& head);
   /// A new leaf with these numbers.
   Tensor leaf(const Tensor& numbers);

@@ -11,12 +11,11 @@
 namespace ebb::detail {
 
 constinit thread_local BytesHeld bytes_held EBB_FAST_THREAD_LOCAL;
+constinit thread_local BlockPool* pool EBB_FAST_THREAD_LOCAL = nullptr;
 
 namespace {
 
-constexpr std::size_t small = 1024;                        // up to here, a bucket for every 64 bytes
-constexpr std::size_t buckets = 16 + 4 * 40;               // above, four for every doubling
-constexpr std::size_t most_idle = std::size_t{512} << 20;  // bytes that a thread keeps at most
+constexpr std::size_t small = BlockPool::small, buckets = BlockPool::buckets;
 
 constexpr std::size_t bucket_of(std::size_t bytes) {
   if (bytes <= small) return bytes == 0 ? 0 : (bytes - 1) / 64;
@@ -46,31 +45,21 @@ constexpr bool pooled = true;
 constexpr bool pooled = true;
 #endif
 
-struct Idle {
-  Idle* next;
-};
-
-struct Pool {
-  std::array<Idle*, buckets> idle{};
-  std::size_t bytes = 0;
-};
-
-constinit thread_local Pool* pool EBB_FAST_THREAD_LOCAL = nullptr;  // nullptr: not yet, or no longer
 constinit thread_local bool closed EBB_FAST_THREAD_LOCAL = false;
 
 // Gives a thread's idle blocks back when it ends.  What is freed later goes to the system at once.
 struct Owner {
-  Pool own;
+  BlockPool own;
   Owner() { pool = &own; }
   ~Owner() {
     pool = nullptr;
     closed = true;
-    for (Idle* list : own.idle)
+    for (IdleBlock* list : own.idle)
       while (list != nullptr) std::free(std::exchange(list, list->next));
   }
 };
 
-Pool* opened() {
+BlockPool* opened() {
   if (!pooled || closed) return nullptr;
   thread_local Owner owner;
   return pool;
@@ -84,12 +73,8 @@ void* take_block(std::size_t bytes, std::uint8_t& bucket) {
   bucket = static_cast<std::uint8_t>(b);
   bytes_held.now += static_cast<std::int64_t>(bytes_of(b));
   if (bytes_held.now > bytes_held.most) bytes_held.most = bytes_held.now;
-  if (pool != nullptr && pool->idle[b] != nullptr) {
-    Idle* const block = pool->idle[b];
-    pool->idle[b] = block->next;
-    pool->bytes -= bytes_of(b);
-    return block;
-  }
+  if (pool != nullptr)
+    if (void* const block = pool->take(b, bytes_of(b)); block != nullptr) return block;
   return std::aligned_alloc(64, bytes_of(b));
 }
 
@@ -99,15 +84,8 @@ std::int64_t bytes_in(std::uint8_t bucket) { return static_cast<std::int64_t>(by
 void give_block(void* block, std::uint8_t bucket) noexcept {
   const std::size_t bytes = bytes_of(bucket);
   bytes_held.now -= static_cast<std::int64_t>(bytes);
-  Pool* const mine = pool != nullptr ? pool : opened();
-  if (mine == nullptr || mine->bytes + bytes > most_idle) {
-    std::free(block);
-    return;
-  }
-  auto* const idle = static_cast<Idle*>(block);
-  idle->next = mine->idle[bucket];
-  mine->idle[bucket] = idle;
-  mine->bytes += bytes;
+  BlockPool* const mine = pool != nullptr ? pool : opened();
+  if (mine == nullptr || !mine->give(block, bucket, bytes)) std::free(block);
 }
 
 }  // namespace ebb::detail

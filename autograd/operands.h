@@ -61,11 +61,15 @@ class Operands {
   Tensor* tensors_ = reinterpret_cast<Tensor*>(few_tensors_);
 };
 
-inline void must_fit(const TensorNode& node, const Tensor& gradient, const char* from) {
-  if (gradient.shape() == node.shape && gradient.dtype() == node.dtype) return;
+[[noreturn, gnu::cold, gnu::noinline]] inline void does_not_fit(const TensorNode& node, const Tensor& gradient,
+                                                                const char* from) {
   throw Error(fmt::format("backward of {}: the gradient is {} {} where the value is {} {}; the op's rule is wrong",
                           from, to_string(gradient.dtype()), to_string(gradient.shape()), to_string(node.dtype),
                           to_string(node.shape)));
+}
+EBB_ALWAYS_INLINE void must_fit(const TensorNode& node, const Tensor& gradient, const char* from) {
+  if (gradient.shape() != node.shape || gradient.dtype() != node.dtype) [[unlikely]]
+    does_not_fit(node, gradient, from);
 }
 
 }  // namespace ebb::detail

@@ -143,9 +143,9 @@ Parameter::operator Tensor() const {
 
 namespace detail {
 
-void ParameterState::add_gradient(const Tensor& gradient) {
+void ParameterState::add_gradient(Tensor gradient) {
   const std::lock_guard lock(adding);
-  grad = grad.defined() ? grad + gradient : gradient;
+  grad = grad.defined() ? grad + gradient : std::move(gradient);
 }
 
 std::vector<const Parameter*> live_parameters(const void* begin, const void* end) {

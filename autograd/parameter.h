@@ -84,7 +84,7 @@ struct ParameterState {
   bool owned = false;  // by a Parameter: not by optimizers alone
 
   /// Adds a gradient.  Safe when several threads' graphs share the parameter.
-  void add_gradient(const Tensor& gradient);
+  void add_gradient(Tensor gradient);
 };
 
 /// The live Parameters that lie within [begin, end): how a field that EBB_FIELDS forgot is found.

@@ -21,35 +21,35 @@ std::vector<std::int64_t> numbers(std::initializer_list<detail::Size> sizes) {
 }
 }  // namespace
 
-// The usual case is short, and must not allocate.
 Shape::Shape(std::initializer_list<detail::Size> sizes) {
-  std::array<std::int64_t, max_rank> few{};
-  if (sizes.size() > few.size()) {
+  if (sizes.size() > sizes_.size()) {
     *this = Shape(std::span<const std::int64_t>(numbers(sizes)));
     return;
   }
-  std::size_t n = 0;
-  for (const detail::Size& size : sizes) few[n++] = size.value;
-  *this = Shape(std::span<const std::int64_t>(few.data(), n));
+  for (const detail::Size& size : sizes) sizes_[static_cast<std::size_t>(rank_++)] = size.value;
+  count();
 }
 
 Shape::Shape(std::span<const std::int64_t> sizes) {
-  if (sizes.size() > static_cast<std::size_t>(max_rank))
+  if (sizes.size() > sizes_.size())
     throw ShapeError(fmt::format("Shape: {} axes are more than the {} that a tensor can have", sizes.size(), max_rank));
-  for (const std::int64_t n : sizes) {
-    if (n < 0) throw ShapeError(fmt::format("Shape: a size must not be negative, got [{}]", fmt::join(sizes, ", ")));
-    sizes_[static_cast<std::size_t>(rank_++)] = n;
-  }
-  for (const std::int64_t n : sizes)
-    if (n == 0) {
-      size_ = 0;
-      return;
-    }
+  for (const std::int64_t n : sizes) sizes_[static_cast<std::size_t>(rank_++)] = n;
+  count();
+}
+
+void Shape::count() {
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 16;  // bytes must be countable too
-  for (const std::int64_t n : sizes) {
-    if (__builtin_mul_overflow(size_, n, &size_) || size_ > most)
-      throw ShapeError(fmt::format("Shape: [{}] has more elements than can be counted", fmt::join(sizes, ", ")));
-  }
+  for (const std::int64_t n : sizes())
+    if (n < 0 || __builtin_mul_overflow(size_, n, &size_) || size_ > most) [[unlikely]]
+      return count_odd();
+}
+
+void Shape::count_odd() {
+  if (std::any_of(begin(), end(), [](std::int64_t n) { return n < 0; }))
+    throw ShapeError(fmt::format("Shape: a size must not be negative, got [{}]", fmt::join(sizes(), ", ")));
+  if (std::find(begin(), end(), 0) == end())
+    throw ShapeError(fmt::format("Shape: [{}] has more elements than can be counted", fmt::join(sizes(), ", ")));
+  size_ = 0;
 }
 
 void Shape::no_such_axis(int axis) const {

@@ -63,6 +63,10 @@ class Shape {
 
  private:
   [[noreturn]] void no_such_axis(int axis) const;
+  /// Checks the sizes, and multiplies them.
+  void count();
+  /// The same where a size is negative, or the product too large, unless another one is 0.
+  void count_odd();
 
   std::array<std::int64_t, max_rank> sizes_{};
   std::int64_t size_ = 1;

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <exception>
 #include <limits>
 
 namespace ebb::detail {
@@ -291,15 +290,15 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
   const Pause pause;
   struct Sweeping {
     List& list;
-    int failing = std::uncaught_exceptions();
+    bool done = false;
     explicit Sweeping(List& l) : list(l) { list.going_back = list.sweeping = list.deferring = true; }
     ~Sweeping() {
       list.going_back = list.sweeping = list.deferring = false;
       for (std::size_t i = 0; i < list.deferred_count; ++i) list.deferred[i].forget();  // left, if it failed
       list.deferred_count = 0;
-      list.failed = std::uncaught_exceptions() > failing;
+      list.failed = !done;
     }
-  } const at_work(*this);
+  } at_work(*this);
   failed = false;
   for (std::size_t i = 0; i < tensor_count; ++i) {
     TensorNode& node = tensors[i];
@@ -325,13 +324,14 @@ void List::backward(std::uint32_t from, bool retain, bool to_parameters, const T
     if (node.kind != Node::Kind::parameter) continue;
     if (node.gradient != nullptr && to_parameters) {
       const std::shared_ptr<ParameterState>& parameter = parameters[node.parameter - 1];
-      if (capturing != nullptr) note_gradient(parameter, share(node.gradient));
-      else parameter->add_gradient(share(node.gradient));
-      if (!observing) Access::tensor(std::exchange(node.gradient, nullptr));
+      Tensor gradient = observing ? share(node.gradient) : Access::tensor(std::exchange(node.gradient, nullptr));
+      if (capturing != nullptr) note_gradient(parameter, gradient);
+      else parameter->add_gradient(std::move(gradient));
     }
     // With its numbers let go, a step can change them in place; if the graph meets it again, it gets a new leaf.
     if (!retain && !observing && node.output != nullptr) Access::tensor(std::exchange(node.output, nullptr));
   }
+  at_work.done = true;
 }
 
 void List::sweep(std::uint32_t from, std::uint32_t floor, bool retain) {

@@ -22,15 +22,23 @@ std::size_t up_to_page(std::size_t bytes) {
   return (bytes + page - 1) / page * page;
 }
 
-template <class T> bool reserve(T*& all, std::size_t count) {
-  void* const here =
-      mmap(nullptr, up_to_page(count * sizeof(T)), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  all = here == MAP_FAILED ? nullptr : static_cast<T*>(here);
+// How far into its first page each array begins.  If the first entries of all lay at one place of their pages, a
+// processor would take a load from one for a read of what was just stored into another, and wait.
+constexpr std::size_t entry_start = 0, value_start = 1024, adjoint_start = 2048, code_start = 3072;
+
+template <class T> std::byte* first_page(T* all, std::size_t start) {
+  return reinterpret_cast<std::byte*>(all) - start;
+}
+
+template <class T> bool reserve(T*& all, std::size_t count, std::size_t start) {
+  const std::size_t bytes = up_to_page(start + count * sizeof(T));
+  void* const here = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  all = here == MAP_FAILED ? nullptr : reinterpret_cast<T*>(static_cast<std::byte*>(here) + start);
   return all != nullptr;
 }
 
-template <class T> void give_back(T*& all, std::size_t count) {
-  if (all != nullptr) munmap(all, up_to_page(count * sizeof(T)));
+template <class T> void give_back(T*& all, std::size_t count, std::size_t start) {
+  if (all != nullptr) munmap(first_page(all, start), up_to_page(start + count * sizeof(T)));
   all = nullptr;
 }
 
@@ -40,21 +48,22 @@ constexpr std::size_t bytes_of_entry = sizeof(Entry) + 2 * sizeof(double) + size
 /// lists, threads and tensors want some, too.
 bool leaves_most(std::size_t bytes) {
   std::byte* all = nullptr;
-  const bool there = reserve(all, 4 * bytes);
-  give_back(all, 4 * bytes);
+  const bool there = reserve(all, 4 * bytes, 0);
+  give_back(all, 4 * bytes, 0);
   return there;
 }
 
 /// Opens what is reserved at `all` up to `count` elements.
-template <class T> void open(T* all, std::size_t count) {
-  const std::size_t bytes = up_to_page(count * sizeof(T));
-  if (mprotect(all, bytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+template <class T> void open(T* all, std::size_t count, std::size_t start) {
+  std::byte* const from = first_page(all, start);
+  const std::size_t bytes = up_to_page(start + count * sizeof(T));
+  if (mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
   // Short lists stay in small pages, and cost what they use.
   constexpr std::size_t huge = std::size_t{2} << 20;
   const std::size_t first =
-      (reinterpret_cast<std::uintptr_t>(all) / huge + 1) * huge - reinterpret_cast<std::uintptr_t>(all);
-  if (bytes > first + huge) madvise(reinterpret_cast<std::byte*>(all) + first, bytes - first, MADV_HUGEPAGE);
+      (reinterpret_cast<std::uintptr_t>(from) / huge + 1) * huge - reinterpret_cast<std::uintptr_t>(from);
+  if (bytes > first + huge) madvise(from + first, bytes - first, MADV_HUGEPAGE);
 #endif
 }
 
@@ -67,7 +76,9 @@ void Tape::grow() {
       if (room < (1u << 10)) throw GraphError("Graph: the system has no addresses for a list");
       if (!leaves_most(bytes_of_entry * room)) continue;
       reserved = room;
-      if (reserve(entry, room) && reserve(value, room) && reserve(adjoint, room) && reserve(code, room)) break;
+      if (reserve(entry, room, entry_start) && reserve(value, room, value_start) &&
+          reserve(adjoint, room, adjoint_start) && reserve(code, room, code_start))
+        break;
       release();
     }
   } else if (capacity == reserved) {
@@ -78,18 +89,18 @@ void Tape::grow() {
                     reserved));
   }
   const std::uint32_t more = capacity == 0 ? 1024 : capacity > reserved / 2 ? reserved : 2 * capacity;
-  open(entry, more);
-  open(value, more);
-  open(adjoint, more);
-  open(code, more);
+  open(entry, more, entry_start);
+  open(value, more, value_start);
+  open(adjoint, more, adjoint_start);
+  open(code, more, code_start);
   capacity = more;
 }
 
 void Tape::release() noexcept {
-  give_back(entry, reserved);
-  give_back(value, reserved);
-  give_back(adjoint, reserved);
-  give_back(code, reserved);
+  give_back(entry, reserved, entry_start);
+  give_back(value, reserved, value_start);
+  give_back(adjoint, reserved, adjoint_start);
+  give_back(code, reserved, code_start);
   capacity = reserved = 0;
 }
 

@@ -42,22 +42,37 @@ void holds_nothing(const char* asked) {
   throw UsageError(fmt::format("{}: the tensor holds nothing: it was made without a value", asked));
 }
 
-Tensor empty(const Shape& shape, DType dtype) {
+namespace {
+
+Tensor made(void* block, std::uint8_t bucket, const Shape& shape, DType dtype, bool captured = false) {
+  void* const data = static_cast<std::byte*>(block) + head_bytes;
+  return Access::tensor(
+      ::new (block) TensorImpl{.dtype = dtype, .bucket = bucket, .captured = captured, .data = data, .shape = shape});
+}
+
+[[gnu::noinline]] Tensor empty_elsewhere(const Shape& shape, DType dtype) {
   std::uint8_t bucket = 0;
   const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
   const bool captured = capturing != nullptr;
-  void* const block = captured ? take_captured_block(head_bytes + bytes, bucket) : take_block(head_bytes + bytes, bucket);
+  void* const block =
+      captured ? take_captured_block(head_bytes + bytes, bucket) : take_block(head_bytes + bytes, bucket);
   if (block == nullptr) {
     throw UsageError(fmt::format("there is no memory for {} {}: {} bytes{}", to_string(dtype), to_string(shape), bytes,
                                  where_in_model()));
   }
-  auto* const head = ::new (block) TensorImpl;
-  head->dtype = dtype;
-  head->bucket = bucket;
-  head->captured = captured;
-  head->data = static_cast<std::byte*>(block) + head_bytes;
-  head->shape = shape;
-  return Access::tensor(head);
+  return made(block, bucket, shape, dtype, captured);
+}
+
+}  // namespace
+
+Tensor empty(const Shape& shape, DType dtype) {
+  std::uint8_t bucket = 0;
+  if (capturing == nullptr) [[likely]]
+    if (void* const block =
+            take_idle_block(head_bytes + static_cast<std::size_t>(shape.size()) * size_of(dtype), bucket);
+        block != nullptr) [[likely]]
+      return made(block, bucket, shape, dtype);
+  return empty_elsewhere(shape, dtype);
 }
 
 Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
@@ -67,15 +82,10 @@ Tensor view(const Tensor& x, const Shape& shape, std::int64_t offset) {
   const bool captured = capturing != nullptr;
   void* const block = captured ? take_captured_block(head_bytes, bucket) : take_block(head_bytes, bucket);
   if (block == nullptr) throw std::bad_alloc();
-  auto* const head = ::new (block) TensorImpl;
-  head->dtype = base->dtype;
-  head->bucket = bucket;
-  head->captured = captured;
-  head->data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
-  head->shape = shape;
+  void* const data = static_cast<std::byte*>(base->data) + static_cast<std::size_t>(offset) * size_of(base->dtype);
   owner->refs.fetch_add(1, std::memory_order_relaxed);
-  head->owner = owner;
-  return Access::tensor(head);
+  return Access::tensor(::new (block) TensorImpl{
+      .dtype = base->dtype, .bucket = bucket, .captured = captured, .data = data, .owner = owner, .shape = shape});
 }
 
 void* own_buffer(Tensor& t) {
@@ -102,12 +112,21 @@ double root_mean_square(const Tensor& t) {
 
 }  // namespace detail
 
-void Tensor::release(TensorImpl* last) noexcept {
+namespace {
+
+[[gnu::noinline]] void release_elsewhere(TensorImpl* last) noexcept {
   TensorImpl* const owner = last->owner;
   if (last->captured) [[unlikely]]
     give_captured_block(last, last->bucket);
   else give_block(last, last->bucket);
-  if (owner != nullptr) Tensor base(owner);  // one step down: an owner views nobody
+  if (owner != nullptr) Access::tensor(owner);  // one step down: an owner views nobody
+}
+
+}  // namespace
+
+void Tensor::release(TensorImpl* last) noexcept {
+  const bool plain = last->owner == nullptr && !last->captured;
+  if (!plain || !give_idle_block(last, last->bucket)) release_elsewhere(last);
 }
 
 double Tensor::item() const {

@@ -92,14 +92,14 @@ template <class F> struct OfTwo {
   static constexpr bool by_element = true;
 
   Tensor run(const Tensor& a, const Tensor& b) const {
-    const Shape shape = broadcast_of(a.shape(), b.shape());
-    Tensor y = empty(shape, a.dtype());
+    const bool alike = a.shape() == b.shape();
+    Tensor y = alike ? empty(a.shape(), a.dtype()) : empty(broadcast_of(a.shape(), b.shape()), a.dtype());
     const auto loop = [&]<class T>(T) {
       const auto f = [](T v, T w) { return F::f(Num<T>(v), Num<T>(w)).v; };
-      if (a.shape() == b.shape()) launch_map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
+      if (alike) launch_map(write<T>(y), y.size(), f, read<T>(a), read<T>(b));
       else
-        launch_map(write<T>(y), kernels::Walk<2>(shape.sizes(), {a.shape().sizes(), b.shape().sizes()}), f, read<T>(a),
-                   read<T>(b));
+        launch_map(write<T>(y), kernels::Walk<2>(y.shape().sizes(), {a.shape().sizes(), b.shape().sizes()}), f,
+                   read<T>(a), read<T>(b));
     };
     if constexpr (F::integers) dispatch(y.dtype(), loop);
     else dispatch_floating(y.dtype(), loop);

@@ -28,6 +28,7 @@ Shape batch_of(const Shape& s) {
 
 // BLAS counts in 32 bits.
 void must_count(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (std::max({m, n, k}) <= std::numeric_limits<std::int32_t>::max()) return;
   for (const std::int64_t size : {m, n, k})
     require(size <= std::numeric_limits<std::int32_t>::max(), "a side of {} is longer than a matrix product can be",
             size);
@@ -109,6 +110,8 @@ struct Matmul {
   /// db, where all rows of a meet one matrix; and da, where one column does.
   bool factors(int i, const Tensor& dy, const Tensor* in, Tensor& left, Tensor& right) const {
     const Tensor &a = in[0], &b = in[1];
+    constexpr std::int64_t few = 16;  // products, which take less time than it takes to note them
+    if (a.size() * dy.shape()[-1] <= few) return false;
     if (i == 1 && b.rank() == 2 && !ta) {
       left = rows_of(tb ? dy : a);
       right = rows_of(tb ? a : dy);
@@ -200,6 +203,9 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 }
 
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto is_as_x = [&](const Tensor& t) { return t.defined() && t.dtype() == x.dtype(); };
+  if (x.defined() && is_floating(x.dtype()) && is_as_x(weight) && is_as_x(bias))
+    return apply(Affine{bias.rank() > 1}, x, weight, bias);
   return asked_of(Affine::name, {&x, &weight, &bias}, [&] {
     DType type = promote(x.dtype(), promote(weight.dtype(), bias.dtype()));
     if (type == i64) type = f32;
