@@ -37,12 +37,12 @@ Tensor as_tensor(const Scalar& s, DType dtype);
 #define EBB_COMPILED extern template
 #endif
 
-#define EBB_ELEMENTWISE_1(function, F)                                                              \
-  inline Tensor function(const Tensor& x) { return detail::on_tensors<formula::F>(x); }             \
-  inline Tensor function(Tensor&& x) { return detail::on_tensors<formula::F>(std::move(x)); }             \
-  EBB_ALWAYS_INLINE Scalar function(Scalar x) { return detail::on_scalars<formula::F>(x); }             \
+#define EBB_ELEMENTWISE_1(function, F)                                                                   \
+  inline Tensor function(const Tensor& x) { return detail::on_tensors<formula::F>(x); }                  \
+  inline Tensor function(Tensor&& x) { return detail::on_tensors<formula::F>(std::move(x)); }            \
+  EBB_ALWAYS_INLINE Scalar function(Scalar x) { return detail::on_scalars<formula::F>(x); }              \
   template <detail::AnyNumber N> auto function(const N& x) { return detail::on_numbers<formula::F>(x); } \
-  EBB_COMPILED Tensor detail::on_tensors<formula::F>(const Tensor&);                                 \
+  EBB_COMPILED Tensor detail::on_tensors<formula::F>(const Tensor&);                                     \
   EBB_COMPILED Tensor detail::on_tensors<formula::F>(Tensor&&);
 
 #define EBB_ELEMENTWISE_2(function, F)                                                                              \

@@ -12,10 +12,10 @@
 // !recording().  nullptr in gradients() says that no gradient passes to that operand.  What `keep` does not name is there
 // in shape and type only.  An op that reads parts of an operand, number `adds_to`, can have add_gradient() too: it adds
 // that operand's gradient in place, so that many reads of one tensor cost one buffer.  Where gradients are products,
-// factors() says of what, and those of many uses become one.  gradient_with_next() gives those of two operands out of one
-// pass, gated_gradient() one that comes through an op that `gates`, as relu does, without a pass of its own.  Told tell() const gives formula and rule with the op's own
-// numbers in them.  apply(op, a, ...) does the rest: runs, records, and turns a complaint into an error that names the
-// op, the shapes and the module.
+// factors() says of what, and those of many uses become one.  gradient_with_next() gives those of two operands out of
+// one pass, gated_gradient() one that comes through an op that `gates`, as relu does, without a pass of its own.  Told
+// tell() const gives formula and rule with the op's own numbers in them.  apply(op, a, ...) does the rest: runs, records,
+// and turns a complaint into an error that names the op, the shapes and the module.
 #pragma once
 
 #include "error.h"

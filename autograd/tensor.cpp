@@ -204,7 +204,11 @@ Tensor full(const Shape& shape, double value, DType dtype) {
     throw DTypeError(fmt::format("full({}, {}, i64): whole numbers only", to_string(shape), value));
   Tensor t = empty(shape, dtype);
   dispatch(dtype, [&]<class T>(T) {
-    const auto fill = [](T* to, std::int64_t n, T with) { std::fill_n(to, n, with); };
+    const auto fill = [](T* to, std::int64_t n, T with) {
+      if (n > 0 && with == 0 && !std::signbit(static_cast<double>(with)))
+        std::memset(to, 0, static_cast<std::size_t>(n) * sizeof(T));
+      else std::fill_n(to, n, with);
+    };
     launch(fill, write<T>(t), shape.size(), static_cast<T>(value));
   });
   return t;

@@ -17,8 +17,8 @@ template <class F> void with_stride(std::int64_t stride, F&& f) {
 /// So many numbers of an elementwise loop are worth a thread.
 inline constexpr std::int64_t enough_numbers = 1 << 15;
 
-/// Images, or rows, in parts for the threads to share: how many is a function of the work alone, so that sums are the same whatever
-/// the number of threads.
+/// Images, or rows, in parts for the threads to share: how many is a function of the work alone, so that sums are the
+/// same whatever the number of threads.
 struct Parts {
   std::int64_t n, count;
 
