@@ -225,7 +225,7 @@ class ElementwiseOp {
 ///   auto swish = elementwise("swish", [](auto x) { return x / (1 + exp(-x)); });
 /// The formula may use operators, this library's elementwise functions, comparisons and where(condition, a, b).  From -O2
 /// on its loops are vectors in the program that makes it too, for what the machine has; with sqrt if that is compiled
-/// with -fno-math-errno.
+/// with -fno-math-errno.  It must change nothing outside of itself: on long tensors several threads call it at once.
 /// Throws UsageError if the name is empty.
 template <class F>
 detail::ElementwiseOp<F> elementwise(std::string_view name, F formula) {

@@ -94,7 +94,8 @@ template <class T> struct Sequential::Holder final : Child {
       return layer(std::move(x));
     } else {
       const Scope scope = label.scope();
-      return layer(std::move(x));
+      if constexpr (std::is_invocable_v<T&, Tensor>) return layer(std::move(x));
+      else return layer(std::as_const(x));
     }
   }
   std::unique_ptr<Child> copy() const override {

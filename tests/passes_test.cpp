@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <thread>
 #include <vector>
 
 using namespace ebb;
@@ -149,6 +150,35 @@ TEST_CASE("an op writes over its operand if nobody reads that any more, and over
   const Tensor y = relu(std::move(given));
   CHECK(y.data<float>().data() == place);
   CHECK(y.to_vector<float>() == plain);
+}
+
+TEST_CASE("an op that fails leaves its operand as it was, though it would have written over it") {
+  Graph graph;
+  const Tensor x = graph.variable(tensor({-1, 2}, f64));
+  Tensor y = x * 3;
+  std::thread([&] { CHECK_THROWS_AS(relu(std::move(y)), GraphError); }).join();
+  CHECK(y.to_vector<double>() == std::vector<double>{-3, 6});
+  Tensor inner;
+  const Tensor z = checkpoint(
+      [&](const Tensor& v) {
+        inner = v * 3;
+        return sum(v);
+      },
+      x);
+  CHECK_THROWS_AS(relu(std::move(inner)), GraphError);
+  CHECK(inner.to_vector<double>() == std::vector<double>{-3, 6});
+  (sum(y * y) + z).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{-17, 37});
+}
+
+TEST_CASE("a tensor that was given away holds nothing, whether or not it was written over") {
+  Graph graph;
+  Tensor alone = graph.variable(ones({2})) * 2, shared = alone * 1;
+  const Tensor other = shared, y = relu(std::move(alone)), z = relu(std::move(shared));
+  CHECK(y.to_vector<float>() == z.to_vector<float>());
+  CHECK_FALSE(alone.defined());
+  CHECK_FALSE(shared.defined());
+  CHECK_THROWS_WITH_AS(y + alone, "add: the second operand holds nothing: a Tensor made without a value", UsageError);
 }
 
 TEST_CASE("chains of ops that write over each other's results have the gradients of their formulas") {

@@ -58,7 +58,7 @@ struct Pooling {
 std::int64_t scratch_for(const Pooling& p);
 /// The largest of each window; NaN if there is one.
 template <class T> void max_pool(const Pooling& p, T* y, const T* x);
-/// dx = dy / ties where x is its window's largest, y; if `gated`, only where that is above 0.  dx may be x.
+/// dx = dy / ties where x is its window's largest, y; if `gated`, only where that is above 0.
 template <class T>
 void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch, bool gated);
 /// The other way round: to = the mean of `from` over the places of each window where x is its largest, y.

@@ -197,7 +197,8 @@ class Rolling {
       const LaneStep& s = step(j);
       if (s.op == LaneStep::Op::add || s.op == LaneStep::Op::sub || s.op == LaneStep::Op::neg) {
         const bool both = arity(s) > 1 && wanted(j, 0) && wanted(j, 1);
-        Work on = both ? settled(j) : gradient_[j].work;
+        // Twice something counts as two uses, which what it passes through may not have.
+        Work on = both || gradient_[j].work.op == Op::twice ? settled(j) : gradient_[j].work;
         on.minus = on.minus != (s.op == LaneStep::Op::neg);
         give(j, 0, on);
         on.minus = on.minus != (s.op == LaneStep::Op::sub);

@@ -54,12 +54,6 @@ struct Count {
   }
 };
 
-std::int64_t plane_of(const Pooling& p) { return p.h.image * p.w.image; }
-/// How many planes are made beside their place at a time, and then copied to it: about as many as fit into the first cache.
-std::int64_t staged(const Pooling& p) {
-  return std::min(p.planes, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, plane_of(p))));
-}
-
 Parts parts_of(const Pooling& p) {
   const double reads =
       static_cast<double>(p.planes * p.h.windows * p.w.windows) * static_cast<double>(p.h.size * p.w.size);
@@ -172,7 +166,7 @@ template <class T> void avg_unpool_part(const Pooling& p, T* dx, const T* dy, bo
 
 }  // namespace
 
-std::int64_t scratch_for(const Pooling& p) { return parts_of(p).count * (p.w.windows + staged(p) * plane_of(p)); }
+std::int64_t scratch_for(const Pooling& p) { return parts_of(p).count * p.w.windows; }
 
 template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
   for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t) {
@@ -183,17 +177,7 @@ template <class T> void max_pool(const Pooling& p, T* y, const T* x) {
 template <class T>
 void max_unpool(const Pooling& p, T* dx, const T* dy, const T* x, const T* y, T* scratch, bool gated) {
   for_each_part(p, [&](const Pooling& some, std::int64_t at_x, std::int64_t at_y, std::int64_t part) {
-    const std::int64_t plane = plane_of(p), windows = p.h.windows * p.w.windows;
-    T* const line = scratch + part * (p.w.windows + staged(p) * plane);
-    if (dx != x) return max_unpool_part(some, dx + at_x, dy + at_y, x + at_x, y + at_y, line, gated);
-    T* const beside = line + p.w.windows;
-    for (std::int64_t first = 0; first < some.planes; first += staged(p)) {
-      Pooling few = some;
-      few.planes = std::min(staged(p), some.planes - first);
-      const std::int64_t from = at_x + first * plane, to = at_y + first * windows;
-      max_unpool_part(few, beside, dy + to, x + from, y + to, line, gated);
-      std::copy_n(beside, few.planes * plane, dx + from);
-    }
+    max_unpool_part(some, dx + at_x, dy + at_y, x + at_x, y + at_y, scratch + part * p.w.windows, gated);
   });
 }
 

@@ -207,6 +207,16 @@ template <class F> void must_be_whole(const Tensor& x, double number, bool numbe
                       : fmt::format("{}(i64 {}, {})", F::name, to_string(x.shape()), number));
 }
 
+/// Whether an op of one operand may write over it: nobody else reads it, and the result can be recorded beyond doubt, as
+/// an operand of an op that failed must be what it was.
+bool may_write_over(const TensorImpl& x) {
+  const List* const list = recording_list();
+  const bool unread = x.refs.load(std::memory_order_acquire) == 1 && x.owner == nullptr &&
+                      (capturing == nullptr || x.captured) && !(list != nullptr && list->checking);
+  if (!unread || x.graph == 0) return unread;
+  return list != nullptr && x.graph == list->graph() && list->is_tensor(x.node) && list->size() + 1 < list->capacity;
+}
+
 void must_hold(const char* name, const Tensor& x, int i) {
   if (!x.defined()) undefined_operand(name, i);
 }
@@ -221,13 +231,12 @@ template <class F> Tensor on_tensors(const Tensor& x) {
 // What an expression passes on is most often the result of the op before, whose memory is still in the cache.
 template <class F> Tensor on_tensors(Tensor&& x) {
   must_hold(F::name, x, 0);
-  const TensorImpl& head = impl(x);
-  const List* const list = recording_list();
-  const bool unread = head.refs.load(std::memory_order_acquire) == 1 && head.owner == nullptr &&
-                      (capturing == nullptr || head.captured) && !(list != nullptr && list->checking);
   const Tensor& operand = x;
-  if (!unread || keeps_input(F::keep, 0) || type_for<F>(head.dtype) != head.dtype) return on_tensors<F>(operand);
-  return apply(OfOne<F>{/*in_place=*/true}, operand);
+  const bool in_place =
+      !keeps_input(F::keep, 0) && type_for<F>(x.dtype()) == x.dtype() && may_write_over(impl(operand));
+  Tensor y = in_place ? apply(OfOne<F>{in_place}, operand) : on_tensors<F>(operand);
+  x = Tensor();  // who gave it away and yet reads it is told, instead of given other numbers
+  return y;
 }
 
 template <class F> Tensor on_tensors(const Tensor& a, const Tensor& b) {
