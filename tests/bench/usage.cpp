@@ -20,7 +20,7 @@ void count(std::atomic<std::int64_t>& counter) { counter.fetch_add(1, std::memor
 
 }  // namespace
 
-#if defined(__GLIBC__) && !defined(EBB_BENCH_SANITIZED)  // sanitizers stand in for the same
+#ifdef __GLIBC__
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
